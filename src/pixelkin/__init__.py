@@ -1,0 +1,1 @@
+"""pixelkin: mark a few pixels, get the map."""

@@ -1,0 +1,44 @@
+"""The answer: a class and a confidence for every pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .types import BoolArray, FloatArray, Grid, Legend, UInt8Array
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """A map of an image or of a window of it."""
+
+    classes: UInt8Array
+    """Class ids, shape (row, col); 0 where not valid or where the segmenter abstained."""
+    confidence: FloatArray
+    """Shape (row, col), in [0, 1]; 0 where not valid."""
+    valid: BoolArray
+    """Shape (row, col), True = the image had data there."""
+    legend: Legend
+    grid: Grid
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    """Model hash, label hash, options, versions, seed: what it takes to make this map again."""
+
+    def write(self, path: str | Path, *, overwrite: bool = False, confidence: bool = False) -> Path:
+        """Write the classes as a Cloud-Optimized GeoTIFF; see `pixelkin.raster.write_map`.
+
+        Args:
+            path: File to write.
+            overwrite: Replace a file that is there.
+            confidence: Also write `<stem>_confidence.tif`, float32.
+
+        Returns:
+            The path written.
+
+        Raises:
+            OutputError: The file is there and overwrite is False, or the disk refuses it.
+        """
+        # Imported here because the pure rooms do not open files: this method is a convenience over the raster room.
+        from .raster import write_map
+
+        return write_map(self, path, overwrite=overwrite, confidence=confidence)
