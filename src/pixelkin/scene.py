@@ -9,6 +9,7 @@ import datetime as dt
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -77,7 +78,9 @@ class ArrayScene:
 
     def __post_init__(self) -> None:
         if self.data.ndim != 3 or 0 in self.data.shape:
-            raise ShapeError("data", expected=("band", "row", "col"), got=self.data.shape, fix="Put the bands first: data.transpose(2, 0, 1).")
+            raise ShapeError(
+                "data", expected=("band", "row", "col"), got=self.data.shape, fix="Put the bands first: data.transpose(2, 0, 1)."
+            )
         if self.mask is not None and self.mask.shape != self.data.shape[1:]:
             raise ShapeError("mask", expected=self.data.shape[1:], got=self.mask.shape, fix="Give one True or False a pixel.")
         if not self.bands:
@@ -90,9 +93,9 @@ class ArrayScene:
         """Where the pixels lie."""
         return Grid(self.data.shape[1], self.data.shape[2], self.transform, self.crs)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the pixels."""
+        """SHA-256 of the pixels, taken once: do not change them afterwards."""
         digest = hashlib.sha256(np.ascontiguousarray(self.data).tobytes())
         if self.mask is not None:
             digest.update(np.packbits(self.mask).tobytes())
@@ -102,7 +105,7 @@ class ArrayScene:
         """Pixels of a window (default: all)."""
         rows, cols = (window or self.grid.window).slices
         data = self.data[:, rows, cols]
-        valid = np.isfinite(data).all(axis=0)
+        valid: BoolArray = np.asarray(np.isfinite(data).all(axis=0))
         if self.mask is not None:
             valid &= self.mask[rows, cols]
         return Pixels(data, valid)
@@ -119,7 +122,9 @@ class Series:
             raise RasterError("the series has no image, expected at least one. Check the folder or the list of files.")
         undated = [scene.name for scene in self.scenes if scene.date is None]
         if undated:
-            raise RasterError(f"{undated[0]} has no date, expected one in its name (YYYY-MM-DD or YYYYMMDD) or tags. Rename the file or set a date tag.")
+            raise RasterError(
+                f"{undated[0]} has no date, expected one in its name (YYYY-MM-DD or YYYYMMDD) or tags. Rename the file or set a date tag."
+            )
         ordered = tuple(sorted(self.scenes, key=lambda scene: (scene.date or dt.date.min, scene.name)))
         object.__setattr__(self, "scenes", ordered)
         first = ordered[0]

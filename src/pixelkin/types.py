@@ -57,9 +57,7 @@ class Window:
 
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1:
-            raise InputError(
-                f"window is {self.height} x {self.width} pixels, expected at least 1 x 1. Give a height and a width >= 1."
-            )
+            raise InputError(f"window is {self.height} x {self.width} pixels, expected at least 1 x 1. Give a height and a width >= 1.")
 
     @property
     def slices(self) -> tuple[slice, slice]:

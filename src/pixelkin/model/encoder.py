@@ -1,0 +1,39 @@
+"""The encoder E_psi: a patch to its feature map C_psi and its shared representation S.
+
+Valid convolutions only and no pooling, so that the network for one patch, run over a padded image, gives at
+each pixel exactly what it gives for the patch around that pixel. Everything dense rests on this.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from .config import ModelConfig
+
+
+class Encoder(nn.Module):
+    """E_psi; input (n, bands, height, width), standardised."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        first, second, third = config.widths
+        self.conv1 = nn.Sequential(nn.Conv2d(len(config.bands), first, 3, bias=False), nn.BatchNorm2d(first), nn.ReLU())
+        self.conv2 = nn.Sequential(nn.Conv2d(first, second, 3, bias=False), nn.BatchNorm2d(second), nn.ReLU())
+        self.conv3 = nn.Sequential(nn.Conv2d(second, third, 3, bias=False), nn.BatchNorm2d(third), nn.ReLU())
+        # A dense layer over what conv3 leaves of a patch, written as a convolution of that size.
+        self.dense = nn.Conv2d(third, config.z_dim, config.patch_size - 6)
+
+    def feature_map(self, x: Tensor) -> Tensor:
+        """C_psi: (n, F, height - 4, width - 4), >= 0."""
+        features: Tensor = self.conv2(self.conv1(x))
+        return features
+
+    def shared(self, c: Tensor) -> Tensor:
+        """S from C_psi: (n, z_dim, h, w) with h = 1 for a patch, or one S for each pixel of an image."""
+        s: Tensor = self.dense(self.conv3(c))
+        return s
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """C_psi and S of patches or of a padded image."""
+        c = self.feature_map(x)
+        return c, self.shared(c)

@@ -1,0 +1,132 @@
+"""Pairs of views of one place: what "the same" means to the model is what these views leave alone.
+
+f is a random flip, quarter turn, shift by a few pixels, change of brightness and contrast per band ("jitter"),
+and, for a time series, the same place on another date. Each can be switched off; the paper's ablation does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import max_pool2d
+
+from ..errors import TrainingError
+from ..types import BoolArray
+
+
+@dataclass(frozen=True)
+class ViewOptions:
+    """Which changes a second view may show."""
+
+    flip: bool = True
+    """Mirror left-right or up-down."""
+    rotate: bool = True
+    """Turn by 0, 90, 180 or 270 degrees."""
+    shift: bool = True
+    """Move the centre by up to a quarter of the patch's side in each direction."""
+    jitter: bool = True
+    """Scale and offset each band, in units of its spread."""
+    dates: bool = True
+    """Take the second view from another date where the place has one that is valid."""
+    gain: float = 0.1
+    """Standard deviation of jitter's factor about 1."""
+    offset: float = 0.1
+    """Standard deviation of jitter's offset, in spreads of the band."""
+
+
+class ViewPool:
+    """Standardised imagery in memory from which pairs of patches are drawn.
+
+    Images of one place (dates of a series) share a `place` number and a size. All pixels lie in one flat
+    tensor, so one gather cuts a whole batch, with shifts, turns and dates folded into the indices.
+    """
+
+    def __init__(self, images: Sequence[tuple[Tensor, BoolArray, int]], patch_size: int) -> None:
+        """Build the pool.
+
+        Args:
+            images: (pixels (band, row, col), valid (row, col), place) of each image.
+            patch_size: Side s of the patches to cut.
+
+        Raises:
+            TrainingError: No patch lies wholly on valid pixels.
+        """
+        self.patch_size = patch_size
+        radius = patch_size // 2
+        self.pixels = torch.cat([pixels.flatten(1).T for pixels, _, _ in images]).contiguous()
+        """(pixel, band)"""
+        self.width = torch.tensor([pixels.shape[2] for pixels, _, _ in images])
+        sizes = [pixels.shape[1] * pixels.shape[2] for pixels, _, _ in images]
+        self.base = torch.tensor([0, *np.cumsum(sizes)[:-1].tolist()])
+        """Flat index of each image's first pixel."""
+        usable = []
+        for _, valid, _ in images:
+            # A patch that touches no-data or the edge shows the model something that is not there.
+            bad = max_pool2d(torch.from_numpy(~valid)[None, None].float(), patch_size, 1, radius)[0, 0] > 0
+            bad[:radius], bad[-radius:], bad[:, :radius], bad[:, -radius:] = True, True, True, True
+            usable.append(~bad.flatten())
+        self.usable = torch.cat(usable)
+        """(pixel,), True = a patch centred here is wholly valid."""
+        self.centres = self.usable.nonzero().flatten()
+        if len(self.centres) == 0:
+            raise TrainingError(
+                f"too little valid imagery: no {patch_size} x {patch_size} patch without no-data in {len(images)} image(s). "
+                "Give more imagery or a smaller patch_size."
+            )
+        places = [place for _, _, place in images]
+        siblings = [[k for k, other in enumerate(places) if other == place and k != i] or [i] for i, place in enumerate(places)]
+        longest = max(len(row) for row in siblings)
+        # Rows are repeated to one length, so that a uniform draw stays nearly uniform without a loop.
+        self.siblings = torch.tensor([[row[k % len(row)] for k in range(longest)] for row in siblings])
+        self.sibling_count = torch.tensor([len(row) for row in siblings])
+        self._offsets = _dihedral_offsets(patch_size)
+
+    def draw(self, n: int, options: ViewOptions, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """N pairs of patches (x, y), each (n, band, s, s) in channels-last layout."""
+
+        def uniform(high: int, size: int = n) -> Tensor:
+            return torch.randint(high, (size,), generator=generator)
+
+        centre = self.centres[uniform(len(self.centres))]
+        image = torch.searchsorted(self.base, centre, right=True) - 1
+        seen, other = centre, image
+        if options.dates:
+            pick = (torch.rand(n, generator=generator) * self.sibling_count[image]).long()
+            sibling = self.siblings[image, pick]
+            moved = centre - self.base[image] + self.base[sibling]
+            there = self.usable[moved]
+            seen, other = torch.where(there, moved, centre), torch.where(there, sibling, image)
+        if options.shift:
+            reach = max(1, self.patch_size // 4)
+            down, right = uniform(2 * reach + 1) - reach, uniform(2 * reach + 1) - reach
+            moved = (seen + down * self.width[other] + right).clamp(0, len(self.usable) - 1)
+            # A shift past the edge lands on the next row's margin or another image; both margins are unusable or refused here.
+            same = (torch.searchsorted(self.base, moved, right=True) - 1 == other) & self.usable[moved]
+            seen = torch.where(same, moved, seen)
+        turn = 4 * uniform(2) * options.flip + uniform(4) * options.rotate
+        x = self._cut(centre, image, torch.zeros_like(turn))
+        y = self._cut(seen, other, turn)
+        if options.jitter:
+            bands = x.shape[1]
+            gain = 1 + options.gain * torch.randn(n, bands, 1, 1, generator=generator)
+            y = y * gain + options.offset * torch.randn(n, bands, 1, 1, generator=generator)
+        return x, y
+
+    def _cut(self, centre: Tensor, image: Tensor, turn: Tensor) -> Tensor:
+        offsets = self._offsets[turn]
+        index = centre[:, None] + offsets[:, :, 0] * self.width[image][:, None] + offsets[:, :, 1]
+        patches = self.pixels[index.flatten()].view(len(centre), self.patch_size, self.patch_size, -1)
+        return patches.permute(0, 3, 1, 2)
+
+
+def _dihedral_offsets(patch_size: int) -> Tensor:
+    """(8, s * s, 2): row and column offsets of a patch's pixels in its four quarter turns, then those of its mirror image."""
+    radius = patch_size // 2
+    steps = torch.arange(-radius, radius + 1)
+    square = torch.stack(torch.meshgrid(steps, steps, indexing="ij"), dim=-1)
+    turned = [torch.rot90(side, k, (0, 1)) for side in (square, square.flip(1)) for k in range(4)]
+    return torch.stack([t.reshape(-1, 2) for t in turned])

@@ -1,0 +1,44 @@
+"""The blocks in which everything is computed.
+
+Floating-point sums depend on the shape of the arrays they run over. So that a pixel gets the same bits
+whatever window, tile size or number of workers asks for it, computation always happens in the blocks of one
+fixed grid, anchored at the image's first pixel and cut at its edges, each with its own halo, on one thread.
+Tiles and windows only choose which blocks to compute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..types import Grid, Window
+
+BLOCK = 256
+"""Side of a block in pixels: its feature maps fit the cache, and its halo costs a tenth."""
+
+
+REFERENCE_BLOCK = 32
+"""Side of the block from which a labelled pixel is described: a click costs a few milliseconds, a scribble shares positions."""
+
+
+def block_at(grid: Grid, row: int, col: int, side: int = BLOCK) -> Window:
+    """The block that holds a pixel of the image."""
+    top, left = row // side * side, col // side * side
+    return Window(top, left, min(side, grid.height - top), min(side, grid.width - left))
+
+
+def blocks_of(grid: Grid, window: Window) -> Iterator[Window]:
+    """The blocks that a window of the image touches, row by row."""
+    for row in range(window.row // BLOCK * BLOCK, window.row + window.height, BLOCK):
+        for col in range(window.col // BLOCK * BLOCK, window.col + window.width, BLOCK):
+            yield block_at(grid, row, col)
+
+
+def overlap(block: Window, window: Window) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Where a block and a window meet: slices into the block's array, and into the window's."""
+    top, left = max(block.row, window.row), max(block.col, window.col)
+    bottom = min(block.row + block.height, window.row + window.height)
+    right = min(block.col + block.width, window.col + window.width)
+    return (
+        (slice(top - block.row, bottom - block.row), slice(left - block.col, right - block.col)),
+        (slice(top - window.row, bottom - window.row), slice(left - window.col, right - window.col)),
+    )

@@ -1,0 +1,272 @@
+"""Algorithm 2 for every pixel at once, exactly.
+
+    D(q, p) = sum_j [ - sp(-t(c[q+d_j], S_q)) - sp(-t(c[p+d_j], S_p)) - sp(t(c[p+d_j], S_q)) - sp(t(c[q+d_j], S_p)) ]
+              term 1 (q alone)             term 2 (p alone)           term 4                   term 3
+
+Low D means that the two are hard to tell apart. Term 1 is the same for every label and is left out unless
+absolute scores are asked for; term 2 is one number a label; term 3 is a map of t summed over the window by a
+box; term 4 is one evaluation for each pixel and each distinct position of the labels' windows. The global
+measure is the case of one position, with the critic T_theta that reads the whole window.
+
+Two identities make it quick: critics are projections `u` of the map and `v` of the representation with a cheap
+`pair` (see `model.critics`), so t is a matrix product; and
+    sum_j sp(t_j) = sum_j max(t_j, 0) + log prod_j (1 + e^-|t_j|)
+takes one logarithm for a window, the product lying in [1, 2^J].
+
+Bits: rows of a matrix product are computed in panels of a fixed height and sums over a window in a fixed order,
+so a label's distances do not depend on which other labels are asked about with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from ..model import Model
+from ..model.critics import ConcatenatedCritic, Critic, SeparableCritic
+from .embedding import Embedding
+from .references import References
+
+_PANEL = 64
+"""Rows of a matrix product; labels are padded up to it."""
+_COLUMNS = 2048
+"""Pixels a pass: with _GROUP_ROWS rows, the matrix and its exponentials stay in a core's cache."""
+_GROUP_ROWS = 128
+"""Distinct positions a pass."""
+_GROUP_LABELS = 16
+"""Labels a pass: bounds the copies where windows share positions."""
+
+# Up to this many positions, a product of numbers in [1, 2] stays finite in float32 (2^127).
+_MAX_PRODUCT = 120
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """Critic projections of a window: its label-independent half of every distance."""
+
+    u: Tensor
+    """(d, row + 2 k, col + 2 k), k the reach of the window of positions (0 for the global measure)."""
+    v: Tensor
+    """(d, row, col)"""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Critic projections of references: their pixel-independent half of every distance."""
+
+    u: Tensor
+    """(M, d): at the distinct positions (one per reference for the global measure)."""
+    v: Tensor
+    """(L, d)"""
+    windows: Tensor
+    """(L, J): rows of `u`; J = 1 for the global measure."""
+    alone: Tensor
+    """(L,): term 2."""
+
+
+class MutualInformation:
+    """The paper's measure, with T_phi at every position (local) or T_theta on the whole map (global)."""
+
+    def __init__(self, model: Model, scope: Literal["local", "global"]) -> None:
+        self.scope = scope
+        self.critic: Critic = model.network.local_critic if scope == "local" else model.network.global_critic
+        self.side = model.config.map_side if scope == "local" else 1
+        """Side of the window of positions that a distance sums over."""
+        self._map_side = model.config.map_side
+        self._device = model.device
+
+    @property
+    def positions(self) -> int:
+        """Terms of the sum over j."""
+        return self.side**2
+
+    def project(self, embedding: Embedding) -> Projection:
+        """Projections of a block's embedding."""
+        assert embedding.c is not None
+        assert embedding.s is not None
+        with torch.inference_mode():
+            u = self.critic.project_map(embedding.c.unsqueeze(0))[0]
+            v = self.critic.project_shared(embedding.s.unsqueeze(0))[0]
+            return Projection(u.contiguous(), v.contiguous())
+
+    def prepare(self, references: References) -> Prepared:
+        """Projections of references; each one's do not depend on the others."""
+        with torch.inference_mode():
+            c, s = references.c.to(self._device), references.s.to(self._device)
+            windows = references.windows.to(self._device)
+            v = _in_panels(lambda rows: self.critic.project_shared(rows[:, :, None, None]).flatten(1), s)
+            if self.scope == "local":
+                u = _in_panels(lambda rows: self.critic.project_map(rows[:, :, None, None]).flatten(1), c)
+            else:
+                side = self._map_side
+                maps = c[windows].transpose(1, 2).reshape(len(s), -1)
+                u = _in_panels(lambda rows: self.critic.project_map(rows.view(len(rows), -1, side, side)).flatten(1), maps)
+                windows = torch.arange(len(s), device=self._device)[:, None]
+            alone = (
+                torch.stack([-softplus(-self.critic.pair(u[w], one[None])).sum() for w, one in zip(windows, v, strict=True)])
+                if len(v)
+                else v[:, 0]
+            )
+            return Prepared(u, v, windows, alone)
+
+    def distances(self, projection: Projection, prepared: Prepared, *, absolute: bool = False) -> Tensor:
+        """D of every pixel of a window to every reference.
+
+        Args:
+            projection: Of the window.
+            prepared: The references.
+            absolute: Add term 1, which is the same for all references.
+
+        Returns:
+            (L, row, col) float32, nats, <= 0 where absolute; lower = more alike.
+        """
+        with torch.inference_mode():
+            _, height, width = projection.v.shape
+            u, v = projection.u.flatten(1), projection.v.flatten(1)
+            out = v.new_empty(len(prepared.v), v.shape[1])
+            groups = _groups(prepared.windows)
+            scratch = _Scratch(v, max((len(rows) for _, rows, _ in groups), default=0))
+            for labels, rows, windows in groups:
+                padded = _padded(prepared.u[rows])
+                for start in range(0, v.shape[1], _COLUMNS):
+                    columns = slice(start, start + _COLUMNS)
+                    t = self._evaluate(padded, v[:, columns], scratch.t)[: len(rows)]
+                    _window_sums(t, windows, scratch, out[labels, columns])
+            for start in range(0, len(prepared.v), _PANEL):
+                labels = slice(start, start + _PANEL)
+                asked = prepared.v[labels]
+                t = self._evaluate(_padded(asked), u)[: len(asked)]
+                term3 = _box_sum(_softplus_(t).view(len(asked), *projection.u.shape[1:]), self.side).flatten(1)
+                out[labels] += term3
+            out.neg_().add_(prepared.alone[:, None])
+            if absolute:
+                out += self._term1(projection)
+            return out.view(len(prepared.v), height, width)
+
+    def _evaluate(self, rows: Tensor, columns: Tensor, buffer: Tensor | None = None) -> Tensor:
+        """T of every row (n, d) with every column (d, p), whichever of the two is the map's side."""
+        critic = self.critic
+        shape = len(rows), columns.shape[1]
+        t = columns.new_empty(shape) if buffer is None else buffer[: shape[0] * shape[1]].view(shape)
+        if isinstance(critic, SeparableCritic):
+            return torch.mm(rows, columns, out=t).mul_(critic.scale).add_(critic.bias)
+        assert isinstance(critic, ConcatenatedCritic)
+        hidden = torch.empty_like(columns)
+        for row, line in zip(rows, t, strict=True):
+            torch.mv(torch.add(columns, row[:, None], out=hidden).relu_().T, critic.weight, out=line)
+        return t.add_(critic.bias)
+
+    def _term1(self, projection: Projection) -> Tensor:
+        height, width = projection.v.shape[1:]
+        total = torch.zeros(height * width, device=projection.v.device)
+        v = projection.v.flatten(1)[None]
+        for row in range(self.side):
+            for col in range(self.side):
+                u = projection.u[:, row : row + height, col : col + width].flatten(1)[None]
+                total -= softplus(-self.critic.pair(u, v))[0]
+        return total
+
+
+def _in_panels(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    """A function of rows, applied to panels of one fixed height, so that a row's bits do not depend on its company."""
+    if not len(rows):
+        return function(_padded(rows))[:0]
+    return torch.cat([function(_padded(rows[i : i + _PANEL]))[: len(rows) - i] for i in range(0, len(rows), _PANEL)])
+
+
+def _padded(rows: Tensor) -> Tensor:
+    """Rows, with zeros up to a whole number of panels."""
+    missing = -len(rows) % _PANEL or (_PANEL if not len(rows) else 0)
+    return torch.cat([rows, rows.new_zeros(missing, rows.shape[1])]) if missing else rows
+
+
+class _Scratch:
+    """Memory for one pass, taken once: fresh pages for every panel would cost more than the arithmetic."""
+
+    def __init__(self, like: Tensor, rows: int) -> None:
+        self.t = like.new_empty((rows + _PANEL) * _COLUMNS)
+        self.factors = like.new_empty(rows * _COLUMNS)
+        self._stacks: dict[str, Tensor] = {}
+
+    def stack(self, name: str, values: Tensor, windows: Tensor) -> Tensor:
+        """Rows of each window side by side: (L, J, p). A copy where windows share rows, else a view."""
+        count, positions = windows.shape
+        if count * positions == len(values):
+            return values.view(count, positions, -1)
+        size = windows.numel() * values.shape[1]
+        if name not in self._stacks or len(self._stacks[name]) < size:
+            self._stacks[name] = values.new_empty(size)
+        out = self._stacks[name][:size].view(windows.numel(), values.shape[1])
+        return torch.index_select(values, 0, windows.flatten(), out=out).view(count, positions, -1)
+
+
+def _groups(windows: Tensor) -> list[tuple[slice, Tensor, Tensor]]:
+    """Runs of labels whose windows together use few distinct positions: (labels, rows of u, their windows in those rows).
+
+    Labels of a scribble are neighbours and share most positions, so one group holds many of them. Where none is
+    shared, the rows come in the windows' own order.
+    """
+    groups = []
+    start = 0
+    while start < len(windows):
+        stop, rows = start + 1, set(windows[start].tolist())
+        while stop < len(windows) and stop - start < _GROUP_LABELS:
+            union = rows | set(windows[stop].tolist())
+            if len(union) > _GROUP_ROWS:
+                break
+            stop, rows = stop + 1, union
+        asked = windows[start:stop]
+        if len(rows) == asked.numel():
+            distinct, local = asked.flatten(), torch.arange(asked.numel(), device=asked.device).view(asked.shape)
+        else:
+            distinct = torch.tensor(sorted(rows), device=asked.device)
+            local = torch.searchsorted(distinct, asked)
+        groups.append((slice(start, stop), distinct, local))
+        start = stop
+    return groups
+
+
+def _softplus_(t: Tensor) -> Tensor:
+    """log(1 + e^t) in place; the plain formula, vectorised, is several times quicker than the library's."""
+    small = t.abs().neg_().exp_().log1p_()
+    return t.clamp_(min=0).add_(small)
+
+
+def _window_sums(t: Tensor, windows: Tensor, scratch: _Scratch, out: Tensor) -> None:
+    """sum_j sp(t[windows[:, j]]) into out (L, p) from t (M, p), which is overwritten."""
+    factors = scratch.factors[: t.numel()].view(t.shape)
+    torch.abs(t, out=factors).neg_().exp_().add_(1)
+    t.clamp_(min=0)
+    products = scratch.stack("products", factors, windows)
+    sums = scratch.stack("sums", t, windows)
+    out.zero_()
+    for start in range(0, windows.shape[1], _MAX_PRODUCT):
+        part = slice(start, start + _MAX_PRODUCT)
+        out += _fold(products[:, part], torch.mul).log() + _fold(sums[:, part], torch.add)
+
+
+def _fold(stack: Tensor, operation: Callable[..., Tensor]) -> Tensor:
+    """Combine (L, J, p) along J pairwise, in place, in an order that depends on J alone."""
+    count = stack.shape[1]
+    while count > 1:
+        half = count // 2
+        operation(stack[:, :half], stack[:, count - half : count], out=stack[:, :half])
+        count -= half
+    return stack[:, 0]
+
+
+def _box_sum(maps: Tensor, side: int) -> Tensor:
+    """Sum over side x side windows: (n, h - side + 1, w - side + 1) from (n, h, w), in a fixed order."""
+    height, width = maps.shape[1] - side + 1, maps.shape[2] - side + 1
+    rows = maps[:, :height].clone()
+    for k in range(1, side):
+        rows += maps[:, k : k + height]
+    sums = rows[:, :, :width].clone()
+    for k in range(1, side):
+        sums += rows[:, :, k : k + width]
+    return sums

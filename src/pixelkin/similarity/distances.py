@@ -1,0 +1,38 @@
+"""L1: what the mutual information is compared with."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .embedding import Embedding
+from .references import References
+
+
+class L1:
+    """Sum of absolute differences, of the shared representations or, without a model, of the raw bands."""
+
+    positions = 1
+
+    def __init__(self, *, raw: bool) -> None:
+        self.raw = raw
+
+    def project(self, embedding: Embedding) -> Tensor:
+        """The vectors compared: (k, row, col)."""
+        if self.raw:
+            return embedding.bands
+        assert embedding.s is not None
+        return embedding.s
+
+    def prepare(self, references: References) -> Tensor:
+        """The references' vectors: (L, k)."""
+        return references.bands if self.raw else references.s
+
+    def distances(self, projection: Tensor, prepared: Tensor, *, absolute: bool = False) -> Tensor:
+        """|q - p|_1 of every pixel to every reference: (L, row, col) float32, >= 0, in units of the vectors. Always absolute."""
+        with torch.inference_mode():
+            out = projection.new_zeros(len(prepared), *projection.shape[1:])
+            for distance, reference in zip(out, prepared.to(projection.device), strict=True):
+                for channel, value in zip(projection, reference, strict=True):
+                    distance += (channel - value).abs_()
+            return out

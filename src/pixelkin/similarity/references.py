@@ -1,0 +1,207 @@
+"""Labelled pixels as the engine keeps them: (S_p, c[p + d_j]) of each, ready to travel to other dates and places."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import LabelError, ModelError
+from ..model import Model
+from ..model.checkpoint import read_file, write_file
+from ..scene import Scene
+from ..types import IntArray, LabelledPixels, Legend, UInt8Array, Window
+from .blocks import REFERENCE_BLOCK, block_at
+from .embedding import Embedding, embed
+
+RAW = "raw"
+"""Stands for the model's hash where pixels are compared by their raw bands."""
+
+
+@dataclass(frozen=True, eq=False)
+class References:
+    """What the labelled pixels look like to the model, in the order in which they were given."""
+
+    classes: UInt8Array
+    """Class id of each reference, shape (L,)."""
+    legend: Legend
+    bands: Tensor
+    """(L, band): bands at the pixel, standardised; raw where there is no model."""
+    s: Tensor
+    """(L, z_dim): shared representations; z_dim = 0 without a model."""
+    c: Tensor
+    """(M, F): feature vectors at the distinct positions of all windows. Neighbouring labels share them: M <= L J."""
+    windows: Tensor
+    """(L, J) int64: row of `c` for each position of each reference's window, row-major."""
+    model_hash: str
+    """Hash of the model that made them, 'raw' without one."""
+    band_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def take(self, index: Sequence[int] | IntArray) -> References:
+        """Some of the references, in the order given; positions that none of them uses are dropped."""
+        rows = torch.as_tensor(np.asarray(index, np.int64))
+        used, windows = torch.unique(self.windows[rows], return_inverse=True)
+        return replace(
+            self,
+            classes=self.classes[rows.numpy()],
+            bands=self.bands[rows],
+            s=self.s[rows],
+            c=self.c[used],
+            windows=windows.view(len(rows), -1),
+        )
+
+    def drop(self, class_name: str) -> References:
+        """All references but those of one class, which also leaves the legend."""
+        gone = self.legend.by_name(class_name)
+        kept = self.take(np.flatnonzero(self.classes != gone.id))
+        return replace(kept, legend=Legend(tuple(entry for entry in self.legend if entry is not gone)))
+
+    def merge(self, other: References) -> References:
+        """These references, then the other's. Classes are matched by name; the other's new classes get free ids.
+
+        Raises:
+            ModelError: The two were made with different models.
+            LabelError: More than 255 classes.
+        """
+        if other.model_hash != self.model_hash or other.band_names != self.band_names:
+            raise ModelError(
+                f"references of model {other.model_hash[:12]} cannot join references of model {self.model_hash[:12]}. Make both with one model."
+            )
+        entries = list(self.legend)
+        ids = {entry.name: entry.id for entry in entries}
+        for entry in other.legend:
+            if entry.name not in ids:
+                free = next((i for i in [entry.id, *range(1, 256)] if i not in ids.values()), None)
+                if free is None:
+                    raise LabelError("the merged legend has more than 255 classes, expected at most 255. Drop some classes first.")
+                ids[entry.name] = free
+                entries.append(replace(entry, id=free))
+        renumber = np.zeros(256, np.uint8)
+        for entry in other.legend:
+            renumber[entry.id] = ids[entry.name]
+        return replace(
+            self,
+            classes=np.concatenate([self.classes, renumber[other.classes]]),
+            legend=Legend(tuple(entries)),
+            bands=torch.cat([self.bands, other.bands]),
+            s=torch.cat([self.s, other.s]),
+            c=torch.cat([self.c, other.c]),
+            windows=torch.cat([self.windows, other.windows + len(self.c)]),
+        )
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 over everything that decides a map: the same labels on the same image with the same model give the same one."""
+        digest = hashlib.sha256(repr((self.legend.to_json(), self.model_hash, self.band_names)).encode())
+        for tensor in (torch.from_numpy(self.classes), self.bands, self.s, self.c, self.windows):
+            digest.update(tensor.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write a safetensors file that `References.load` reads.
+
+        Raises:
+            OutputError: The file exists and overwrite is False, or the disk refuses it.
+        """
+        tensors = {
+            "classes": torch.from_numpy(np.ascontiguousarray(self.classes)),
+            "bands": self.bands, "s": self.s, "c": self.c, "windows": self.windows.to(torch.int32),
+        }  # fmt: skip
+        header = {"legend": self.legend.to_json(), "model_hash": self.model_hash, "band_names": list(self.band_names)}
+        return write_file(path, "references", tensors, header, overwrite=overwrite)
+
+    @classmethod
+    def load(cls, path: str | Path) -> References:
+        """Read references.
+
+        Raises:
+            MissingFileError: No such file.
+            ModelError: Damaged, of another kind, or from a newer version.
+        """
+        tensors, header = read_file(path, "references")
+        try:
+            return cls(
+                tensors["classes"].numpy(), Legend.from_json(header["legend"]), tensors["bands"], tensors["s"], tensors["c"],
+                tensors["windows"].long(), header["model_hash"], tuple(header["band_names"]),
+            )  # fmt: skip
+        except (KeyError, TypeError, ValueError) as exc:
+            raise ModelError(
+                f"{path} does not hold the references its header announces ({exc}). The file is damaged; save them again."
+            ) from exc
+
+
+def collect(
+    model: Model | None,
+    scene: Scene,
+    labels: LabelledPixels,
+    bands: tuple[str, ...],
+    each: Callable[[Callable[[Window], Embedding], Iterable[Window]], Iterable[Embedding]] = map,
+) -> References:
+    """References of the labelled pixels of a scene.
+
+    Each pixel is described from the embedding of its own small block, so that a reference does not depend on the other labels.
+
+    Args:
+        model: The encoder, None for raw bands.
+        scene: The image that was labelled.
+        labels: Its labelled pixels.
+        bands: Bands to use where there is no model.
+        each: How to embed the blocks: `map`, or that of a pool of workers.
+
+    Raises:
+        LabelError: A labelled pixel lies outside the image, or on no-data.
+    """
+    _require_inside(scene, labels)
+    side = 0 if model is None else model.config.map_side
+    f, z = (0, 0) if model is None else (model.config.widths[1], model.config.z_dim)
+    band_values = torch.empty(len(labels), len(bands))
+    s = torch.empty(len(labels), z)
+    windows = torch.empty(len(labels), side * side, dtype=torch.int64)
+    vectors: list[Tensor] = []
+    count = 0
+    members: dict[Window, list[int]] = {}
+    for i, (row, col) in enumerate(zip(labels.rows.tolist(), labels.cols.tolist(), strict=True)):
+        members.setdefault(block_at(scene.grid, row, col, REFERENCE_BLOCK), []).append(i)
+    embedded = each(lambda block: embed(model, scene, block, bands), members)
+    for (block, indices), embedding in zip(members.items(), embedded, strict=True):
+        rows, cols = labels.rows[indices] - block.row, labels.cols[indices] - block.col
+        bad = np.flatnonzero(~embedding.valid[rows, cols])
+        if bad.size:
+            i = indices[int(bad[0])]
+            raise LabelError(
+                f"labelled pixel {i} at row {labels.rows[i]}, column {labels.cols[i]} of {scene.name} is no-data, expected a valid pixel. Remove or move it."
+            )
+        where = torch.from_numpy(np.asarray(indices))
+        at = torch.from_numpy(rows), torch.from_numpy(cols)
+        band_values[where] = embedding.bands[:, at[0], at[1]].T.cpu()
+        if embedding.c is None or embedding.s is None:
+            continue
+        s[where] = embedding.s[:, at[0], at[1]].T.cpu()
+        steps = torch.arange(side)
+        flat = (at[0][:, None, None] + steps[None, :, None]) * embedding.c.shape[2] + at[1][:, None, None] + steps[None, None, :]
+        distinct, inverse = torch.unique(flat.flatten(), return_inverse=True)
+        vectors.append(embedding.c[:, distinct // embedding.c.shape[2], distinct % embedding.c.shape[2]].T.cpu())
+        windows[where] = inverse.view(len(indices), -1) + count
+        count += len(distinct)
+    c = torch.cat(vectors) if vectors else torch.empty(0, f)
+    return References(labels.classes.copy(), labels.legend, band_values, s, c, windows, RAW if model is None else model.hash, bands)
+
+
+def _require_inside(scene: Scene, labels: LabelledPixels) -> None:
+    height, width = scene.grid.shape
+    outside = (labels.rows < 0) | (labels.rows >= height) | (labels.cols < 0) | (labels.cols >= width)
+    if outside.any():
+        first = int(np.flatnonzero(outside)[0])
+        raise LabelError(
+            f"labelled pixel {first} at row {labels.rows[first]}, column {labels.cols[first]} is outside {scene.name}, "
+            f"expected rows 0 to {height - 1} and columns 0 to {width - 1}. Check the labels' CRS and the image."
+        )
