@@ -132,7 +132,7 @@ def test_a_class_missing_from_the_legend_is_refused(make_map):
 
 
 def test_a_crs_that_means_nothing_is_refused(make_map):
-    with pytest.raises(RasterError, match="CRS 'EPSG:0' cannot be understood, expected 'EPSG:n' or WKT. Set the image's CRS."):
+    with pytest.raises(RasterError, match=r"CRS 'EPSG:0' cannot be understood, expected 'EPSG:n' or WKT. Set the image's CRS."):
         area_table(make_map([[1]], crs="EPSG:0"))
 
 
@@ -255,6 +255,6 @@ def test_a_sample_of_another_map_is_refused(make_map):
         estimate_areas(make_map([[1, 1, 1, 1]]), validation)
     other = make_map([[1, 1]], legend=Legend.from_names(["ice", "rock"]))
     with pytest.raises(
-        LabelError, match="mapped class 'ice' has no validation pixel, expected at least 2 drawn at random in it. Sample it too."
+        LabelError, match=r"mapped class 'ice' has no validation pixel, expected at least 2 drawn at random in it. Sample it too."
     ):
         estimate_areas(other, validation)

@@ -1,4 +1,4 @@
-"""What people do with a map: how good it is, and how large each class is.
+"""What people do with a map: how good it is, how large each class is, polygons, pictures, and change over time.
 
 Names load their module when first used, so importing this package loads neither matplotlib nor geopandas.
 """
@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .accuracy import Score, score
     from .areas import AreaEstimate, AreaEstimates, AreaTable, ClassArea, area_table, cell_areas, estimate_areas, write_area_table
+    from .colours import colorize, colorize_confidence, display_bands, rgb, stretch, stretch_limits
+    from .figure import confusion_figure, overview, series_figure
+    from .polygons import polygonize, write_polygons
+    from .series import SeriesRow, SeriesTable, series_table, write_series_table
 
 _HOME = {
     "Score": "accuracy",
@@ -23,6 +27,21 @@ _HOME = {
     "cell_areas": "areas",
     "estimate_areas": "areas",
     "write_area_table": "areas",
+    "colorize": "colours",
+    "colorize_confidence": "colours",
+    "display_bands": "colours",
+    "rgb": "colours",
+    "stretch": "colours",
+    "stretch_limits": "colours",
+    "confusion_figure": "figure",
+    "overview": "figure",
+    "series_figure": "figure",
+    "polygonize": "polygons",
+    "write_polygons": "polygons",
+    "SeriesRow": "series",
+    "SeriesTable": "series",
+    "series_table": "series",
+    "write_series_table": "series",
 }
 
 __all__ = [
@@ -31,11 +50,26 @@ __all__ = [
     "AreaTable",
     "ClassArea",
     "Score",
+    "SeriesRow",
+    "SeriesTable",
     "area_table",
     "cell_areas",
+    "colorize",
+    "colorize_confidence",
+    "confusion_figure",
+    "display_bands",
     "estimate_areas",
+    "overview",
+    "polygonize",
+    "rgb",
     "score",
+    "series_figure",
+    "series_table",
+    "stretch",
+    "stretch_limits",
     "write_area_table",
+    "write_polygons",
+    "write_series_table",
 ]
 
 

@@ -1,0 +1,136 @@
+"""A map as polygons: one a patch of pixels of the same class."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any, Literal
+
+import geopandas
+import numpy as np
+import pyogrio
+import shapely
+from affine import Affine
+from pyogrio.errors import DataLayerError, DataSourceError
+from rasterio.features import shapes
+from skimage.measure import label
+
+from pixelkin.errors import InputError, OutputError
+from pixelkin.segmentation import Segmentation
+
+from ._files import replacing
+from .areas import SQUARE_METRES_PER_HECTARE, cell_areas
+
+_DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".json": "GeoJSON"}
+
+
+def polygonize(segmentation: Segmentation, *, min_pixels: int = 0, connectivity: Literal[4, 8] = 4) -> Any:
+    """Outline every patch of pixels of one class.
+
+    Pixels without data or left undecided lie in no polygon. Edges follow pixel edges, so rasterizing the polygons gives the map
+    back, and `area_ha` is that of their pixels (see `pixelkin.maps.cell_areas`), so that sums agree with the area table.
+
+    Args:
+        segmentation: The map.
+        min_pixels: Leave out patches of fewer pixels than this; they become gaps.
+        connectivity: 4: pixels of a patch share edges. 8: touching corners are enough; a patch is then a multi-polygon where it
+            hangs together by a corner only.
+
+    Returns:
+        A geopandas.GeoDataFrame in the map's CRS, in the order of the patches' first pixels, with class_id, class_name, color
+        ('#rrggbb'), pixels, area_ha (NaN without a CRS) and geometry.
+
+    Raises:
+        InputError: connectivity is neither 4 nor 8.
+        LabelError: The map has a class id that its legend has not.
+    """
+    if connectivity not in (4, 8):
+        raise InputError(f"connectivity is {connectivity}, expected 4 (pixels share an edge) or 8 (or a corner).")
+    grid = segmentation.grid
+    classes = np.where(segmentation.valid, segmentation.classes, 0)
+    # skimage is half typed: this function is not.
+    patches = label(classes, background=0, connectivity=1 if connectivity == 4 else 2).astype(np.int32)  # type: ignore[no-untyped-call]
+    pixels = np.bincount(patches.ravel())
+    class_of = np.zeros(len(pixels), np.int64)
+    class_of[patches.ravel()] = classes.ravel()
+
+    kept = (pixels >= min_pixels) & (np.arange(len(pixels)) > 0)
+    # Outlining patch numbers, not classes, ties each polygon to the pixels that it is made of.
+    outlines = shapes(patches, mask=kept[patches], connectivity=connectivity, transform=Affine(*grid.transform))
+    geometries, numbers = [], []
+    for geometry, number in outlines:
+        geometries.append(shapely.geometry.shape(geometry))
+        numbers.append(int(number))
+    order = np.argsort(numbers, kind="stable")
+    ids = np.array(numbers, np.int64)[order]
+    outline_array = np.array(geometries, object)[order]
+    if connectivity == 8:
+        # GDAL lets a ring touch itself at the shared corner, which the simple-features standard does not.
+        outline_array = shapely.make_valid(outline_array)
+
+    cells, _ = cell_areas(grid)
+    if cells is None:
+        hectares = np.full(len(pixels), np.nan)
+    else:
+        weights = np.broadcast_to(cells, grid.shape).ravel()
+        hectares = np.bincount(patches.ravel(), weights=weights) / SQUARE_METRES_PER_HECTARE
+    entries = [segmentation.legend.by_id(int(class_id)) for class_id in class_of[ids]]
+    return geopandas.GeoDataFrame(
+        {
+            "class_id": class_of[ids].astype(np.int32),
+            "class_name": np.array([entry.name for entry in entries], object),
+            "color": np.array(["#{:02x}{:02x}{:02x}".format(*entry.color) for entry in entries], object),
+            "pixels": pixels[ids].astype(np.int64),
+            "area_ha": hectares[ids],
+        },
+        geometry=outline_array,
+        crs=grid.crs,
+    )
+
+
+def write_polygons(
+    segmentation: Segmentation,
+    path: str | Path,
+    *,
+    overwrite: bool = False,
+    min_pixels: int = 0,
+    connectivity: Literal[4, 8] = 4,
+) -> Path:
+    """Write the polygons of a map as GeoPackage (.gpkg, also where the name has no suffix) or GeoJSON (.geojson, .json).
+
+    A GeoPackage keeps the map's CRS; GeoJSON is in WGS 84, as its standard (RFC 7946) asks.
+
+    Args:
+        segmentation: The map.
+        path: File to write.
+        overwrite: Replace a file that is there.
+        min_pixels: See `polygonize`.
+        connectivity: See `polygonize`.
+
+    Returns:
+        The path written.
+
+    Raises:
+        OutputError: Another suffix; GeoJSON of a map without CRS; the file is there and overwrite is False; the disk refuses it.
+    """
+    path = Path(path)
+    path = path if path.suffix else path.with_suffix(".gpkg")
+    driver = _DRIVERS.get(path.suffix.lower())
+    if driver is None:
+        raise OutputError(f"{path.name} ends in {path.suffix!r}, expected .gpkg or .geojson for polygons. Rename it.")
+    if driver == "GeoJSON" and segmentation.grid.crs is None:
+        raise OutputError(f"{path.name} cannot be GeoJSON, which is always WGS 84: the map has no CRS. Write a .gpkg file instead.")
+    with replacing(path, overwrite=overwrite) as temporary:
+        frame = polygonize(segmentation, min_pixels=min_pixels, connectivity=connectivity)
+        if driver == "GeoJSON":
+            frame = frame.to_crs("EPSG:4326")
+        with warnings.catch_warnings():
+            # A map without CRS gives a layer without CRS: that is what was asked for.
+            warnings.filterwarnings("ignore", message="'crs' was not provided", category=UserWarning)
+            try:
+                pyogrio.write_dataframe(
+                    frame, temporary, driver=driver, layer=path.stem, geometry_type="MultiPolygon", promote_to_multi=True
+                )
+            except (DataSourceError, DataLayerError) as error:
+                raise OutputError(f"{path} cannot be written: {error}. Check free space and permissions of {path.parent}.") from error
+    return path

@@ -1,0 +1,111 @@
+"""Area of each class over time."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pixelkin.errors import InputError, OutputError, RasterError
+from pixelkin.segmentation import Segmentation
+from pixelkin.types import Color
+
+from ._files import number_or_none, replacing
+from .areas import area_table, csv_text
+
+
+@dataclass(frozen=True)
+class SeriesRow:
+    """One class on one date."""
+
+    date: dt.date
+    class_id: int
+    name: str
+    color: Color
+    pixels: int
+    hectares: float
+    """NaN where the images have no CRS."""
+    share: float
+    """Of the area with data on that date; NaN where there is none."""
+    valid_share: float
+    """Pixels with data on that date, of all pixels: where it is low, a small area may be a cloud's doing."""
+
+
+@dataclass(frozen=True)
+class SeriesTable:
+    """Area of each class over time: a row a date and class, by date, then in legend order."""
+
+    rows: tuple[SeriesRow, ...]
+    method: str
+    """Where areas are measured; see `AreaTable.method`."""
+
+    def __iter__(self) -> Iterator[SeriesRow]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def to_frame(self) -> Any:
+        """A pandas.DataFrame, a row a date and class."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(row) for row in self.rows])
+
+
+def series_table(maps: Iterable[tuple[dt.date | str, Segmentation]]) -> SeriesTable:
+    """Measure the classes of the maps of one place on several dates.
+
+    Args:
+        maps: Dates (or 'YYYY-MM-DD') and maps on one grid, in any order.
+
+    Raises:
+        InputError: No map, or two of one date.
+        RasterError: A map on another grid than the first, whose areas would not compare.
+    """
+    dated = [(dt.date.fromisoformat(date) if isinstance(date, str) else date, segmentation) for date, segmentation in maps]
+    if not dated:
+        raise InputError("the series has no map, expected at least one date and map.")
+    dated.sort(key=lambda pair: pair[0])
+    rows: list[SeriesRow] = []
+    method = ""
+    for index, (date, segmentation) in enumerate(dated):
+        if index and date == dated[index - 1][0]:
+            raise InputError(f"the series has two maps of {date}, expected one a date. Mosaic them first, or leave one out.")
+        if segmentation.grid != dated[0][1].grid:
+            raise RasterError(f"the map of {date} lies on another grid than that of {dated[0][0]}, so areas do not compare. Warp it first.")
+        table = area_table(segmentation)
+        method = table.method
+        valid_share = table.valid_pixels / segmentation.valid.size
+        rows += [SeriesRow(date, row.class_id, row.name, row.color, row.pixels, row.hectares, row.share, valid_share) for row in table.rows]
+    return SeriesTable(tuple(rows), method)
+
+
+def write_series_table(table: SeriesTable, path: str | Path, *, overwrite: bool = False) -> Path:
+    """Write a series table as CSV.
+
+    Returns:
+        The path written.
+
+    Raises:
+        OutputError: The suffix is not .csv, the file is there and overwrite is False, or the disk refuses it.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".csv":
+        raise OutputError(f"{path.name} ends in {path.suffix!r}, expected .csv for a series table. Rename it.")
+    lines = [
+        {
+            "date": row.date.isoformat(),
+            "class_id": row.class_id,
+            "name": row.name,
+            "pixels": row.pixels,
+            "hectares": number_or_none(row.hectares),
+            "share": number_or_none(row.share),
+            "valid_share": row.valid_share,
+        }
+        for row in table.rows
+    ]
+    with replacing(path, overwrite=overwrite) as temporary:
+        temporary.write_text(csv_text(lines), encoding="utf-8", newline="")
+    return path
