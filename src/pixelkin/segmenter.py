@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -21,7 +21,7 @@ from .model import Model, require_same_model
 from .scene import Scene, Series
 from .segmentation import Segmentation
 from .similarity import L1, RAW, MutualInformation, References, blocks_of, collect, embed, overlap
-from .types import BoolArray, FloatArray, IntArray, LabelledPixels, UInt8Array, Window
+from .types import BoolArray, FloatArray, LabelledPixels, UInt8Array, Window
 
 Measure = Literal["local", "global", "l1"]
 
@@ -83,20 +83,27 @@ class Segmenter:
             require_same_model(references.model_hash, self.model, "the references file")
         self._set(references, [None] * len(references), self._serials(len(references)))
 
-    def fit(self, scene: Scene, labels: LabelledPixels) -> Segmenter:
+    def fit(self, scene: Scene | Sequence[Scene], labels: LabelledPixels | Sequence[LabelledPixels]) -> Segmenter:
         """Collect references from labelled pixels, instead of those there were.
 
         Args:
-            scene: The image that was labelled.
-            labels: At least one pixel of each of at least two classes.
+            scene: The image that was labelled, or several, such as dates of a series.
+            labels: At least one pixel of each of at least two classes; where there are several images, labels for each.
 
         Raises:
             LabelError: Labels outside the image, on no-data, or of fewer than two classes.
             ModelError: The scene's bands are not the model's.
         """
-        _require_classes(labels)
-        references = self._collect(scene, labels)
-        self._set(references, _origins(scene, labels), self._serials(len(references)))
+        scenes = [scene] if isinstance(scene, Scene) else list(scene)
+        parts = [labels] if isinstance(labels, LabelledPixels) else list(labels)
+        if len(scenes) != len(parts):
+            raise LabelError(f"{len(parts)} sets of labels for {len(scenes)} images, expected one for each. Pair them up.")
+        _require_classes(parts)
+        references, origins = self._collect(scenes[0], parts[0]), _origins(scenes[0], parts[0])
+        for other, more in zip(scenes[1:], parts[1:], strict=True):
+            references = references.merge(self._collect(other, more))
+            origins += _origins(other, more)
+        self._set(references, origins, self._serials(len(references)))
         return self
 
     def add(self, scene: Scene, labels: LabelledPixels) -> Segmenter:
@@ -380,15 +387,15 @@ def _origins(scene: Scene, labels: LabelledPixels) -> list[_Origin | None]:
     return [(fingerprint, row, col) for row, col in zip(labels.rows.tolist(), labels.cols.tolist(), strict=True)]
 
 
-def _require_classes(labels: LabelledPixels) -> None:
-    present: IntArray = np.unique(labels.classes).astype(np.int64)
+def _require_classes(parts: Sequence[LabelledPixels]) -> None:
+    present = {part.legend.by_id(int(class_id)).name for part in parts for class_id in np.unique(part.classes)}
     if len(present) == 0:
         raise LabelError("there are no labelled pixels, expected at least one of each of two classes. Mark some pixels.")
     if len(present) < 2:
-        name = labels.legend.by_id(int(present[0])).name
+        count = sum(len(part) for part in parts)
         raise LabelError(
-            f"all {len(labels)} labelled pixels are of class {name!r}, expected at least two classes. Mark some pixels of another class."
+            f"all {count} labelled pixels are of class {next(iter(present))!r}, expected at least two classes. Mark some pixels of another class."
         )
-    lost = [entry.name for entry in labels.legend if entry.id not in present]
+    lost = [entry.name for part in parts for entry in part.legend if entry.name not in present]
     if lost:
         raise LabelError(f"class {lost[0]!r} of the legend has no labelled pixel, expected at least one. Mark one or drop the class.")
