@@ -50,6 +50,12 @@ def test_no_data_does_not_take_a_class_colour(tmp_path):
     assert (image == result.legend.classes[0].color).all(-1).sum() < 0.01 * image.shape[0] * image.shape[1]
 
 
+def test_undecided_pixels_do_not_look_like_no_data(tmp_path):
+    scene, result = scene_and_map()
+    result.classes[:] = 0
+    assert (238, 238, 238) not in colours_in(overview(scene, None, result, tmp_path / "map.png"))
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -194,7 +194,10 @@ def score(
         legend = _joint_legend(map_legend, truth_legend, expected, found)
     expected = _renumber("truth", expected, truth_legend, legend)
     found = _renumber("result", found, map_legend, legend)
-    counts = confusion_matrix(expected, found, labels=[*legend.ids, 0])
+    # A handful of distinct pairs with their counts instead of millions of pixels: scikit-learn looks each one up.
+    pairs = np.bincount(expected * 256 + found)
+    truths, predictions = np.divmod(np.flatnonzero(pairs), 256)
+    counts = confusion_matrix(truths, predictions, sample_weight=pairs[pairs > 0], labels=[*legend.ids, 0])
     # The row of 0 is empty: unlabelled pixels are gone by now.
     return Score(legend, np.asarray(counts[:-1], np.int64), total - len(expected))
 

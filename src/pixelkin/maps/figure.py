@@ -106,7 +106,9 @@ def overview(
     view.draw(label_axes, image, f"Marked pixels ({len(labels):,})" if labels is not None else "Marked pixels (none)")
     if labels is not None:
         _mark(label_axes, view, labels)
-    view.draw(map_axes, colorize(classes, segmentation.legend), "Map", undecided=bool((valid & (classes == 0)).any()), nearest=True)
+    colours = colorize(classes, segmentation.legend)
+    colours[valid & (classes == 0)] = 255  # undecided: plain white, so that the hatching stays for no data
+    view.draw(map_axes, colours, "Map", nearest=True)
     view.draw(confidence_axes, colorize_confidence(segmentation.confidence[::step, ::step], valid), "Confidence", nearest=True)
     # An inset beside the panel: a colour bar that takes its room from the panel would push it out of line with the others.
     beside = confidence_axes.inset_axes((1.03, 0, 0.035, 1))
@@ -296,7 +298,6 @@ class _View:
         image: UInt8Array,
         title: str,
         *,
-        undecided: bool = False,
         nearest: bool = False,
     ) -> None:
         """Show an RGBA image over the hatching that stands for no data."""

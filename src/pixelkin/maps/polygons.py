@@ -57,16 +57,18 @@ def polygonize(segmentation: Segmentation, *, min_pixels: int = 0, connectivity:
     kept = (pixels >= min_pixels) & (np.arange(len(pixels)) > 0)
     # Outlining patch numbers, not classes, ties each polygon to the pixels that it is made of.
     outlines = shapes(patches, mask=kept[patches], connectivity=connectivity, transform=Affine(*grid.transform))
-    geometries, numbers = [], []
-    for geometry, number in outlines:
-        geometries.append(shapely.geometry.shape(geometry))
+    numbers, rings, rings_each = [], [], []
+    for outline, number in outlines:
         numbers.append(int(number))
+        rings_each.append(len(outline["coordinates"]))
+        rings += outline["coordinates"]
+    polygons = _polygons(rings, rings_each)
     order = np.argsort(numbers, kind="stable")
     ids = np.array(numbers, np.int64)[order]
-    outline_array = np.array(geometries, object)[order]
+    polygons = polygons[order]
     if connectivity == 8:
         # GDAL lets a ring touch itself at the shared corner, which the simple-features standard does not.
-        outline_array = shapely.make_valid(outline_array)
+        polygons = shapely.make_valid(polygons)
 
     cells, _ = cell_areas(grid)
     if cells is None:
@@ -83,9 +85,18 @@ def polygonize(segmentation: Segmentation, *, min_pixels: int = 0, connectivity:
             "pixels": pixels[ids].astype(np.int64),
             "area_ha": hectares[ids],
         },
-        geometry=outline_array,
+        geometry=polygons,
         crs=grid.crs,
     )
+
+
+def _polygons(rings: list[list[tuple[float, float]]], rings_each: list[int]) -> Any:
+    """An array of polygons from the rings of all of them and how many each has: one call, not one a polygon."""
+    if not rings:
+        return np.empty(0, object)
+    ring_offsets = np.cumsum([0, *(len(ring) for ring in rings)])
+    coordinates = np.array([point for ring in rings for point in ring], np.float64)
+    return shapely.from_ragged_array(shapely.GeometryType.POLYGON, coordinates, (ring_offsets, np.cumsum([0, *rings_each])))
 
 
 def write_polygons(
