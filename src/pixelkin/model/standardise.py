@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -54,6 +55,6 @@ class Standardisation:
         """Standardised pixels, (band, row, col) float32, 0 where not valid, clipped to +-8."""
         # Wide types in float64 before the difference, so that large values keep their digits.
         exact = np.float32 if pixels.data.dtype.itemsize <= 2 else np.float64
-        data = (np.asarray(pixels.data, dtype=exact) - self.center[:, None, None]) / self.scale[:, None, None]
+        data = (cast(FloatArray, pixels.data.astype(exact)) - self.center[:, None, None]) / self.scale[:, None, None]
         data = np.where(pixels.valid, np.clip(data, -_LIMIT, _LIMIT), 0)
         return torch.from_numpy(data.astype(np.float32, copy=False))

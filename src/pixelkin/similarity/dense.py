@@ -36,6 +36,8 @@ _PANEL = 64
 """Rows of a matrix product; labels are padded up to it."""
 _COLUMNS = 2048
 """Pixels a pass: with _GROUP_ROWS rows, the matrix and its exponentials stay in a core's cache."""
+_STRIP = 16
+"""Rows of a map projected at a time."""
 _GROUP_ROWS = 128
 """Distinct positions a pass."""
 _GROUP_LABELS = 16
@@ -50,9 +52,9 @@ class Projection:
     """Critic projections of a window: its label-independent half of every distance."""
 
     u: Tensor
-    """(d, row + 2 k, col + 2 k), k the reach of the window of positions (0 for the global measure)."""
+    """(d', row + 2 k, col + 2 k), k the reach of the window of positions (0 for the global measure); d' = d + 1 for a separable critic."""
     v: Tensor
-    """(d, row, col)"""
+    """(d', row, col)"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +62,9 @@ class Prepared:
     """Critic projections of references: their pixel-independent half of every distance."""
 
     u: Tensor
-    """(M, d): at the distinct positions (one per reference for the global measure)."""
+    """(M, d'): at the distinct positions (one per reference for the global measure)."""
     v: Tensor
-    """(L, d)"""
+    """(L, d')"""
     windows: Tensor
     """(L, J): rows of `u`; J = 1 for the global measure."""
     alone: Tensor
@@ -90,9 +92,9 @@ class MutualInformation:
         assert embedding.c is not None
         assert embedding.s is not None
         with torch.inference_mode():
-            u = self.critic.project_map(embedding.c.unsqueeze(0))[0]
-            v = self.critic.project_shared(embedding.s.unsqueeze(0))[0]
-            return Projection(u.contiguous(), v.contiguous())
+            field = self._map_side if self.scope == "global" else 1
+            u = self._columns(_in_strips(self.critic.project_map, embedding.c, field))
+            return Projection(u, self._columns(_in_strips(self.critic.project_shared, embedding.s, 1)))
 
     def prepare(self, references: References) -> Prepared:
         """Projections of references; each one's do not depend on the others."""
@@ -112,7 +114,7 @@ class MutualInformation:
                 if len(v)
                 else v[:, 0]
             )
-            return Prepared(u, v, windows, alone)
+            return Prepared(self._rows(u), self._rows(v), windows, alone)
 
     def distances(self, projection: Projection, prepared: Prepared, *, absolute: bool = False) -> Tensor:
         """D of every pixel of a window to every reference.
@@ -148,13 +150,23 @@ class MutualInformation:
                 out += self._term1(projection)
             return out.view(len(prepared.v), height, width)
 
+    def _columns(self, maps: Tensor) -> Tensor:
+        """Projections as `_evaluate` takes them on its right: a separable critic's get a row of ones, for its bias."""
+        return torch.cat([maps, torch.ones_like(maps[:1])]) if isinstance(self.critic, SeparableCritic) else maps
+
+    def _rows(self, vectors: Tensor) -> Tensor:
+        """Projections as `_evaluate` takes them on its left: a separable critic's carry its scale and bias."""
+        if not isinstance(self.critic, SeparableCritic):
+            return vectors
+        return torch.cat([vectors * self.critic.scale, self.critic.bias.expand(len(vectors), 1)], dim=1)
+
     def _evaluate(self, rows: Tensor, columns: Tensor, buffer: Tensor | None = None) -> Tensor:
-        """T of every row (n, d) with every column (d, p), whichever of the two is the map's side."""
+        """t of every row (n, d) with every column (d, p), whichever of the two is the map's side."""
         critic = self.critic
         shape = len(rows), columns.shape[1]
         t = columns.new_empty(shape) if buffer is None else buffer[: shape[0] * shape[1]].view(shape)
         if isinstance(critic, SeparableCritic):
-            return torch.mm(rows, columns, out=t).mul_(critic.scale).add_(critic.bias)
+            return torch.mm(rows, columns, out=t)
         assert isinstance(critic, ConcatenatedCritic)
         hidden = torch.empty_like(columns)
         for row, line in zip(rows, t, strict=True):
@@ -164,10 +176,12 @@ class MutualInformation:
     def _term1(self, projection: Projection) -> Tensor:
         height, width = projection.v.shape[1:]
         total = torch.zeros(height * width, device=projection.v.device)
-        v = projection.v.flatten(1)[None]
+        # Without the row of ones, where there is one.
+        d = len(projection.v) - isinstance(self.critic, SeparableCritic)
+        v = projection.v[:d].flatten(1)[None]
         for row in range(self.side):
             for col in range(self.side):
-                u = projection.u[:, row : row + height, col : col + width].flatten(1)[None]
+                u = projection.u[:d, row : row + height, col : col + width].flatten(1)[None]
                 total -= softplus(-self.critic.pair(u, v))[0]
         return total
 
@@ -177,6 +191,13 @@ def _in_panels(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
     if not len(rows):
         return function(_padded(rows))[:0]
     return torch.cat([function(_padded(rows[i : i + _PANEL]))[: len(rows) - i] for i in range(0, len(rows), _PANEL)])
+
+
+def _in_strips(function: Callable[[Tensor], Tensor], maps: Tensor, field: int) -> Tensor:
+    """A convolution of `field` x `field` pixels over (k, h, w), some rows at a time: what lies between its layers stays in the cache."""
+    height = maps.shape[1] - field + 1
+    strips = [function(maps[None, :, row : min(row + _STRIP, height) + field - 1])[0] for row in range(0, height, _STRIP)]
+    return torch.cat(strips, dim=1, out=maps.new_empty(strips[0].shape[0], height, strips[0].shape[2]))
 
 
 def _padded(rows: Tensor) -> Tensor:
@@ -233,7 +254,7 @@ def _groups(windows: Tensor) -> list[tuple[slice, Tensor, Tensor]]:
 
 def _softplus_(t: Tensor) -> Tensor:
     """log(1 + e^t) in place; the plain formula, vectorised, is several times quicker than the library's."""
-    small = t.abs().neg_().exp_().log1p_()
+    small = t.abs().neg_().exp_().add_(1).log_()
     return t.clamp_(min=0).add_(small)
 
 
@@ -244,10 +265,10 @@ def _window_sums(t: Tensor, windows: Tensor, scratch: _Scratch, out: Tensor) -> 
     t.clamp_(min=0)
     products = scratch.stack("products", factors, windows)
     sums = scratch.stack("sums", t, windows)
-    out.zero_()
     for start in range(0, windows.shape[1], _MAX_PRODUCT):
         part = slice(start, start + _MAX_PRODUCT)
-        out += _fold(products[:, part], torch.mul).log() + _fold(sums[:, part], torch.add)
+        total = _fold(products[:, part], torch.mul).log().add_(_fold(sums[:, part], torch.add))
+        out.copy_(total) if start == 0 else out.add_(total)
 
 
 def _fold(stack: Tensor, operation: Callable[..., Tensor]) -> Tensor:
