@@ -1,0 +1,9 @@
+"""The only room that opens image files: readers behind the `Scene` protocol, series, and writers of maps."""
+
+from .checks import require_bands, require_crs, require_valid
+from .mapfile import read_map
+from .opening import open_scene
+from .reader import RasterScene
+from .writer import MapWriter, write_map
+
+__all__ = ["MapWriter", "RasterScene", "open_scene", "read_map", "require_bands", "require_crs", "require_valid", "write_map"]

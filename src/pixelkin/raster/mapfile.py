@@ -1,0 +1,135 @@
+"""What a written map holds beside its pixels, and how to read it back.
+
+Two places, because no single one serves everybody: tags inside the GeoTIFF carry legend and provenance without loss and cannot be
+parted from it; a small `.aux.xml` beside it carries class names as GDAL and QGIS look for them, since GeoTIFF has no field for these.
+"""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from rasterio.errors import RasterioError
+
+from pixelkin.errors import RasterError
+from pixelkin.segmentation import Segmentation
+from pixelkin.types import AnyArray, FloatArray, Grid, Legend
+
+from ._gdal import Dataset, one_line
+from .reader import crs_text, open_dataset
+
+LEGEND_TAG = "PIXELKIN_LEGEND"
+PROVENANCE_TAG = "PIXELKIN_PROVENANCE"
+CONFIDENCE_TAG = "PIXELKIN_CONFIDENCE"
+
+
+def confidence_path(path: Path) -> Path:
+    """Where the confidence of a map lies."""
+    return path.with_name(f"{path.stem}_confidence{path.suffix}")
+
+
+def sidecar_path(path: Path) -> Path:
+    """Where GDAL looks for class names of a map."""
+    return path.with_name(f"{path.name}.aux.xml")
+
+
+def map_tags(legend: Legend, provenance: Mapping[str, str], *, confidence: bool) -> dict[str, str]:
+    """Tags of both files of a map."""
+    return {
+        "TIFFTAG_SOFTWARE": "pixelkin",
+        LEGEND_TAG: json.dumps(legend.to_json(), ensure_ascii=False),
+        PROVENANCE_TAG: json.dumps(dict(provenance), ensure_ascii=False, sort_keys=True),
+        CONFIDENCE_TAG: "YES" if confidence else "NO",
+    }
+
+
+def add_color_table(band: ET.Element, legend: Legend) -> None:
+    """Colours of the classes; 0, no data, is transparent."""
+    colors = {entry.id: entry.color for entry in legend}
+    table = ET.SubElement(band, "ColorTable")
+    for value in range(max(legend.ids, default=0) + 1):
+        red, green, blue = colors.get(value, (0, 0, 0))
+        ET.SubElement(table, "Entry", c1=str(red), c2=str(green), c3=str(blue), c4="255" if value else "0")
+
+
+def sidecar_xml(legend: Legend) -> bytes:
+    """GDAL's auxiliary file: category names, and an attribute table with value, name and colour of each class."""
+    band = ET.Element("PAMRasterBand", band="1")
+    names = {entry.id: entry.name for entry in legend}
+    categories = ET.SubElement(band, "CategoryNames")
+    for value in range(max(legend.ids, default=0) + 1):
+        ET.SubElement(categories, "Category").text = _printable(names.get(value, ""))
+    table = ET.SubElement(band, "GDALRasterAttributeTable", tableType="thematic")
+    # Type: 0 whole number, 2 text. Usage: 5 value, 2 name, 6 to 8 red, green, blue.
+    for index, (name, kind, usage) in enumerate([("Value", 0, 5), ("Class", 2, 2), ("Red", 0, 6), ("Green", 0, 7), ("Blue", 0, 8)]):
+        field = ET.SubElement(table, "FieldDefn", index=str(index))
+        for tag, content in (("Name", name), ("Type", kind), ("Usage", usage)):
+            ET.SubElement(field, tag).text = str(content)
+    for index, entry in enumerate(legend):
+        row = ET.SubElement(table, "Row", index=str(index))
+        for cell in (entry.id, _printable(entry.name), *entry.color):
+            ET.SubElement(row, "F").text = str(cell)
+    root = ET.Element("PAMDataset")
+    root.append(band)
+    ET.indent(root)
+    text: bytes = ET.tostring(root, encoding="utf-8")
+    return text
+
+
+def _printable(text: str) -> str:
+    """XML has no way to write control characters."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def is_ours(path: Path) -> bool:
+    """True where a file is a map or a confidence raster that `MapWriter` wrote."""
+    try:
+        with open_dataset(str(path)) as dataset:
+            return LEGEND_TAG in dataset.tags()
+    except RasterError:
+        return False
+
+
+def read_map(path: str | Path) -> Segmentation:
+    """Read a map that `write_map` or `MapWriter` wrote.
+
+    Args:
+        path: The map; its `<stem>_confidence.tif` is read too where the map was written with one.
+
+    Returns:
+        The segmentation as it was written. Without a confidence file, confidence is 0 everywhere, and a pixel on which
+        the segmenter abstained cannot be told from one without data, so neither is valid.
+
+    Raises:
+        MissingFileError: The map, or the confidence that belongs to it, is not there.
+        RasterError: The file is no map of ours, or is damaged.
+    """
+    path = Path(path)
+    with open_dataset(str(path)) as dataset:
+        tags = dataset.tags()
+        if LEGEND_TAG not in tags or dataset.dtypes[0] != "uint8":
+            raise RasterError(
+                f"{path} is not a map that pixelkin wrote, expected the tag {LEGEND_TAG}. Read other label rasters with read_labels."
+            )
+        classes = _read_band(path, dataset)
+        grid = Grid(dataset.height, dataset.width, tuple(dataset.transform)[:6], crs_text(dataset.crs))
+    if tags[CONFIDENCE_TAG] == "YES":
+        with open_dataset(str(confidence_path(path))) as dataset:
+            stored = _read_band(confidence_path(path), dataset)
+        valid = ~np.isnan(stored)
+        confidence: FloatArray = np.where(valid, stored, np.float32(0))
+    else:
+        valid = classes != 0
+        confidence = np.zeros(classes.shape, np.float32)
+    return Segmentation(classes, confidence, valid, Legend.from_json(json.loads(tags[LEGEND_TAG])), grid, json.loads(tags[PROVENANCE_TAG]))
+
+
+def _read_band(path: Path, dataset: Dataset) -> AnyArray:
+    try:
+        band: AnyArray = dataset.read(1)
+        return band
+    except RasterioError as exc:
+        raise RasterError(f"{path} cannot be read: {one_line(exc)}. The file is damaged or cut short: write or copy it again.") from exc

@@ -1,0 +1,96 @@
+"""A time series from a folder or a list of images."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from rasterio.crs import CRS
+
+from pixelkin.errors import InputError, MissingFileError, RasterError
+from pixelkin.scene import Scene, Series
+from pixelkin.types import Grid
+
+from .reader import RasterScene, open_dataset
+
+_log = logging.getLogger(__name__)
+
+IMAGE_SUFFIXES = (".img", ".jp2", ".tif", ".tiff", ".vrt")
+"""Files of a folder with these endings are taken for images; a list may name files of any kind that GDAL reads."""
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The images of a folder (not of its subfolders) that make up its series, sorted by name.
+
+    Where images of several bands are present, those of a single band (label rasters, cloud masks, maps) are left out, and a
+    log message names them. Everything else with an ending of `IMAGE_SUFFIXES` must belong to the series.
+
+    Raises:
+        MissingFileError: The folder has no image.
+        RasterError: A file with an image's ending cannot be read.
+    """
+    files = sorted(
+        path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
+    if not files:
+        raise MissingFileError(
+            f"{folder} has no image, expected files that end in {', '.join(IMAGE_SUFFIXES)}. Check the folder or give a list of files."
+        )
+    counts = {}
+    for path in files:
+        with open_dataset(str(path)) as dataset:
+            counts[path] = dataset.count
+    single = [path for path in files if counts[path] == 1]
+    if len(single) in (0, len(files)):
+        return files
+    _log.warning("left out of the series in %s, because they have one band only: %s", folder, ", ".join(path.name for path in single))
+    return [path for path in files if counts[path] > 1]
+
+
+def series_of_folder(scenes: Sequence[Scene], folder: Path, *, align: bool) -> Series:
+    """A series of what a folder holds; two images of one day are refused, since one may be a label raster or a copy."""
+    days: dict[dt.date, str] = {}
+    for scene in scenes:
+        if scene.date is not None and scene.date in days:
+            raise RasterError(
+                f"{days[scene.date]} and {scene.name} in {folder} are both of {scene.date}, expected one image a day. "
+                "Give a list of the files you mean."
+            )
+        if scene.date is not None:
+            days[scene.date] = scene.name
+    return series_of(sorted(scenes, key=lambda scene: scene.date or dt.date.min), align=align)
+
+
+def series_of(scenes: Sequence[Scene], *, align: bool) -> Series:
+    """A series on the first scene's grid; where `align` is set, scenes off it are warped to it."""
+    if not scenes:
+        raise InputError("the list of images is empty, expected at least one. Check the pattern that made the list.")
+    first = scenes[0].grid
+    on_grid: list[Scene] = []
+    for scene in scenes:
+        if scene.grid == first or not isinstance(scene, RasterScene):
+            on_grid.append(scene)
+        elif same_place(scene.grid, first):
+            on_grid.append(replace(scene, grid=first))
+        else:
+            on_grid.append(scene.aligned(first) if align else scene)
+    return Series(tuple(on_grid))
+
+
+def same_place(grid: Grid, other: Grid) -> bool:
+    """True where two grids put every pixel in the same place, to a hundredth of a pixel.
+
+    Programs round coordinates in the last digits, and write one CRS in several ways.
+    """
+    if grid.shape != other.shape or (grid.crs is None) != (other.crs is None):
+        return False
+    if grid.crs != other.crs and CRS.from_user_input(grid.crs) != CRS.from_user_input(other.crs):
+        return False
+    corners = [(0.0, 0.0), (0.0, grid.width), (grid.height, 0.0), (grid.height, grid.width)]
+    shift = np.subtract([grid.xy(*corner) for corner in corners], [other.xy(*corner) for corner in corners])
+    a, b, _, d, e, _ = grid.transform
+    return bool(np.abs(shift).max() <= 0.01 * min(np.hypot(a, d), np.hypot(b, e)))
