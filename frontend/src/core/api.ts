@@ -1,0 +1,95 @@
+/** One function a route. Every failure is an ApiError with the server's one-line message. */
+
+import type {
+  Areas, Changes, Conflict, Edit, EditResult, ExportFormat, Job, Mark, PixelInfo, Project, BandStatistics, Scene, Suggestion,
+} from "./types";
+
+export class ApiError extends Error {
+  constructor(
+    message: string,
+    readonly type: string,
+    /** 0 = the server was not reached: worth another try. */
+    readonly status: number,
+    readonly revision: number | null = null,
+  ) {
+    super(message);
+  }
+
+  get isOffline(): boolean {
+    return this.status === 0;
+  }
+}
+
+async function errorOf(response: Response): Promise<ApiError> {
+  try {
+    const { error } = (await response.json()) as { error: { type: string; message: string; revision?: number | null } };
+    return new ApiError(error.message, error.type, response.status, error.revision ?? null);
+  } catch {
+    return new ApiError(`The server answered ${response.status} ${response.statusText}.`, "HttpError", response.status);
+  }
+}
+
+/** Fetch that knows two outcomes: a good response, or an ApiError. An abort stays an abort. */
+export async function request(path: string, init?: RequestInit): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(path, { credentials: "same-origin", ...init });
+  } catch (error) {
+    if (init?.signal?.aborted) throw error;
+    throw new ApiError("The pixelkin server does not answer. Start it again with `pixelkin serve`; nothing is lost.", "Offline", 0);
+  }
+  if (!response.ok) throw await errorOf(response);
+  return response;
+}
+
+async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+  return (await (await request(path, signal ? { signal } : {})).json()) as T;
+}
+
+async function send<T>(method: string, path: string, body: unknown): Promise<T> {
+  const response = await request(path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  return (await response.json()) as T;
+}
+
+const scenePath = (scene: string): string => `api/scenes/${encodeURIComponent(scene)}`;
+
+export const api = {
+  project: () => get<Project>("api/project"),
+  statistics: (scene: string) => get<Scene & { statistics: BandStatistics[] }>(scenePath(scene)),
+  marks: (scene: string) => get<{ revision: number; marks: Mark[] }>(`${scenePath(scene)}/marks`),
+  changes: (since: number) => get<Changes>(`api/changes?since=${since}`),
+  conflicts: (scene: string) => get<{ revision: number; total: number; pixels: Conflict[] }>(`${scenePath(scene)}/conflicts`),
+  areas: (scene: string) => get<Areas>(`${scenePath(scene)}/areas`),
+  suggestions: (scene: string, count = 10) =>
+    get<{ revision: number; suggestions: Suggestion[] }>(`${scenePath(scene)}/suggestions?count=${count}`),
+  pixel: (scene: string, row: number, col: number, signal: AbortSignal) =>
+    get<PixelInfo>(`${scenePath(scene)}/pixel?row=${row}&col=${col}`, signal),
+  confidenceRamp: () => get<string[]>("api/confidence-ramp"),
+  jobs: () => get<{ jobs: Job[] }>("api/jobs"),
+
+  edits: (key: string, title: string, edits: Edit[]) => send<EditResult>("POST", "api/edits", { key, title, edits }),
+  undo: (key: string) => send<EditResult>("POST", "api/undo", { key }),
+  redo: (key: string) => send<EditResult>("POST", "api/redo", { key }),
+  settings: (change: Partial<Project["settings"]>) => send<Project>("PATCH", "api/settings", change),
+  train: () => send<Job>("POST", "api/jobs/train", {}),
+  exportMaps: (options: { scenes?: string[]; formats: ExportFormat[]; name: string }) => send<Job>("POST", "api/jobs/export", options),
+  apply: (options: { paths: string[]; formats: ExportFormat[]; name: string }) => send<Job>("POST", "api/jobs/apply", options),
+  cancel: (job: string) => send<Job>("POST", `api/jobs/${encodeURIComponent(job)}/cancel`, {}),
+
+  importLabels: async (scene: string, file: File, key: string): Promise<EditResult> => {
+    const form = new FormData();
+    form.append("file", file);
+    form.append("key", key);
+    const response = await request(`api/labels/import?scene=${encodeURIComponent(scene)}`, { method: "POST", body: form });
+    return (await response.json()) as EditResult;
+  },
+
+  labelsUrl: (scene: string, format: "geojson" | "gpkg" | "tif") =>
+    `api/labels/export?format=${format}&scene=${encodeURIComponent(scene)}`,
+  thumbnailUrl: (scene: Scene, bands: readonly number[], size: number) =>
+    `${scenePath(scene.id)}/thumbnail.png?size=${size}&bands=${bands.join(",")}&v=${encodeURIComponent(scene.fingerprint)}`,
+  imageTileUrl: (scene: Scene, query: string, z: number, x: number, y: number) =>
+    `${scenePath(scene.id)}/image/${z}/${x}/${y}.png?${query}&v=${encodeURIComponent(scene.fingerprint)}`,
+  answerTileUrl: (kind: "map" | "confidence", scene: string, revision: number, z: number, x: number, y: number) =>
+    `${scenePath(scene)}/${kind}/${revision}/${z}/${x}/${y}.png`,
+};

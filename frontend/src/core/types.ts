@@ -1,0 +1,199 @@
+/** What the server says and hears; docs of each field are in its OpenAPI document. */
+
+import type { Transform } from "./geo";
+
+export interface ClassInfo {
+  id: number;
+  name: string;
+  /** "#rrggbb". */
+  color: string;
+  key: string | null;
+  marks: number;
+  labelled_pixels: number;
+}
+
+export interface LonLatMesh {
+  rows: number[];
+  cols: number[];
+  lon: number[][];
+  lat: number[][];
+}
+
+export interface Scene {
+  id: string;
+  name: string;
+  date: string | null;
+  height: number;
+  width: number;
+  bands: string[];
+  dtype: string;
+  crs: string | null;
+  crs_name: string | null;
+  units: string | null;
+  transform: Transform;
+  series: number;
+  /** Highest z, at which the whole image fits into one tile; z = 0 is full resolution. */
+  levels: number;
+  fingerprint: string;
+  metres_per_pixel: [number, number] | null;
+  lonlat: LonLatMesh | null;
+  /** 1-based. */
+  default_bands: number[];
+  labelled_pixels: number;
+}
+
+export interface BandStatistics {
+  band: number;
+  name: string;
+  min: number;
+  max: number;
+  p2: number;
+  p98: number;
+  mean: number;
+  valid_fraction: number;
+  histogram: number[];
+}
+
+export type Measure = "auto" | "local" | "global" | "l1";
+
+export interface ModelInfo {
+  state: "none" | "training" | "ready" | "failed";
+  hash: string | null;
+  measure_in_use: "l1" | "local" | "global";
+  job: string | null;
+  message: string | null;
+}
+
+export interface MapStatus {
+  ready: boolean;
+  reason: string | null;
+}
+
+export interface Project {
+  name: string;
+  version: string;
+  revision: number;
+  instance: string;
+  can_undo: boolean;
+  can_redo: boolean;
+  undo_title: string | null;
+  redo_title: string | null;
+  classes: ClassInfo[];
+  scenes: Scene[];
+  settings: { measure: Measure; method: string; pixels_per_mark: number };
+  model: ModelInfo;
+  map: MapStatus;
+  limits: { upload_bytes: number; edits_per_request: number; tile_size: number };
+}
+
+export type MarkKind = "point" | "scribble" | "box" | "polygon";
+
+/** GeoJSON in pixel space: x = column, y = row downwards, (0, 0) = outer corner of the first pixel. */
+export type Geometry =
+  | { type: "Point"; coordinates: [number, number] }
+  | { type: "MultiPoint"; coordinates: [number, number][] }
+  | { type: "LineString"; coordinates: [number, number][] }
+  | { type: "MultiLineString"; coordinates: [number, number][][] }
+  | { type: "Polygon"; coordinates: [number, number][][] }
+  | { type: "MultiPolygon"; coordinates: [number, number][][][] };
+
+export interface Mark {
+  id: string;
+  scene: string;
+  /** 0 = eraser. */
+  class_id: number;
+  kind: MarkKind;
+  geometry: Geometry;
+  /** Diameter in image pixels. */
+  brush_px: number;
+  order: number;
+  pixels: number;
+  labels: number;
+}
+
+export type Edit =
+  | { op: "add_mark"; id: string; scene: string; class_id: number; kind: MarkKind; geometry: Geometry; brush_px: number }
+  | { op: "delete_mark"; id: string }
+  | { op: "add_class"; name: string; color?: string; key?: string }
+  | { op: "update_class"; id: number; name?: string; color?: string; key?: string | null; position?: number }
+  | { op: "merge_class"; id: number; into: number }
+  | { op: "delete_class"; id: number }
+  | { op: "clear_marks"; scene?: string };
+
+export interface Changes {
+  since: number;
+  revision: number;
+  classes: ClassInfo[];
+  marks: Mark[];
+  deleted: string[];
+  conflict_pixels: number;
+  reset: boolean;
+}
+
+export interface EditResult {
+  revision: number;
+  applied: boolean;
+  title: string | null;
+  can_undo: boolean;
+  can_redo: boolean;
+  undo_title: string | null;
+  redo_title: string | null;
+  map: MapStatus;
+  changes: Changes;
+}
+
+export interface Conflict {
+  row: number;
+  col: number;
+  class_ids: number[];
+  winner: number;
+  marks: string[];
+}
+
+export interface Areas {
+  revision: number;
+  complete: number;
+  pixels_total: number;
+  valid_pixels: number;
+  unit: "ha" | "px";
+  classes: { id: number; name: string; color: string; pixels: number; fraction: number; area: number | null }[];
+}
+
+export interface Suggestion {
+  scene: string;
+  row: number;
+  col: number;
+  score: number;
+  reason: string;
+}
+
+export interface PixelInfo {
+  row: number;
+  col: number;
+  x: number;
+  y: number;
+  lon: number | null;
+  lat: number | null;
+  values: number[] | null;
+  valid: boolean;
+  label: number;
+  class: number | null;
+  confidence: number | null;
+  revision: number;
+}
+
+export interface Job {
+  id: string;
+  kind: "train" | "export" | "apply" | "import";
+  state: "queued" | "running" | "done" | "failed" | "cancelled";
+  progress: number;
+  message: string;
+  error: { type: string; message: string } | null;
+  files: { name: string; url: string; bytes: number }[];
+  started: string | null;
+  finished: string | null;
+}
+
+export type ExportFormat = "cog" | "confidence" | "polygons" | "areas";
+
+export const isOver = (job: Job): boolean => job.state === "done" || job.state === "failed" || job.state === "cancelled";

@@ -1,0 +1,199 @@
+import "./style.css";
+
+import { centreOf, type Point } from "./core/geometry";
+import { pictureQuery } from "./core/picture";
+import type { Geometry, MarkKind, Scene } from "./core/types";
+import { dragsWith, DrawInteraction } from "./map/draw";
+import { MapView } from "./map/mapview";
+import { Session } from "./session";
+import { buildNotices, exportDialog, importLabels, openHelp, openJobs } from "./ui/dialogs";
+import { byId } from "./ui/dom";
+import { buildHeader } from "./ui/header";
+import { bindKeys } from "./ui/keys";
+import { buildOverlay } from "./ui/overlay";
+import { buildPanel } from "./ui/panel";
+import { buildStatus } from "./ui/status";
+import { buildStrip } from "./ui/strip";
+import { buildTools } from "./ui/tools";
+
+const session = new Session();
+const { store } = session;
+
+const view = new MapView(
+  byId("map"),
+  () => store.get().project?.limits.tile_size ?? 256,
+  (error) => session.report(error),
+  (event) => {
+    const { originalEvent } = event;
+    const isPrimary = originalEvent instanceof PointerEvent && originalEvent.button === 0 && (event.activePointers?.length ?? 1) < 2;
+    return isPrimary && dragsWith(store.get().tool);
+  },
+);
+
+const colorOf = (classId: number): string | null => store.get().project?.classes.find((one) => one.id === classId)?.color ?? null;
+
+/** The date that lies under a point: a mark belongs to the picture it was drawn on. */
+const sceneAt = ([x, y]: Point): Scene | null => {
+  const { scene, compare, swipe } = store.get();
+  const pixel = view.olMap.getPixelFromCoordinate([x, -y]) as number[] | null;
+  return compare && pixel && pixel[0]! > swipe * view.target.clientWidth ? compare : scene;
+};
+
+const hover = (point: Point | null): void => {
+  status.hover(point);
+  const { tool, brush } = store.get();
+  view.sketch.setBrush(point && (tool === "scribble" || tool === "erase") ? { at: point, diameter: brush } : null);
+};
+
+const draw = new DrawInteraction({
+  tool: () => store.get().tool,
+  sketching: (kind: MarkKind, points: readonly Point[] | null) => {
+    const { tool, classId, brush } = store.get();
+    const class_id = tool === "erase" ? 0 : classId;
+    view.sketch.setSketch(points && { kind, points: [...points], class_id, brush_px: brush }, tool === "erase" ? null : colorOf(classId));
+  },
+  finished: (kind: MarkKind, geometry: Geometry) => session.addMark(kind, geometry, sceneAt(centreOf(geometry))),
+  hover,
+});
+view.olMap.addInteraction(draw);
+
+const suggest = async (): Promise<void> => {
+  const found = await session.nextSuggestion();
+  if (found) view.goTo([found.col + 0.5, found.row + 0.5]);
+};
+
+let conflictAt = 0;
+const goToConflict = (): void => {
+  const { conflicts } = store.get();
+  const conflict = conflicts[conflictAt++ % Math.max(1, conflicts.length)];
+  if (conflict) view.goTo([conflict.col + 0.5, conflict.row + 0.5]);
+};
+
+const toggleSwipe = (): void => {
+  const { compare, scene } = store.get();
+  const dates = session.series;
+  const at = dates.findIndex((one) => one.id === scene?.id);
+  store.set({ compare: compare ? null : (dates[at + 1] ?? dates[at - 1] ?? null) });
+};
+
+const togglePanel = (): void => {
+  const isHidden = document.body.classList.toggle("panel-hidden");
+  byId("panel-toggle").setAttribute("aria-expanded", String(!isHidden));
+};
+
+buildHeader(session, { importLabels: () => importLabels(session), exportDialog: () => exportDialog(session), jobs: () => openJobs(session), help: openHelp, togglePanel });
+buildTools(session, { suggest: () => void suggest() });
+buildPanel(session, { goToConflict, toggleSwipe });
+buildOverlay(session, view);
+buildStrip(session);
+buildNotices(session);
+const status = buildStatus(session, view);
+bindKeys(
+  session,
+  view,
+  draw,
+  {
+    n: () => void suggest(),
+    k: goToConflict,
+    m: () => store.set({ mapVisible: !store.get().mapVisible }),
+    c: () => store.set({ confidenceVisible: !store.get().confidenceVisible }),
+    l: () => store.set({ marksVisible: !store.get().marksVisible }),
+    w: toggleSwipe,
+    f: () => view.fit(),
+    a: () => byId("new-class").focus(),
+    i: () => importLabels(session),
+    x: () => exportDialog(session),
+    j: () => openJobs(session),
+    "?": openHelp,
+  },
+  hover,
+);
+
+// State to map
+
+store.watch(["scene", "picture", "compare"], ({ scene, picture, compare }) => {
+  if (!scene) return;
+  const projection = view.setScene(scene);
+  const query = pictureQuery(picture);
+  view.left.image.show(scene, query, projection);
+  if (compare) view.right.image.show(compare, query, projection);
+});
+
+store.watch(["scene", "compare", "project", "confidenceVisible", "mapVisible"], ({ scene, compare, project, confidenceVisible, mapVisible }) => {
+  const revision = project?.revision ?? 0;
+  const isReady = project?.map.ready ?? false;
+  for (const [overlay, one] of [[view.left, scene], [view.right, compare]] as const) {
+    overlay.map.show(one && isReady && mapVisible ? { scene: one, revision } : null, session.focus ?? undefined);
+    overlay.confidence.show(one && isReady && confidenceVisible ? { scene: one, revision } : null, session.focus ?? undefined);
+  }
+});
+
+store.watch(["compare", "swipe", "peek", "mapVisible", "confidenceVisible", "marksVisible", "mapOpacity"], (state) => {
+  const { compare, swipe, peek } = state;
+  view.left.image.setClip(0, compare ? swipe : 1);
+  view.right.image.setVisible(compare !== null);
+  view.right.image.setClip(swipe, 1);
+  for (const [overlay, from, to, isOn] of [[view.left, 0, compare ? swipe : 1, true], [view.right, swipe, 1, compare !== null]] as const) {
+    overlay.map.setClip(from, to);
+    overlay.confidence.setClip(from, to);
+    overlay.map.setVisible(isOn && state.mapVisible && !peek);
+    overlay.confidence.setVisible(isOn && state.confidenceVisible && !peek);
+    overlay.marks.setClip(from, to);
+    overlay.marks.setVisible(isOn && state.marksVisible && !peek);
+    overlay.map.setOpacity(state.mapOpacity);
+    overlay.confidence.setOpacity(state.mapOpacity);
+  }
+});
+
+store.watch(["marks", "compareMarks", "project"], ({ marks, compareMarks, project }) => {
+  const colors = new Map((project?.classes ?? []).map((one) => [one.id, one.color]));
+  view.left.marks.setMarks(marks, colors);
+  view.right.marks.setMarks(compareMarks, colors);
+});
+store.watch(["compare"], ({ compare }) => {
+  if (compare) void session.loadMarksOf(compare.id);
+});
+store.watch(["conflicts"], ({ conflicts }) => view.sketch.setConflicts(conflicts));
+store.watch(["suggestion"], ({ suggestion }) => view.sketch.setSuggestion(suggestion && [suggestion.col + 0.5, suggestion.row + 0.5]));
+store.watch(["tool"], ({ tool }) => {
+  draw.cancel();
+  view.doubleClickZoom.setActive(tool === "pan");
+  byId("map").dataset["tool"] = tool;
+  view.sketch.setBrush(null);
+});
+
+session.onMore = () => {
+  for (const overlay of [view.left, view.right]) {
+    overlay.map.more();
+    overlay.confidence.more();
+  }
+};
+let wasOnline = true;
+store.watch(["online"], ({ online }) => {
+  if (online && !wasOnline) for (const overlay of [view.left, view.right]) overlay.image.reload();
+  wasOnline = online;
+});
+
+// When the whole view shows the newest revision: for tests and for benchmarks, which read it off the page.
+view.left.map.onSettled((revision) => {
+  if (byId("map").dataset["settled"] === String(revision)) return;
+  byId("map").dataset["settled"] = String(revision);
+  performance.mark("pixelkin:settled", { detail: revision });
+});
+
+// The map's own listeners
+
+byId("map").addEventListener("contextmenu", (event) => event.preventDefault());
+byId("map").addEventListener("dblclick", () => draw.finishPolygon());
+byId("map").addEventListener("pointerleave", () => hover(null));
+window.addEventListener("dragover", (event) => event.preventDefault());
+window.addEventListener("drop", (event) => {
+  event.preventDefault();
+  const file = event.dataTransfer?.files[0];
+  if (file) void session.importLabels(file);
+});
+window.addEventListener("beforeunload", (event) => {
+  if (store.get().waiting > 0) event.preventDefault();
+});
+
+session.start().catch((error: unknown) => session.report(error));

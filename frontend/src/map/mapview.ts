@@ -1,0 +1,141 @@
+/** The map of the page: layers in the image's own pixel grid, and the view on them. */
+
+import OlMap from "ol/Map";
+import View from "ol/View";
+import Projection from "ol/proj/Projection";
+import DoubleClickZoom from "ol/interaction/DoubleClickZoom";
+import DragPan from "ol/interaction/DragPan";
+import MouseWheelZoom from "ol/interaction/MouseWheelZoom";
+import PinchZoom from "ol/interaction/PinchZoom";
+import type MapBrowserEvent from "ol/MapBrowserEvent";
+
+import type { Point } from "../core/geometry";
+import type { Scene } from "../core/types";
+import { AnswerLayer } from "./answerlayer";
+import { Backdrop } from "./backdrop";
+import { ImageLayer } from "./imagelayer";
+import { MarkLayer, SketchLayer } from "./marklayer";
+
+/** Screen pixels an image pixel, at the deepest zoom. */
+const DEEPEST = 64;
+
+export interface Overlay {
+  readonly image: ImageLayer;
+  readonly map: AnswerLayer;
+  readonly confidence: AnswerLayer;
+  readonly marks: MarkLayer;
+}
+
+export class MapView {
+  readonly olMap: OlMap;
+  readonly left: Overlay;
+  readonly right: Overlay;
+  readonly doubleClickZoom = new DoubleClickZoom({ duration: 120 });
+  readonly sketch = new SketchLayer();
+  private readonly backdrop = new Backdrop();
+  private projection: Projection | null = null;
+  private grid = "";
+
+  constructor(
+    readonly target: HTMLElement,
+    tileSize: () => number,
+    onError: (error: unknown) => void,
+    /** True while a drag belongs to the tool and not to the view. */
+    toolDrags: (event: MapBrowserEvent) => boolean,
+  ) {
+    const overlay = (side: string, z: number): Overlay => ({
+      image: new ImageLayer(`layer-image-${side}`, z),
+      map: new AnswerLayer("map", z + 1, tileSize, onError),
+      confidence: new AnswerLayer("confidence", z + 2, tileSize, onError),
+      marks: new MarkLayer(z + 3),
+    });
+    this.left = overlay("left", 10);
+    this.right = overlay("right", 20);
+    this.olMap = new OlMap({
+      target,
+      controls: [],
+      interactions: [
+        new DragPan({ condition: (event) => !toolDrags(event) }),
+        new PinchZoom(),
+        this.doubleClickZoom,
+        new MouseWheelZoom({ duration: 120, constrainResolution: true }),
+      ],
+      layers: [this.backdrop, ...Object.values(this.left), ...Object.values(this.right), this.sketch],
+      maxTilesLoading: 12,
+    });
+    for (const layer of Object.values(this.right)) layer.setVisible(false);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.backdrop.restyle());
+  }
+
+  /** Open a scene's grid; the view stays where it is when the grid is the same, as along a series. */
+  setScene(scene: Scene): Projection {
+    this.backdrop.setScene(scene);
+    const grid = `${scene.width}x${scene.height}@${scene.series}`;
+    if (this.projection && grid === this.grid) return this.projection;
+    this.grid = grid;
+    const extent = [0, -scene.height, scene.width, 0];
+    this.projection = new Projection({ code: `PIXELS-${grid}`, units: "pixels", extent });
+    const coarsest = 2 ** (scene.levels + 1);
+    const resolutions: number[] = [];
+    for (let resolution = coarsest; resolution >= 1 / DEEPEST; resolution /= 2) resolutions.push(resolution);
+    const view = new View({
+      projection: this.projection,
+      extent,
+      constrainOnlyCenter: true,
+      smoothExtentConstraint: false,
+      // Whole powers of two: an image pixel is always a whole number of screen pixels, or the other way round.
+      resolutions,
+      constrainResolution: true,
+      enableRotation: false,
+    });
+    this.olMap.setView(view);
+    this.fit();
+    return this.projection;
+  }
+
+  fit(): void {
+    const view = this.olMap.getView();
+    const extent = this.projection?.getExtent();
+    if (extent && this.olMap.getSize()) view.fit(extent, { padding: [12, 12, 12, 12] });
+  }
+
+  zoomBy(steps: number): void {
+    const view = this.olMap.getView();
+    view.setZoom(Math.round(view.getZoom() ?? 0) + steps);
+  }
+
+  panBy(screenX: number, screenY: number): void {
+    const view = this.olMap.getView();
+    const center = view.getCenter();
+    const resolution = view.getResolution();
+    if (center && resolution) view.setCenter([center[0]! + screenX * resolution, center[1]! - screenY * resolution]);
+  }
+
+  /** Centre on a point of pixel space, close enough to see single pixels. */
+  goTo([x, y]: Point): void {
+    const view = this.olMap.getView();
+    view.setCenter([x, -y]);
+    const resolution = view.getResolution() ?? 1;
+    if (resolution > 0.25) view.setResolution(0.25);
+  }
+
+  /** Bring a point into view without changing the zoom. */
+  keepInView([x, y]: Point): void {
+    const size = this.olMap.getSize();
+    const pixel = this.olMap.getPixelFromCoordinate([x, -y]) as number[] | null;
+    if (!size || !pixel) return;
+    const margin = 48;
+    const over = (value: number, end: number): number => (value < margin ? value - margin : value > end - margin ? value - end + margin : 0);
+    const [dx, dy] = [over(pixel[0]!, size[0]!), over(pixel[1]!, size[1]!)];
+    if (dx || dy) this.panBy(dx, dy);
+  }
+
+  get centre(): Point {
+    const center = this.olMap.getView().getCenter() ?? [0, 0];
+    return [center[0]!, -center[1]!];
+  }
+
+  get resolution(): number {
+    return this.olMap.getView().getResolution() ?? 1;
+  }
+}

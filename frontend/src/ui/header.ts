@@ -1,0 +1,78 @@
+/** Top bar: project, model and connection; undo, redo, import, export, jobs, help. */
+
+import type { Session } from "../session";
+import { isOver } from "../core/types";
+import { byId, h, icon, iconButton, replace } from "./dom";
+
+const MEASURES = { l1: "raw bands (L1)", local: "learned, local", global: "learned, global" } as const;
+
+export interface HeaderActions {
+  importLabels: () => void;
+  exportDialog: () => void;
+  jobs: () => void;
+  help: () => void;
+  togglePanel: () => void;
+}
+
+export function buildHeader(session: Session, actions: HeaderActions): void {
+  const { store } = session;
+  const project = h("span", { class: "project", id: "project-name" });
+  const scene = h("span", { class: "scene", id: "scene-name" });
+  const model = h("button", { type: "button", class: "chip", id: "model", onclick: actions.jobs });
+  const connection = h("span", { class: "chip", id: "connection", role: "status" });
+  const undo = iconButton("undo", "Undo", () => session.undo(), { id: "undo" });
+  const redo = iconButton("redo", "Redo", () => session.redo(), { id: "redo" });
+  const jobs = iconButton("jobs", "Jobs (J)", actions.jobs, { id: "jobs-button" });
+  const badge = h("span", { class: "badge" });
+  jobs.append(badge);
+  byId("header").append(
+    h("img", { src: "./favicon.svg", alt: "", width: 26, height: 26 }),
+    h("h1", {}, "pixelkin"),
+    project,
+    scene,
+    h("span", { class: "spacer" }),
+    connection,
+    model,
+    undo,
+    redo,
+    iconButton("import", "Import labels (I)", actions.importLabels, { id: "import" }),
+    h("button", { type: "button", class: "button primary", id: "export", title: "Export (X)", onclick: actions.exportDialog }, icon("export"), h("span", {}, "Export")),
+    jobs,
+    iconButton("help", "Keys and help (?)", actions.help, { id: "help" }),
+    iconButton("panel", "Show or hide the side panel", actions.togglePanel, { id: "panel-toggle" }),
+  );
+
+  store.watch(["project", "scene"], (state) => {
+    project.textContent = state.project?.name ?? "";
+    scene.textContent = state.scene && state.scene.name !== state.project?.name ? state.scene.name : "";
+    if (!state.project) return;
+    document.title = `${state.project.name} – pixelkin`;
+    const { can_undo, can_redo, undo_title, redo_title } = state.project;
+    undo.disabled = !can_undo;
+    redo.disabled = !can_redo;
+    undo.title = can_undo && undo_title ? `Undo: ${undo_title} (Ctrl+Z)` : "Undo (Ctrl+Z)";
+    redo.title = can_redo && redo_title ? `Redo: ${redo_title} (Ctrl+Shift+Z)` : "Redo (Ctrl+Shift+Z)";
+  });
+
+  store.watch(["project", "jobs"], (state) => {
+    if (!state.project) return;
+    const { state: condition, measure_in_use, job: jobId, message } = state.project.model;
+    const training = state.jobs.find((one) => one.id === jobId) ?? state.jobs.find((one) => one.kind === "train" && !isOver(one));
+    const percent = training ? ` ${Math.round(training.progress * 100)} %` : "";
+    const bar = h("span", { class: "chip-bar" });
+    if (training) bar.style.width = `${training.progress * 100}%`;
+    model.dataset["state"] = condition;
+    model.dataset["measure"] = measure_in_use;
+    model.title = message ?? "How alike two pixels are is measured on this.";
+    const text = condition === "training" ? `${MEASURES[measure_in_use]} · training${percent}` : condition === "failed" ? `${MEASURES[measure_in_use]} · training failed` : MEASURES[measure_in_use];
+    replace(model, condition === "training" && bar, h("span", {}, text));
+    const running = state.jobs.filter((one) => !isOver(one)).length;
+    badge.textContent = running > 0 ? String(running) : "";
+    badge.hidden = running === 0;
+  });
+
+  store.watch(["online", "waiting"], ({ online, waiting }) => {
+    connection.dataset["state"] = online ? (waiting > 0 ? "saving" : "saved") : "offline";
+    connection.textContent = online ? (waiting > 0 ? "Saving…" : "Saved") : waiting > 0 ? `Server away · ${waiting} to send` : "Server away";
+  });
+}

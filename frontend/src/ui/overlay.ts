@@ -1,0 +1,87 @@
+/** What floats on the map: zoom buttons, the reason why there is no map yet, the confidence legend, the swipe's divider. */
+
+import { api } from "../core/api";
+import type { MapView } from "../map/mapview";
+import type { Session } from "../session";
+import { byId, h, iconButton, replace } from "./dom";
+
+export function buildOverlay(session: Session, view: MapView): void {
+  const { store } = session;
+  const overlay = byId("overlay");
+
+  overlay.append(
+    h(
+      "div",
+      { class: "zoom", role: "group", "aria-label": "Zoom" },
+      iconButton("plus", "Zoom in (+)", () => view.zoomBy(1)),
+      iconButton("minus", "Zoom out (-)", () => view.zoomBy(-1)),
+      iconButton("fit", "Whole image (F)", () => view.fit()),
+    ),
+  );
+
+  const reason = h("div", { class: "reason", id: "reason", role: "status" });
+  overlay.append(reason);
+  store.watch(["project"], ({ project }) => {
+    reason.hidden = !project || project.map.ready;
+    reason.textContent = project?.map.reason ?? "";
+  });
+
+  const suggestion = h("div", { class: "suggestion", id: "suggestion", role: "status" });
+  overlay.append(suggestion);
+  store.watch(["suggestion"], (state) => {
+    suggestion.hidden = state.suggestion === null;
+    if (state.suggestion) replace(suggestion, h("strong", {}, "Mark here"), ` row ${state.suggestion.row}, col ${state.suggestion.col}: ${state.suggestion.reason}. `, h("kbd", {}, "N"), " next");
+  });
+
+  const ramp = h("canvas", { width: 256, height: 1, class: "ramp" });
+  const legend = h("div", { class: "legend", role: "img", "aria-label": "Confidence from 0 to 1, dark to light" }, h("span", {}, "0"), ramp, h("span", {}, "1"), h("span", { class: "quiet" }, "confidence"));
+  overlay.append(legend);
+  let rampDrawn = false;
+  store.watch(["confidenceVisible"], ({ confidenceVisible }) => {
+    legend.hidden = !confidenceVisible;
+    if (!confidenceVisible || rampDrawn) return;
+    rampDrawn = true;
+    api.confidenceRamp().then(
+      (colors) => {
+        const context = ramp.getContext("2d")!;
+        colors.forEach((color, i) => {
+          context.fillStyle = color;
+          context.fillRect(i, 0, 1, 1);
+        });
+      },
+      () => {
+        rampDrawn = false;
+      },
+    );
+  });
+
+  const left = h("span", { class: "swipe-date left" });
+  const right = h("span", { class: "swipe-date right" });
+  const divider = h("div", { class: "divider", id: "divider", role: "slider", tabindex: 0, "aria-label": "Divider between two dates", "aria-valuemin": 0, "aria-valuemax": 100 }, left, h("span", { class: "grip", "aria-hidden": "true" }, "⟷"), right);
+  overlay.append(divider);
+  const moveTo = (swipe: number): void => store.set({ swipe: Math.max(0.02, Math.min(0.98, swipe)) });
+  divider.addEventListener("pointerdown", (event) => {
+    divider.setPointerCapture(event.pointerId);
+    event.preventDefault();
+    divider.focus();
+  });
+  divider.addEventListener("pointermove", (event) => {
+    if (!divider.hasPointerCapture(event.pointerId)) return;
+    const box = view.target.getBoundingClientRect();
+    moveTo((event.clientX - box.left) / box.width);
+  });
+  divider.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -0.02, ArrowRight: 0.02, Home: -1, End: 1 }[event.key];
+    if (step === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    moveTo(store.get().swipe + step);
+  });
+  store.watch(["compare", "swipe", "scene"], ({ compare, swipe, scene }) => {
+    divider.hidden = compare === null;
+    divider.style.left = `${swipe * 100}%`;
+    divider.setAttribute("aria-valuenow", String(Math.round(swipe * 100)));
+    left.textContent = scene?.date ?? scene?.name ?? "";
+    right.textContent = compare?.date ?? compare?.name ?? "";
+  });
+}

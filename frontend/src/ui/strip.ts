@@ -1,0 +1,61 @@
+/** Time strip: a thumbnail a date; arrow keys step. */
+
+import { api } from "../core/api";
+import type { Scene } from "../core/types";
+import type { Session } from "../session";
+import { byId, h } from "./dom";
+
+export function buildStrip(session: Session): void {
+  const { store } = session;
+  const strip = byId("strip");
+  const list = h("div", { class: "dates", role: "listbox", "aria-label": "Date on show", "aria-orientation": "horizontal" });
+  strip.append(list);
+  let items: { scene: Scene; item: HTMLButtonElement; image: HTMLImageElement; count: HTMLElement }[] = [];
+  let names = "";
+
+  list.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1, Home: -items.length, End: items.length }[event.key];
+    if (step === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const at = items.findIndex((one) => one.scene.id === store.get().scene?.id);
+    const next = items[Math.max(0, Math.min(items.length - 1, at + step))];
+    if (next) void session.openScene(next.scene.id).then(() => next.item.focus());
+  });
+
+  store.watch(["project", "scene", "picture", "compare"], ({ project, scene, picture, compare }) => {
+    const scenes = project?.scenes ?? [];
+    strip.hidden = scenes.length < 2;
+    const now = scenes.map((one) => `${one.id}:${one.fingerprint}`).join("|");
+    if (now !== names) {
+      names = now;
+      items = scenes.map((one) => {
+        const image = h("img", { alt: "", loading: "lazy", width: 72, height: 54 });
+        const count = h("span", { class: "count", title: "labelled pixels" });
+        const item = h(
+          "button",
+          { type: "button", role: "option", class: "date", onclick: () => void session.openScene(one.id), "data-scene": one.id },
+          image,
+          h("span", {}, one.date ?? one.name),
+          count,
+        );
+        return { scene: one, item, image, count };
+      });
+      list.replaceChildren(...items.map(({ item }) => item));
+    }
+    for (const { scene: one, item, image, count } of items) {
+      const isOpen = one.id === scene?.id;
+      const wasOpen = item.getAttribute("aria-selected") === "true";
+      item.setAttribute("aria-selected", String(isOpen));
+      item.tabIndex = isOpen ? 0 : -1;
+      item.dataset["compare"] = String(one.id === compare?.id);
+      const bands = scene && one.series === scene.series ? picture.bands : one.default_bands;
+      const address = api.thumbnailUrl(one, bands, 96);
+      if (image.getAttribute("src") !== address) image.setAttribute("src", address);
+      const labelled = scenes.find((other) => other.id === one.id)?.labelled_pixels ?? 0;
+      count.textContent = labelled > 0 ? labelled.toLocaleString("en") : "";
+      count.hidden = labelled === 0;
+      if (isOpen && !wasOpen) item.scrollIntoView({ block: "nearest", inline: "center" });
+    }
+  });
+}

@@ -1,0 +1,149 @@
+import { describe, expect, it } from "vitest";
+
+import { nearestFirst, TileBoard, type Answer, type TileAddress } from "../src/core/tileboard";
+
+interface Call {
+  tile: TileAddress;
+  revision: number;
+  signal: AbortSignal;
+  answer: (content: string, complete?: boolean, revision?: number) => Promise<void>;
+  fail: (error?: unknown) => Promise<void>;
+}
+
+function board(parallel = 100, capacity = 256) {
+  const calls: Call[] = [];
+  const released: string[] = [];
+  const errors: unknown[] = [];
+  const made = new TileBoard<string>({
+    parallel,
+    capacity,
+    changed: () => undefined,
+    release: (content) => released.push(content),
+    failed: (error) => errors.push(error),
+    fetch: (tile, _scope, revision, signal) =>
+      new Promise<Answer<string>>((resolve, reject) => {
+        const settle = async (): Promise<void> => {
+          for (let i = 0; i < 5; i++) await Promise.resolve();
+        };
+        calls.push({
+          tile, revision, signal,
+          answer: (content, complete = true, answered = revision) => (resolve({ content, complete, revision: answered }), settle()),
+          fail: (error = new Error("no")) => (reject(error), settle()),
+        });
+      }),
+  });
+  return { made, calls, released, errors };
+}
+
+const at = (x: number, y = 0, z = 0): TileAddress => ({ z, x, y });
+
+describe("order", () => {
+  it("asks for the tile nearest to the mark first", () => {
+    const tiles = [at(0), at(1), at(2), at(3), at(2, 1)];
+    expect(nearestFirst(tiles, [2.6, 0.6])).toEqual([at(2), at(3), at(2, 1), at(1), at(0)]);
+  });
+
+  it("asks for no more at a time than allowed, and goes on in order", async () => {
+    const { made, calls } = board(2);
+    made.want([at(0), at(1), at(2), at(3)], "a", 1, [3.5, 0.5]);
+    expect(calls.map((call) => call.tile.x)).toEqual([3, 2]);
+    await calls[0]!.answer("tile 3");
+    expect(calls.map((call) => call.tile.x)).toEqual([3, 2, 1]);
+  });
+});
+
+describe("revisions", () => {
+  it("never lets an old answer replace a newer one", async () => {
+    const { made, calls, released } = board();
+    made.want([at(0)], "a", 5, [0, 0]);
+    await calls[0]!.answer("of 5");
+    made.want([at(0)], "a", 6, [0, 0]);
+    await calls[1]!.answer("of 4", true, 4);
+    expect(made.shown("a", at(0))?.content).toBe("of 5");
+    expect(released).toEqual(["of 4"]);
+  });
+
+  it("keeps the old tile on show until the new one is there, then lets it go", async () => {
+    const { made, calls, released } = board();
+    made.want([at(0)], "a", 1, [0, 0]);
+    await calls[0]!.answer("of 1");
+    made.want([at(0)], "a", 2, [0, 0]);
+    expect(made.shown("a", at(0))?.content).toBe("of 1");
+    expect(made.settled).toBe(false);
+    await calls[1]!.answer("of 2");
+    expect(made.shown("a", at(0))?.content).toBe("of 2");
+    expect(made.settled).toBe(true);
+    expect(released).toEqual(["of 1"]);
+  });
+
+  it("asks again for a tile whose answer came from a revision that has been superseded meanwhile", async () => {
+    const { made, calls } = board();
+    made.want([at(0)], "a", 1, [0, 0]);
+    made.want([at(0)], "a", 2, [0, 0]);
+    expect(calls).toHaveLength(1);
+    await calls[0]!.answer("of 1");
+    expect(calls.map((call) => call.revision)).toEqual([1, 2]);
+  });
+
+  it("does not ask in a loop for a tile that fails, but does so at the next revision and on demand", async () => {
+    const { made, calls, errors } = board();
+    made.want([at(0)], "a", 1, [0, 0]);
+    await calls[0]!.fail();
+    made.want([at(0)], "a", 1, [0, 0]);
+    expect(calls).toHaveLength(1);
+    expect(errors).toHaveLength(1);
+    made.want([at(0)], "a", 2, [0, 0]);
+    expect(calls).toHaveLength(2);
+    await calls[1]!.fail();
+    made.retryUnfinished();
+    expect(calls).toHaveLength(3);
+  });
+
+  it("draws an unfinished tile over the last finished one and asks for it again", async () => {
+    const { made, calls, released } = board();
+    made.want([at(0)], "a", 1, [0, 0]);
+    await calls[0]!.answer("whole 1");
+    made.want([at(0)], "a", 2, [0, 0]);
+    await calls[1]!.answer("half 2", false);
+    expect(made.shown("a", at(0))).toMatchObject({ content: "half 2", below: "whole 1" });
+    made.retryUnfinished();
+    await calls[2]!.answer("more of 2", false);
+    expect(made.shown("a", at(0))).toMatchObject({ content: "more of 2", below: "whole 1" });
+    made.retryUnfinished();
+    await calls[3]!.answer("whole 2");
+    expect(made.shown("a", at(0))).toMatchObject({ content: "whole 2", below: null });
+    expect(released).toEqual(["half 2", "more of 2", "whole 1"]);
+  });
+});
+
+describe("views", () => {
+  it("calls off tiles that went out of view, and drops what they answer", async () => {
+    const { made, calls, released } = board();
+    made.want([at(0), at(1)], "a", 1, [0, 0]);
+    made.want([at(1), at(2)], "a", 1, [2, 0]);
+    expect(calls.map((call) => call.signal.aborted)).toEqual([true, false, false]);
+    await calls[0]!.answer("too late");
+    expect(made.shown("a", at(0))).toBeNull();
+    expect(released).toEqual(["too late"]);
+  });
+
+  it("keeps the tiles of two dates apart", async () => {
+    const { made, calls } = board();
+    made.want([at(0)], "2020", 1, [0, 0]);
+    await calls[0]!.answer("of 2020");
+    made.want([at(0)], "2021", 1, [0, 0]);
+    expect(made.shown("2021", at(0))).toBeNull();
+    expect(made.shown("2020", at(0))?.content).toBe("of 2020");
+  });
+
+  it("forgets what was used longest ago, never what is in view", async () => {
+    const { made, calls, released } = board(100, 2);
+    for (let x = 0; x < 4; x++) {
+      made.want([at(x)], "a", 1, [0, 0]);
+      await calls[x]!.answer(`tile ${x}`);
+    }
+    made.want([at(3)], "a", 1, [0, 0]);
+    expect(released).toEqual(["tile 0", "tile 1"]);
+    expect(made.shown("a", at(3))?.content).toBe("tile 3");
+  });
+});
