@@ -1,0 +1,22 @@
+"""Labels: what a user drew, in files and on pixels.
+
+`Annotations` hold shapes without loss; `rasterize` says which pixels of a grid they mark. `read_labels` does both.
+"""
+
+from .annotations import Annotation, Annotations
+from .files import convert, read_annotations, read_labels, write_annotations, write_labels
+from .rasterize import Conflict, find_conflicts, rasterize, to_annotations
+
+__all__ = [
+    "Annotation",
+    "Annotations",
+    "Conflict",
+    "convert",
+    "find_conflicts",
+    "rasterize",
+    "read_annotations",
+    "read_labels",
+    "to_annotations",
+    "write_annotations",
+    "write_labels",
+]

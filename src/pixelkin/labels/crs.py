@@ -1,0 +1,103 @@
+"""Coordinate reference systems: names, and moving shapes from one to another.
+
+x is always the first coordinate (easting or longitude) and y the second, whatever order the authority writes them in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyproj
+import shapely
+from pyproj.exceptions import CRSError, ProjError
+from shapely.geometry.base import BaseGeometry
+
+from pixelkin.errors import LabelError
+
+XY = npt.NDArray[np.float64]
+Move = Callable[[XY], XY]
+"""Coordinates (n, 2) to coordinates (n, 2)."""
+
+
+def crs_name(crs: Any) -> str:
+    """'EPSG:n' where the authority is known, else WKT.
+
+    Raises:
+        LabelError: Nobody knows such a CRS.
+    """
+    try:
+        parsed = pyproj.CRS.from_user_input(crs)
+    except CRSError as error:
+        raise LabelError(f"crs {crs!r} is not known, expected a name such as 'EPSG:32631', or WKT. Correct it.") from error
+    authority = parsed.to_authority()
+    return ":".join(authority) if authority else str(parsed.to_wkt())
+
+
+def same_crs(first: str, second: str) -> bool:
+    """True where both describe the same CRS, whatever order of axes they were written in."""
+    return first == second or bool(pyproj.CRS(first).equals(pyproj.CRS(second), ignore_axis_order=True))
+
+
+def mover(source: str, target: str) -> Move | None:
+    """A function from coordinates in one CRS to the other; None where they are the same.
+
+    Coordinates that have no place in the target come out infinite.
+
+    Raises:
+        LabelError: No transformation leads from one to the other.
+    """
+    if same_crs(source, target):
+        return None
+    try:
+        transformer = pyproj.Transformer.from_crs(source, target, always_xy=True)
+    except ProjError as error:
+        raise LabelError(f"no transformation leads from {source} to {target}: {error}. Save the labels in the image's CRS.") from error
+
+    def move(xy: XY) -> XY:
+        return np.column_stack(transformer.transform(xy[:, 0], xy[:, 1]))
+
+    return move
+
+
+def move_shape(geometry: BaseGeometry, move: Move, tolerance: float) -> BaseGeometry | None:
+    """A shape in the target's coordinates, or None where it has no place there; edges straight in the source stay on their course.
+
+    A straight edge in one CRS is a curve in another, so vertices are added until the moved edge is within `tolerance`
+    (units of the target) of its curve. Vertices of short edges are left alone.
+    """
+    if not np.isfinite(move(shapely.get_coordinates(geometry))).all():
+        return None
+    return _move_finite(geometry, move, tolerance)
+
+
+def _move_finite(geometry: BaseGeometry, move: Move, tolerance: float) -> BaseGeometry:
+    if geometry.geom_type in ("Point", "MultiPoint"):
+        return shapely.transform(geometry, move)
+    if geometry.geom_type == "LineString":
+        return shapely.LineString(_move_path(shapely.get_coordinates(geometry), move, tolerance))
+    if geometry.geom_type == "Polygon":
+        rings = [_move_path(shapely.get_coordinates(ring), move, tolerance) for ring in (geometry.exterior, *geometry.interiors)]
+        return shapely.Polygon(rings[0], rings[1:])
+    return type(geometry)([_move_finite(part, move, tolerance) for part in geometry.geoms])
+
+
+def _move_path(path: XY, move: Move, tolerance: float) -> XY:
+    moved = move(path)
+    # Each round halves the edges that stray; 16 rounds make 65,536 pieces of one edge, beyond any real curve.
+    for _ in range(16):
+        start, end, moved_start, moved_end = path[:-1], path[1:], moved[:-1], moved[1:]
+        # Quarters as well as the middle: an S-shaped curve may cross its chord half-way.
+        distance = np.zeros(len(start))
+        for t in (0.25, 0.5, 0.75):
+            gap = move(start + t * (end - start)) - (moved_start + t * (moved_end - moved_start))
+            distance = np.maximum(distance, np.abs(gap).max(axis=1))
+        strays = (distance > tolerance) & np.isfinite(distance)
+        if not strays.any():
+            break
+        where = np.flatnonzero(strays)
+        path = np.insert(path, where + 1, (start[where] + end[where]) / 2, axis=0)
+        moved = move(path)
+    return moved

@@ -1,0 +1,299 @@
+"""Label files by their suffix: read, write, convert."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from pixelkin.errors import LabelError, MissingFileError, OutputError
+from pixelkin.scene import Scene
+from pixelkin.types import BoolArray, Grid, IntArray, LabelledPixels, Window
+
+from . import label_raster
+from .annotations import Annotations
+from .crs import crs_name
+from .geojson import read_geojson, write_geojson
+from .layers import annotate
+from .rasterize import Overlap, label_pixels, to_annotations
+from .tables import read_csv, write_csv
+
+_GEOJSON = (".geojson", ".json")
+_RASTERS = (".tif", ".tiff")
+_WRITTEN = (*_GEOJSON, ".gpkg", ".shp", ".csv", *_RASTERS)
+# Validity is read block by block, so that a few marks on a large image cost a few small reads.
+_BLOCK = 256
+
+
+def read_annotations(path: str | Path, *, class_property: str = "class", crs: str | None = None) -> Annotations:
+    """What a user drew: GeoJSON, GeoPackage, Shapefile, CSV, or any other vector format that GDAL reads.
+
+    The class is text; a number becomes its text, and its id where it is whole and from 1 to 255. Colours are read from
+    'color', 'colour' or 'fill' (#rrggbb), the brush from 'brush_px'; other properties are kept.
+
+    Args:
+        path: File to read.
+        class_property: Property that names the class. Where it is 'class' and there is none, the only one of label, name,
+            category, class_name and class_id (in any case) is taken.
+        crs: CRS of the coordinates, whatever the file says. None = what the file says; GeoJSON that says nothing is in degrees.
+
+    Returns:
+        Features in the file's order; none where the file has none.
+
+    Raises:
+        MissingFileError: The file is not there.
+        LabelError: The file cannot be read, or a feature cannot be used: the message names it.
+    """
+    path = _present(path)
+    with _named(path):
+        if path.suffix.lower() in label_raster.SUFFIXES:
+            raise LabelError("it is a raster, which holds pixels and no shapes. Read it with read_labels.")
+        crs = None if crs is None else crs_name(crs)
+        if path.suffix.lower() in _GEOJSON:
+            layer = read_geojson(path, crs)
+        elif path.suffix.lower() == ".csv":
+            layer = read_csv(path, crs)
+        else:
+            from .vectors import read_vectors  # pyogrio takes half a second to import
+
+            layer = read_vectors(path, crs)
+        return annotate(layer, class_property)
+
+
+def write_annotations(annotations: Annotations, path: str | Path, *, overwrite: bool = False) -> Path:
+    """Write shapes so that `read_annotations` gives them back: .geojson, .gpkg, .shp or .csv.
+
+    GeoPackage keeps everything. GeoJSON is in degrees on WGS 84, so shapes in another CRS are transformed. A Shapefile
+    holds one kind of geometry, and like CSV it forgets classes that no feature has. CSV holds points, without their CRS.
+
+    Args:
+        annotations: What to write.
+        path: File to write.
+        overwrite: Replace a file that is there.
+
+    Returns:
+        The path written.
+
+    Raises:
+        OutputError: The file is there and overwrite is False, the format cannot hold the labels, or the disk refuses it.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix in _RASTERS:
+        raise OutputError(f"{path.name} is a raster, which holds pixels and no shapes. Rasterize the labels on a scene first.")
+    with _replacing(path, overwrite=overwrite) as temporary:
+        if suffix in _GEOJSON:
+            write_geojson(annotations, temporary)
+        elif suffix == ".csv":
+            write_csv(annotations, temporary)
+        else:
+            from .vectors import write_vectors
+
+            write_vectors(annotations, temporary)
+    return path
+
+
+def read_labels(
+    path: str | Path,
+    scene: Scene,
+    *,
+    class_property: str = "class",
+    brush_px: float = 1,
+    overlap: Overlap = "error",
+    crs: str | None = None,
+) -> LabelledPixels:
+    """The pixels of a scene that a label file marks: vectors, CSV, or a raster of class ids on the scene's grid.
+
+    Pixels without data are never labelled. `rasterize` says which pixels a shape marks, `read_annotations` which files are read.
+
+    Args:
+        path: File to read.
+        scene: The image that the labels belong to; of a series, one date: `series.at(date)`.
+        class_property: Property that names the class.
+        brush_px: Diameter in pixels, >= 1, for points and lines that have no 'brush_px' of their own.
+        overlap: What to do where features of different classes meet: refuse, or let the last one win.
+        crs: CRS of the labels, whatever the file says. Labels that state none are in the image's own coordinates.
+
+    Returns:
+        Features in the file's order, pixels of each in row-major order; a pixel comes once, where its class was first given.
+
+    Raises:
+        MissingFileError: The file is not there.
+        LabelError: The file cannot be read, or a feature is outside the image, holds no valid pixel, or meets one of another
+            class: the message names it.
+        InputError: brush_px is below 1, or overlap is neither word.
+    """
+    if not isinstance(scene, Scene):
+        raise LabelError(f"scene is a {type(scene).__name__}, expected one image. Choose one date of a series: series.at('YYYY-MM-DD').")
+    path = _present(path)
+
+    def valid_at(rows: IntArray, cols: IntArray) -> BoolArray:
+        return _valid_at(scene, rows, cols)
+
+    if path.suffix.lower() in label_raster.SUFFIXES:
+        with _named(path):
+            labels, grid = label_raster.read_label_raster(path, None if crs is None else crs_name(crs))
+            label_raster.require_grid(grid, scene.grid)
+            kept = labels.take(valid_at(labels.rows, labels.cols))
+            lost = np.setdiff1d(labels.classes, kept.classes)
+            if lost.size:
+                raise LabelError(
+                    f"class {labels.legend.by_id(int(lost[0])).name!r} marks only pixels without data, expected at least one valid pixel. "
+                    "Mark it elsewhere, or delete it."
+                )
+            return kept
+    annotations = read_annotations(path, class_property=class_property, crs=crs)
+    with _named(path):
+        if not annotations.features:
+            raise LabelError("it has no feature, expected at least one mark. Check that it is the right file.")
+        return label_pixels(annotations, scene.grid, brush_px=brush_px, overlap=overlap, valid_at=valid_at)
+
+
+def write_labels(labels: LabelledPixels, grid: Grid, path: str | Path, *, overwrite: bool = False) -> Path:
+    """Write labelled pixels so that `read_labels` gives every one back: a point each, or a GeoTIFF of class ids.
+
+    Vector formats keep the order of the pixels; a GeoTIFF puts them in row-major order.
+
+    Args:
+        labels: What to write, at least one pixel.
+        grid: The grid of the scene they belong to.
+        path: .geojson, .gpkg, .shp, .csv, or .tif.
+        overwrite: Replace a file that is there.
+
+    Returns:
+        The path written.
+
+    Raises:
+        LabelError: There is no pixel, or one lies outside the grid.
+        OutputError: The file is there and overwrite is False, or the disk refuses it.
+    """
+    path = Path(path)
+    if len(labels) == 0:
+        raise LabelError(f"there is no labelled pixel to write to {path.name}, expected at least one.")
+    annotations = to_annotations(labels, grid)
+    if path.suffix.lower() not in _RASTERS:
+        return write_annotations(annotations, path, overwrite=overwrite)
+    with _replacing(path, overwrite=overwrite) as temporary:
+        label_raster.write_label_raster(labels, grid, temporary)
+    return path
+
+
+def convert(
+    source: str | Path,
+    target: str | Path,
+    *,
+    scene: Scene | None = None,
+    class_property: str = "class",
+    brush_px: float = 1,
+    overlap: Overlap = "error",
+    crs: str | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Labels from one format to another.
+
+    Without a scene shapes stay shapes, and a label raster becomes a point a pixel. With a scene the pixels that the labels
+    mark in it are written, as a label raster or as points; shapes need one to become a raster.
+
+    Args:
+        source: Label file to read.
+        target: Label file to write; its suffix is its format.
+        scene: The image that the labels belong to.
+        class_property: Property of the source that names the class.
+        brush_px: As in `read_labels`; used with a scene.
+        overlap: As in `read_labels`; used with a scene.
+        crs: CRS of the source, whatever it says.
+        overwrite: Replace a file that is there.
+
+    Returns:
+        The path written.
+
+    Raises:
+        MissingFileError: The source is not there.
+        LabelError: The source cannot be used, or shapes need a scene to become a raster.
+        OutputError: The target is there and overwrite is False, cannot hold the labels, or the disk refuses it.
+    """
+    source, target = _present(source), Path(target)
+    if scene is not None:
+        labels = read_labels(source, scene, class_property=class_property, brush_px=brush_px, overlap=overlap, crs=crs)
+        return write_labels(labels, scene.grid, target, overwrite=overwrite)
+    if source.suffix.lower() in label_raster.SUFFIXES:
+        with _named(source):
+            labels, grid = label_raster.read_label_raster(source, None if crs is None else crs_name(crs))
+        return write_labels(labels, grid, target, overwrite=overwrite)
+    if target.suffix.lower() in _RASTERS:
+        raise LabelError(f"{source.name} holds shapes, which become pixels on an image only. Give the scene that they belong to.")
+    return write_annotations(read_annotations(source, class_property=class_property, crs=crs), target, overwrite=overwrite)
+
+
+def _valid_at(scene: Scene, rows: IntArray, cols: IntArray) -> BoolArray:
+    """Whether the scene has data at each of these pixels, shape (n,)."""
+    valid = np.zeros(len(rows), bool)
+    blocks = (rows // _BLOCK) * (scene.grid.width // _BLOCK + 1) + cols // _BLOCK
+    order = np.argsort(blocks, kind="stable")
+    for group in np.split(order, np.flatnonzero(np.diff(blocks[order])) + 1) if len(order) else []:
+        r, c = rows[group], cols[group]
+        top, left = int(r.min()), int(c.min())
+        window = Window(top, left, int(r.max()) - top + 1, int(c.max()) - left + 1)
+        valid[group] = scene.read(window).valid[r - top, c - left]
+    return valid
+
+
+def _present(path: str | Path) -> Path:
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFileError(f"{path} is not there, expected a label file. Check the path.")
+    return path
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Put the file's name before what is wrong with it."""
+    try:
+        yield
+    except LabelError as error:
+        # GEOS and GDAL break their messages into lines.
+        raise LabelError(f"{path.name}: {' '.join(str(error).splitlines())}") from error
+
+
+@contextmanager
+def _replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A path in a temporary folder beside `path`; all files there take their places when the block ends well."""
+    if path.suffix.lower() not in _WRITTEN:
+        raise OutputError(f"{path.name} has suffix {path.suffix!r}, expected one of {', '.join(_WRITTEN)}. Choose another name.")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} is there already, expected a new name. Allow it to be overwritten, or choose another name.")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path} cannot be written: its folder {path.parent} is not there. Make the folder first.")
+    folder = None
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=".pixelkin-", dir=path.parent))
+        yield folder / path.name
+        written = {file.name for file in folder.iterdir()}
+        for stale in _companions(path):
+            if stale.name not in written:
+                stale.unlink(missing_ok=True)
+        # The file that is named comes last: whoever sees it finds its companions there.
+        for name in sorted(written, key=lambda name: name == path.name):
+            (folder / name).replace(path.parent / name)
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror or error}. Check free space and permissions of {path.parent}."
+        ) from error
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _companions(path: Path) -> list[Path]:
+    """Files that belong to an older file of this name, and would be taken for the new one's."""
+    if path.suffix.lower() == ".shp":
+        return [path.with_suffix(suffix) for suffix in (".shx", ".dbf", ".prj", ".cpg", ".qpj", ".qix", ".sbn", ".sbx")]
+    if path.suffix.lower() in _RASTERS:
+        return [path.with_name(path.name + suffix) for suffix in (".aux.xml", ".ovr", ".msk")]
+    return []
