@@ -11,23 +11,23 @@ from pixelkin.maps._files import replacing
 from pixelkin.types import Legend
 
 
+def write_half(path, failure, *, overwrite):
+    with replacing(path, overwrite=overwrite) as temporary:
+        temporary.write_text("half")
+        raise failure
+
+
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "areas.csv"
     path.write_text("old")
-    with (
-        pytest.raises(OutputError, match=r"areas.csv cannot be written: No space left on device. Check free space and permissions of"),
-        replacing(path, overwrite=True) as temporary,
-    ):
-        temporary.write_text("half")
-        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OutputError, match=r"areas.csv cannot be written: No space left on device. Check free space and permissions of"):
+        write_half(path, OSError(errno.ENOSPC, "No space left on device"), overwrite=True)
     assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir()] == [("areas.csv", "old")]
 
 
-def test_an_interrupt_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = tmp_path / "areas.csv"
-    with pytest.raises(KeyboardInterrupt), replacing(path, overwrite=False) as temporary:
-        temporary.write_text("half")
-        raise KeyboardInterrupt
+def test_an_interrupt_leaves_nothing_behind(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        write_half(tmp_path / "areas.csv", KeyboardInterrupt(), overwrite=False)
     assert not list(tmp_path.iterdir())
 
 
