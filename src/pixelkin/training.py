@@ -202,10 +202,10 @@ def _optimise(
                     (options.steps - done) * options.batch_size / rate,
                 )  # fmt: skip
                 write_log(told)
-                if progress is not None:
-                    progress(told)
                 if checkpoint is not None and done % 50 == 0 and done < options.steps:
                     _save_state(Path(checkpoint), network, adam, done, identity)
+                if progress is not None:
+                    progress(told)
         except KeyboardInterrupt:
             if checkpoint is not None:
                 _save_state(Path(checkpoint), network, adam, done, identity)
