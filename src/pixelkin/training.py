@@ -122,7 +122,7 @@ def train(
             raise TrainingError(
                 f"{scene.name} has bands {list(scene.bands)}, expected {list(config.bands)} as in {scenes[0].name}. Choose common bands."
             )
-    pool, standardisation = _load_pool(sources, config, options)
+    pool, standardisation = load_pool(sources, config, options)
     if len(pool.centres) < options.batch_size:
         raise TrainingError(
             f"too little valid imagery: {len(pool.centres)} places for {config.patch_size} x {config.patch_size} patches, "
@@ -225,7 +225,7 @@ def learning_rate(options: TrainingOptions, step: int) -> float:
     return options.learning_rate * max(1e-3, 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, options.steps - warm))))
 
 
-def _load_pool(
+def load_pool(
     sources: Scene | Series | Sequence[Scene | Series], config: ModelConfig, options: TrainingOptions
 ) -> tuple[ViewPool, Standardisation]:
     """Read imagery, all of it or random windows of it, and standardise it."""

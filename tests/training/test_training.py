@@ -178,7 +178,7 @@ def test_large_imagery_is_sampled_within_the_budget():
     rng = np.random.default_rng(0)
     dates = [ArrayScene(rng.standard_normal((1, 700, 900)).astype(np.float32), name=str(k), date=dt.date(2020, 1, k + 1)) for k in range(2)]
     options = replace(OPTIONS, max_pixels=600_000)
-    pool, _ = training._load_pool(Series(tuple(dates)), ModelConfig(bands=dates[0].bands, patch_size=7), options)
+    pool, _ = training.load_pool(Series(tuple(dates)), ModelConfig(bands=dates[0].bands, patch_size=7), options)
     assert len(pool.pixels) <= 600_000
     assert pool.sibling_count.tolist() == [1] * len(pool.width)
     assert (pool.siblings[:, 0] != torch.arange(len(pool.width))).all()
