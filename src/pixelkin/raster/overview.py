@@ -1,0 +1,86 @@
+"""A reduced look at a window: from the file's overviews where it has them, so that a large image shows at once."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from rasterio.enums import MaskFlags
+from rasterio.errors import RasterioError
+from rasterio.windows import Window as RasterioWindow
+
+from ..errors import RasterError
+from ..scene import Pixels, Scene
+from ..types import AnyArray, BoolArray, Window
+from ._gdal import Dataset, borrow, one_line
+from .reader import RasterScene, _alpha_index
+
+
+def read_overview(scene: Scene, window: Window, factor: int) -> Pixels:
+    """Pixels of a window, one for each square of `factor` x `factor`: a picture to look at, nothing to compute with.
+
+    Args:
+        scene: The image. Files on their own grid are read through their overviews; others pixel by pixel.
+        window: Window inside the image.
+        factor: Pixels along a side of a square, >= 1; 1 is the image itself.
+
+    Returns:
+        Shape (band, ceil(height / factor), ceil(width / factor)); each value is one that the file holds, never a mean of ours.
+
+    Raises:
+        RasterError: The file is damaged there.
+    """
+    if factor == 1:
+        return scene.read(window)
+    if not isinstance(scene, RasterScene) or scene.warped:
+        return _strided(scene, window, factor)
+    shape = math.ceil(window.height / factor), math.ceil(window.width / factor)
+    part = RasterioWindow(window.col, window.row, window.width, window.height)
+    dataset = borrow(scene, scene._open)
+    try:
+        data: AnyArray = dataset.read(list(scene.indexes), window=part, out_shape=(len(scene.indexes), *shape), out_dtype=scene.dtype)
+        valid = _mask(scene, dataset, part, shape)
+    except RasterioError as exc:
+        raise RasterError(
+            f"the overview of {scene.path} cannot be read: {one_line(exc)}. The file is damaged: copy or download it again."
+        ) from exc
+    for band, nodata in zip(data, scene.nodata, strict=True):
+        if nodata is not None:
+            valid &= band != band.dtype.type(nodata)
+    if data.dtype.kind == "f":
+        finite = np.isfinite(data)
+        valid &= finite.all(axis=0)
+        data[~finite] = np.nan
+    return Pixels(data, valid)
+
+
+def _mask(scene: RasterScene, dataset: Dataset, part: RasterioWindow, shape: tuple[int, int]) -> BoolArray:
+    valid: BoolArray = np.ones(shape, np.bool_)
+    alpha = _alpha_index(dataset)
+    if alpha is not None and alpha not in scene.indexes:
+        valid &= dataset.read(alpha, window=part, out_shape=shape) != 0
+    for index in scene.indexes:
+        flags = set(dataset.mask_flag_enums[index - 1])
+        if not flags or (MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags):
+            valid &= dataset.read_masks(index, window=part, out_shape=shape) != 0
+    return valid
+
+
+def _strided(scene: Scene, window: Window, factor: int) -> Pixels:
+    """The middle pixel of each square, read by strips so that memory stays small."""
+    rows = _middles(window.row, window.height, factor)
+    cols = _middles(window.col, window.width, factor) - window.col
+    strip = max(1, 1024 // factor)
+    parts = []
+    for start in range(0, len(rows), strip):
+        wanted = rows[start : start + strip]
+        pixels = scene.read(Window(int(wanted[0]), window.col, int(wanted[-1] - wanted[0]) + 1, window.width))
+        at = np.ix_(wanted - wanted[0], cols)
+        parts.append(Pixels(pixels.data[:, at[0], at[1]], pixels.valid[at]))
+    return Pixels(np.concatenate([part.data for part in parts], axis=1), np.concatenate([part.valid for part in parts]))
+
+
+def _middles(start: int, length: int, factor: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Position of the middle of each step; the last one may be cut short."""
+    first = np.arange(start, start + length, factor)
+    return np.asarray(np.minimum(first + factor // 2, start + length - 1), np.int64)

@@ -1,0 +1,143 @@
+"""The labels of a project in memory: which pixels each mark covers, who wins, and what the segmenter learns."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..errors import LabelError
+from ..labels.pixels import footprint
+from ..scene import Scene
+from ..types import BoolArray, IntArray, LabelledPixels, Legend, Window
+from .marks import ERASER, LabelClass, Mark, legend_of, parse_geometry
+from .painting import Canvas, Lesson, lessons, paint
+from .store import StoreChanges
+
+_BLOCK = 256
+_CACHED_MASKS = 256
+
+
+class ValidMasks:
+    """Which pixels have data, remembered for the blocks last asked about. Safe to share between threads."""
+
+    def __init__(self, scenes: Mapping[str, Scene]) -> None:
+        self._scenes = scenes
+        self._masks: OrderedDict[tuple[str, int], BoolArray] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def at(self, scene_id: str, pixels: IntArray) -> BoolArray:
+        """True where the scene has data, for flat pixel indices of shape (n,)."""
+        grid = self._scenes[scene_id].grid
+        rows, cols = np.divmod(pixels, grid.width)
+        across = -(-grid.width // _BLOCK)
+        blocks = rows // _BLOCK * across + cols // _BLOCK
+        valid = np.zeros(len(pixels), bool)
+        for block in np.unique(blocks).tolist():
+            here = blocks == block
+            top, left = block // across * _BLOCK, block % across * _BLOCK
+            valid[here] = self._mask(scene_id, block, top, left)[rows[here] - top, cols[here] - left]
+        return valid
+
+    def _mask(self, scene_id: str, block: int, top: int, left: int) -> BoolArray:
+        with self._lock:
+            mask = self._masks.get((scene_id, block))
+            if mask is not None:
+                self._masks.move_to_end((scene_id, block))
+                return mask
+        scene = self._scenes[scene_id]
+        mask = scene.read(Window(top, left, min(_BLOCK, scene.grid.height - top), min(_BLOCK, scene.grid.width - left))).valid
+        with self._lock:
+            self._masks[scene_id, block] = mask
+            if len(self._masks) > _CACHED_MASKS:
+                self._masks.popitem(last=False)
+        return mask
+
+
+class LabelState:
+    """Marks and classes as of one revision of the store. Not safe to change from two threads at once."""
+
+    def __init__(self, scenes: Mapping[str, Scene]) -> None:
+        self._scenes = scenes
+        self._valid = ValidMasks(scenes)
+        self._covers: dict[str, IntArray] = {}
+        self.revision = 0
+        self.classes: list[LabelClass] = []
+        self.marks: dict[str, Mark] = {}
+        self.canvases: dict[str, Canvas] = {scene_id: paint([], {}) for scene_id in scenes}
+
+    @property
+    def legend(self) -> Legend:
+        """Classes in the user's order."""
+        return legend_of(self.classes)
+
+    def cover(self, mark: Mark) -> IntArray:
+        """Flat index of the pixels that a mark covers; without no-data pixels, unless it is an eraser.
+
+        Raises:
+            LabelError: It covers no pixel of the image, or none with data.
+        """
+        grid = self._scenes[mark.scene].grid
+        pixels = footprint(parse_geometry(mark.geometry), mark.brush_px, grid.height, grid.width)
+        if not len(pixels):
+            raise LabelError(
+                f"the {mark.kind} holds no pixel of {mark.scene}, expected one inside {grid.height} x {grid.width} pixels. Draw it on the image."
+            )
+        if mark.class_id == ERASER:
+            return pixels
+        pixels = pixels[self._valid.at(mark.scene, pixels)]
+        if not len(pixels):
+            raise LabelError(f"the {mark.kind} marks only pixels without data, expected at least one valid pixel. Draw it elsewhere.")
+        return pixels
+
+    def absorb(self, changes: StoreChanges) -> None:
+        """Take in what happened since `revision`."""
+        dirty = set()
+        for mark_id in changes.deleted:
+            gone = self.marks.pop(mark_id, None)
+            self._covers.pop(mark_id, None)
+            if gone is not None:
+                dirty.add(gone.scene)
+        for mark in changes.marks:
+            if mark.scene not in self._scenes:
+                continue
+            old = self.marks.get(mark.id)
+            if old is None or (old.geometry, old.brush_px, old.class_id == ERASER) != (
+                mark.geometry,
+                mark.brush_px,
+                mark.class_id == ERASER,
+            ):
+                try:
+                    self._covers[mark.id] = self.cover(mark)
+                except LabelError:
+                    # The image changed under an old mark: the mark stays, and teaches nothing.
+                    self._covers[mark.id] = np.empty(0, np.int64)
+            self.marks[mark.id] = mark
+            dirty.add(mark.scene)
+        for scene_id in dirty:
+            marks = sorted((mark for mark in self.marks.values() if mark.scene == scene_id), key=lambda mark: mark.order)
+            self.canvases[scene_id] = paint(marks, self._covers)
+        self.classes = changes.classes
+        self.revision = changes.revision
+
+    def pixels_of(self, mark_id: str) -> IntArray:
+        """Flat index of the pixels that a mark covers, rising."""
+        return self._covers[mark_id]
+
+    def covered(self, mark_id: str) -> int:
+        """How many pixels a mark covers."""
+        return len(self._covers[mark_id])
+
+    def lessons(self, pixels_per_mark: int) -> list[Lesson]:
+        """What the segmenter learns from; see `painting.lessons`."""
+        return lessons(self.canvases, pixels_per_mark)
+
+    def labelled_pixels(self, scene_id: str) -> LabelledPixels:
+        """Every labelled pixel of a scene, row by row; the legend has the classes that occur."""
+        canvas = self.canvases[scene_id]
+        kept = canvas.classes != ERASER
+        rows, cols = np.divmod(canvas.pixels[kept], self._scenes[scene_id].grid.width)
+        present = set(canvas.classes[kept].tolist())
+        return LabelledPixels(rows, cols, canvas.classes[kept], legend_of([entry for entry in self.classes if entry.id in present]))

@@ -1,0 +1,276 @@
+"""The map as it is now, block by block: what the page has asked for first, the rest in the background.
+
+An answer belongs to one version of the labels. Whoever asks with an older version gets None, so that a stale answer
+can never be shown over a new one.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import PkError
+from ..scene import Scene
+from ..segmenter import Segmenter
+from ..similarity.blocks import BLOCK
+from ..types import BoolArray, Grid, UInt8Array, Window
+from .learning import Learner
+from .painting import Lesson
+
+_CACHED_BLOCKS = 4096
+"""About 0.2 MB each; the answers of a 16,000 x 16,000 image."""
+_RECENT_BLOCKS = 24
+"""What a screen shows."""
+_SETTLE_S = 0.15
+"""How long the background waits after a change, so that the page asks first."""
+
+BlockKey = tuple[str, int, int]
+"""Scene, block row, block column."""
+Notify = Callable[[str, int, int, int], None]
+"""Called with scene, version, blocks done, blocks in all."""
+
+
+@dataclass(frozen=True, eq=False)
+class BlockAnswer:
+    """The map of one block."""
+
+    classes: UInt8Array
+    """(row, col) class ids, 0 = no data or undecided."""
+    confidence: UInt8Array
+    """(row, col) 0..255 for 0..1."""
+    valid: BoolArray
+    """(row, col)."""
+
+
+def blocks_across(size: int) -> int:
+    """Blocks along an axis of this many pixels."""
+    return -(-size // BLOCK)
+
+
+def block_window(grid: Grid, block_row: int, block_col: int) -> Window:
+    """The pixels of a block."""
+    row, col = block_row * BLOCK, block_col * BLOCK
+    return Window(row, col, min(BLOCK, grid.height - row), min(BLOCK, grid.width - col))
+
+
+class LiveMap:
+    """Answers of a Segmenter that learns while it is asked. All methods may be called from any thread."""
+
+    def __init__(self, scenes: Mapping[str, Scene], segmenter: Segmenter, notify: Notify) -> None:
+        """Start without labels.
+
+        Args:
+            scenes: Images by id.
+            segmenter: Fresh; the live map is its only user.
+            notify: Told from the background thread as blocks get done.
+        """
+        self._scenes = scenes
+        self._notify = notify
+        self._learner = Learner(scenes, segmenter)
+        self._teaching = threading.RLock()
+        self._cache_lock = threading.Lock()
+        self._cache: OrderedDict[BlockKey, BlockAnswer] = OrderedDict()
+        self._in_work: dict[tuple[int, BlockKey], threading.Event] = {}
+        self.version = 0
+        self.reason: str | None = "Mark at least two classes."
+        """Why there is no map, None where there is one."""
+        self._focus: tuple[str, int, int] = (next(iter(scenes)), 0, 0)
+        self._recent: OrderedDict[BlockKey, None] = OrderedDict()
+        self._waiting = 0
+        self._changed_at = 0.0
+        self._wake = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._fill, name="pixelkin-fill", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop the background."""
+        with self._wake:
+            self._closed = True
+            self._wake.notify_all()
+        self._thread.join(timeout=10)
+
+    def learn(self, lessons: list[Lesson]) -> None:
+        """Take other labels, in the order in which ties are decided; every block is then computed anew when asked for."""
+        with self._teaching:
+            if lessons_equal(lessons, self._learner.learnt) and self.reason is None:
+                return
+            # First the new version, then the new labels: a prediction that saw some of them is superseded by then.
+            self._forget()
+            self._teach(lessons)
+
+    def switch(self, segmenter: Segmenter) -> None:
+        """Go on with another model; labels are kept, and the blocks last looked at are ready before the change shows."""
+        learner = Learner(self._scenes, segmenter)
+        with self._teaching:
+            lessons, ready = self._learner.learnt, self.reason is None
+        if ready:
+            learner.learn(lessons)
+            for scene_id, row, col in list(self._recent):
+                segmenter.predict(self._scenes[scene_id], block_window(self._scenes[scene_id].grid, row, col))
+        with self._teaching:
+            lessons = self._learner.learnt
+            self._forget()
+            self._learner = learner
+            if lessons:
+                self._teach(lessons)
+
+    def focus(self, scene_id: str, row: float, col: float) -> None:
+        """The place from which the background works outwards."""
+        self._focus = (scene_id, int(row) // BLOCK, int(col) // BLOCK)
+
+    def focus_scene(self, scene_id: str, row: float, col: float) -> None:
+        """Turn the background to a scene that is looked at, unless it works on it already."""
+        if self._focus[0] != scene_id:
+            self.focus(scene_id, row, col)
+
+    def block(self, scene_id: str, block_row: int, block_col: int, version: int) -> BlockAnswer | None:
+        """The map of a block, computed if need be; None where the version is superseded or there is no map."""
+        key = (scene_id, block_row, block_col)
+        with self._wake:
+            self._waiting += 1
+            self._recent[key] = None
+            self._recent.move_to_end(key)
+            if len(self._recent) > _RECENT_BLOCKS:
+                self._recent.popitem(last=False)
+        try:
+            return self._compute(key, version)
+        finally:
+            with self._wake:
+                self._waiting -= 1
+                self._wake.notify_all()
+
+    def peek(self, scene_id: str, block_row: int, block_col: int, version: int) -> BlockAnswer | None:
+        """The map of a block if it is there already."""
+        with self._cache_lock:
+            return self._cache.get((scene_id, block_row, block_col)) if version == self.version else None
+
+    def done(self, scene_id: str) -> tuple[int, int]:
+        """Blocks computed so far, and in all."""
+        grid = self._scenes[scene_id].grid
+        with self._cache_lock:
+            count = sum(1 for key in self._cache if key[0] == scene_id)
+        return count, blocks_across(grid.height) * blocks_across(grid.width)
+
+    def _teach(self, lessons: list[Lesson]) -> None:
+        if len({class_id for lesson in lessons for class_id in np.unique(lesson.classes).tolist()}) < 2:
+            self._learner.reset()
+            self.reason = "Mark at least two classes."
+            return
+        try:
+            self._learner.learn(lessons)
+            self.reason = None
+        except PkError as exc:
+            self._learner.reset()
+            self.reason = str(exc)
+
+    def _forget(self) -> None:
+        with self._cache_lock:
+            self.version += 1
+            self._cache.clear()
+        with self._wake:
+            self._changed_at = time.monotonic()
+            self._wake.notify_all()
+
+    def _compute(self, key: BlockKey, version: int) -> BlockAnswer | None:
+        while True:
+            with self._cache_lock:
+                if version != self.version:
+                    return None
+                answer = self._cache.get(key)
+                if answer is not None:
+                    self._cache.move_to_end(key)
+                    return answer
+                other = self._in_work.get((version, key))
+                if other is None:
+                    mine = self._in_work[version, key] = threading.Event()
+                    break
+            other.wait()
+        try:
+            return self._predict(key, version)
+        finally:
+            with self._cache_lock:
+                del self._in_work[version, key]
+            mine.set()
+
+    def _predict(self, key: BlockKey, version: int) -> BlockAnswer | None:
+        scene = self._scenes[key[0]]
+        with self._teaching:
+            if version != self.version or self.reason is not None:
+                return None
+            segmenter = self._learner.segmenter
+        try:
+            result = segmenter.predict(scene, block_window(scene.grid, key[1], key[2]))
+        except PkError:
+            if version != self.version:  # labels changed under it
+                return None
+            raise
+        answer = BlockAnswer(result.classes, np.round(result.confidence * 255).astype(np.uint8), result.valid)
+        with self._cache_lock:
+            if version != self.version:
+                return None
+            self._cache[key] = answer
+            if len(self._cache) > _CACHED_BLOCKS:
+                self._cache.popitem(last=False)
+        return answer
+
+    def _fill(self) -> None:
+        """Compute what nobody has asked for yet, whenever nobody is waiting."""
+        told: tuple[str, int, int] | None = None
+        told_at = 0.0
+        while True:
+            with self._wake:
+                while not self._closed and (
+                    self._waiting or self.reason is not None or time.monotonic() < self._changed_at + _SETTLE_S or self._next() is None
+                ):
+                    settle = self._changed_at + _SETTLE_S - time.monotonic()
+                    self._wake.wait(timeout=settle if settle > 0 else 5.0)
+                if self._closed:
+                    return
+                version = self.version
+                key = self._next()
+            if key is None:
+                continue
+            try:
+                self._compute(key, version)
+            except PkError as exc:
+                # A damaged part of a file: say so once, and stop filling until labels change.
+                self.reason = str(exc)
+                continue
+            done, total = self.done(key[0])
+            state = (key[0], version, done)
+            if state != told and (done == total or time.monotonic() - told_at > 0.25):
+                told, told_at = state, time.monotonic()
+                self._notify(key[0], version, done, total)
+
+    def _next(self) -> BlockKey | None:
+        """The block to compute next: of the scene in view, nearest to the focus; then of the other scenes."""
+        scene_id, focus_row, focus_col = self._focus
+        with self._cache_lock:
+            if len(self._cache) >= _CACHED_BLOCKS:
+                return None
+            for candidate in [scene_id, *(other for other in self._scenes if other != scene_id)]:
+                grid = self._scenes[candidate].grid
+                rows, cols = blocks_across(grid.height), blocks_across(grid.width)
+                missing = np.ones((rows, cols), bool)
+                for key in self._cache:
+                    if key[0] == candidate:
+                        missing[key[1], key[2]] = False
+                if missing.any():
+                    at = np.argwhere(missing)
+                    nearest = at[np.argmin(((at - (focus_row, focus_col)) ** 2).sum(axis=1))]
+                    return candidate, int(nearest[0]), int(nearest[1])
+        return None
+
+
+def lessons_equal(one: list[Lesson], other: list[Lesson]) -> bool:
+    """True where two lists teach the same pixels in the same order."""
+    return len(one) == len(other) and all(
+        a.scene == b.scene and np.array_equal(a.pixels, b.pixels) and np.array_equal(a.classes, b.classes)
+        for a, b in zip(one, other, strict=True)
+    )

@@ -1,0 +1,116 @@
+"""From marks to labelled pixels: later marks win, erasers clear, large marks teach with a spread of their pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..types import BoolArray, IntArray, UInt8Array
+from .marks import Mark
+
+
+@dataclass(frozen=True, eq=False)
+class Canvas:
+    """The marks of one scene, painted one over another."""
+
+    marks: tuple[Mark, ...]
+    """In the order in which they were drawn."""
+    pixels: IntArray
+    """Flat index (row * width + col) of each covered pixel, rising, shape (n,)."""
+    winners: IntArray
+    """Index into `marks` of the last mark on each pixel, shape (n,)."""
+    conflicting: BoolArray
+    """True where marks of different classes lie on a pixel and no eraser came between, shape (n,)."""
+    classes: UInt8Array
+    """Class id of each pixel, 0 where erased, shape (n,)."""
+
+    def labels_per_mark(self) -> dict[str, int]:
+        """How many pixels each mark still owns."""
+        counts = np.bincount(self.winners, minlength=len(self.marks))
+        return {mark.id: int(count) for mark, count in zip(self.marks, counts, strict=True)}
+
+    def pixels_per_class(self) -> IntArray:
+        """Labelled pixels of each class id, shape (256,); entry 0 is 0."""
+        counts = np.bincount(self.classes, minlength=256)
+        counts[0] = 0
+        return counts
+
+
+def paint(marks: Sequence[Mark], covers: Mapping[str, IntArray]) -> Canvas:
+    """Paint marks one over another.
+
+    Args:
+        marks: Marks of one scene, in the order in which they were drawn.
+        covers: Flat index of the pixels that each mark covers, each at most once, by mark id.
+    """
+    ids = np.array([mark.class_id for mark in marks], np.uint8)
+    parts = [covers[mark.id] for mark in marks]
+    pixels = np.concatenate([np.empty(0, np.int64), *parts])
+    owners = np.repeat(np.arange(len(marks)), [len(part) for part in parts])
+    order = np.argsort(pixels, kind="stable")  # stable: within a pixel, marks stay in the order of drawing
+    pixels, owners = pixels[order], owners[order]
+    if not len(pixels):
+        return Canvas(tuple(marks), pixels, owners, np.empty(0, bool), np.empty(0, np.uint8))
+    last = np.append(pixels[1:] != pixels[:-1], True)
+    first = np.flatnonzero(np.append(True, last[:-1]))
+    group = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(pixels))))
+    classes = ids[owners]
+    position = np.arange(len(pixels))
+    erased_until = np.maximum.reduceat(np.where(classes == 0, position, -1), first)
+    live = position > erased_until[group]
+    clash = np.zeros(len(pixels), bool)
+    clash[1:] = live[1:] & live[:-1] & (pixels[1:] == pixels[:-1]) & (classes[1:] != classes[:-1])
+    return Canvas(tuple(marks), pixels[last], owners[last], np.logical_or.reduceat(clash, first), classes[last])
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """Pixels that the segmenter learns from, of consecutive marks on one scene."""
+
+    scene: str
+    pixels: IntArray
+    """Flat index, shape (n,)."""
+    classes: UInt8Array
+    """Class id, shape (n,)."""
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+
+def _priority(pixels: IntArray) -> IntArray:
+    """A number for each pixel that looks random and is always the same (the finaliser of SplitMix64)."""
+    x = pixels.astype(np.uint64)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return ((x ^ (x >> np.uint64(31))) >> np.uint64(1)).astype(np.int64)
+
+
+def lessons(canvases: Mapping[str, Canvas], pixels_per_mark: int) -> list[Lesson]:
+    """What the segmenter learns from, in the order in which ties between labels are decided.
+
+    A mark that owns more pixels than `pixels_per_mark` teaches with that many of them, spread over it: the ones with the
+    smallest of a fixed set of random-looking numbers, so that an edit elsewhere leaves the choice alone.
+    """
+    strokes: list[tuple[int, str, IntArray, int]] = []
+    for scene, canvas in canvases.items():
+        order = np.argsort(canvas.winners, kind="stable")
+        bounds = np.searchsorted(canvas.winners[order], np.arange(len(canvas.marks) + 1))
+        for i, mark in enumerate(canvas.marks):
+            own = canvas.pixels[order[bounds[i] : bounds[i + 1]]]
+            if mark.class_id == 0 or not len(own):
+                continue
+            if len(own) > pixels_per_mark:
+                own = np.sort(own[np.argsort(_priority(own), kind="stable")[:pixels_per_mark]])
+            strokes.append((mark.order, scene, own, mark.class_id))
+    strokes.sort(key=lambda stroke: stroke[0])
+    runs: list[Lesson] = []
+    start = 0
+    for i in range(1, len(strokes) + 1):
+        if i == len(strokes) or strokes[i][1] != strokes[start][1]:
+            run = strokes[start:i]
+            classes = np.concatenate([np.full(len(own), class_id, np.uint8) for _, _, own, class_id in run])
+            runs.append(Lesson(run[0][1], np.concatenate([own for _, _, own, _ in run]), classes))
+            start = i
+    return runs

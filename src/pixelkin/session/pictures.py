@@ -1,0 +1,186 @@
+"""Tiles and thumbnails: windows of an image or a map as PNG files, one image pixel never blended with another.
+
+Tile (z, x, y) covers columns [x 256 2^z, (x + 1) 256 2^z) and rows likewise; one tile pixel stands for 2^z x 2^z image
+pixels. z = 0 is the image itself.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..errors import InputError
+from ..maps.colours import display_bands, stretch
+from ..raster.overview import read_overview
+from ..scene import Scene
+from ..types import BoolArray, Grid, Legend, UInt8Array, Window
+
+TILE = 256
+_STATISTICS_SIDE = 1024
+# Pixels of a tile change little when packed harder, and packing is what a tile mostly costs.
+_PNG_LEVEL = 1
+
+
+@dataclass(frozen=True)
+class BandStatistics:
+    """What a page needs to offer a stretch; from an overview of the image."""
+
+    band: int
+    """1-based."""
+    name: str
+    min: float
+    max: float
+    p2: float
+    p98: float
+    mean: float
+    valid_fraction: float
+    histogram: list[int]
+    """Counts in 64 steps of equal width from min to max."""
+
+
+def levels(grid: Grid) -> int:
+    """The z at which the whole image fits into one tile."""
+    return max(0, int(np.ceil(np.log2(max(grid.shape) / TILE))))
+
+
+def tile_window(grid: Grid, z: int, x: int, y: int) -> Window | None:
+    """The pixels that a tile covers, cut at the image's edges; None outside.
+
+    Raises:
+        InputError: z is not one of the image's levels.
+    """
+    if not 0 <= z <= levels(grid):
+        raise InputError(f"tile level z is {z}, expected 0 to {levels(grid)} for an image of {grid.height} x {grid.width} pixels.")
+    side = TILE << z
+    row, col = y * side, x * side
+    if not (0 <= row < grid.height and 0 <= col < grid.width):
+        return None
+    return Window(row, col, min(side, grid.height - row), min(side, grid.width - col))
+
+
+def statistics(scene: Scene) -> list[BandStatistics]:
+    """Statistics of every band, from an overview of about a million pixels."""
+    factor = max(1, -(-max(scene.grid.shape) // _STATISTICS_SIDE))
+    pixels = read_overview(scene, scene.grid.window, 1 << (factor - 1).bit_length())
+    share = float(pixels.valid.mean())
+    out = []
+    for index, name in enumerate(scene.bands):
+        values = pixels.data[index][pixels.valid].astype(np.float64)
+        if not values.size:
+            out.append(BandStatistics(index + 1, name, 0.0, 1.0, 0.0, 1.0, 0.0, share, [0] * 64))
+            continue
+        low, p2, p98, high = (float(v) for v in np.percentile(values, [0, 2, 98, 100]))
+        histogram, _ = np.histogram(values, bins=64, range=(low, high if high > low else low + 1))
+        out.append(BandStatistics(index + 1, name, low, high, p2, p98, float(values.mean()), share, histogram.tolist()))
+    return out
+
+
+def default_bands(scene: Scene) -> tuple[int, ...]:
+    """1-based numbers of the bands shown at first: red, green, blue where named, else the first three, else the first."""
+    return tuple(index + 1 for index in display_bands(scene))
+
+
+@dataclass(frozen=True)
+class Look:
+    """How an image is shown."""
+
+    bands: tuple[int, ...]
+    """One (grey) or three (red, green, blue) 1-based band numbers."""
+    limits: tuple[tuple[float, float], ...]
+    """Values shown as black and as full brightness, a pair a band."""
+    gamma: float = 1.0
+    """Brightness is raised to 1 / gamma; 0.1..10."""
+
+
+def make_look(
+    scene: Scene, stats: Sequence[BandStatistics], bands: Sequence[int] | None, limits: Sequence[tuple[float, float]] | None, gamma: float
+) -> Look:
+    """A checked Look; what is None is the scene's default.
+
+    Raises:
+        InputError: A band that is not there, another number of bands or ranges, or a gamma out of range.
+    """
+    chosen = default_bands(scene) if bands is None else tuple(bands)
+    if len(chosen) not in (1, 3) or any(not 1 <= band <= len(scene.bands) for band in chosen):
+        raise InputError(f"bands are {list(chosen)}, expected one or three numbers from 1 to {len(scene.bands)}.")
+    pairs = [(stats[band - 1].p2, stats[band - 1].p98) for band in chosen] if limits is None else list(limits)
+    if len(pairs) != len(chosen) or not np.isfinite(pairs).all():
+        raise InputError(f"{len(pairs)} ranges {pairs} for {len(chosen)} bands, expected a low and a high number a band.")
+    if not 0.1 <= gamma <= 10:
+        raise InputError(f"gamma is {gamma}, expected 0.1 to 10.")
+    return Look(chosen, tuple(pairs), gamma)
+
+
+def image_tile(scene: Scene, look: Look, z: int, x: int, y: int) -> bytes:
+    """A tile of the image; transparent where there is no data and past the edges."""
+    rgba = np.zeros((TILE, TILE, 4), np.uint8)
+    window = tile_window(scene.grid, z, x, y)
+    if window is not None:
+        part = _shown(scene, look, window, 1 << z)
+        rgba[: part.shape[0], : part.shape[1]] = part
+    return png(Image.fromarray(rgba))
+
+
+def thumbnail(scene: Scene, look: Look, size: int) -> bytes:
+    """The whole image, its longest side `size` pixels."""
+    height, width = scene.grid.shape
+    factor = max(1, max(height, width) // (2 * size))
+    factor = 1 << (factor.bit_length() - 1)
+    image = Image.fromarray(_shown(scene, look, scene.grid.window, factor))
+    scale = size / max(height, width)
+    return png(image.resize((max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.NEAREST))
+
+
+def _shown(scene: Scene, look: Look, window: Window, factor: int) -> UInt8Array:
+    pixels = read_overview(scene, window, factor)
+    colours = stretch(pixels.data[[band - 1 for band in look.bands]], look.limits)
+    if look.gamma != 1.0:
+        table = np.round(255 * (np.arange(256) / 255) ** (1 / look.gamma)).astype(np.uint8)
+        colours = table[colours]
+    rgba = np.empty((*colours.shape[:2], 4), np.uint8)
+    rgba[..., :3] = colours
+    rgba[..., 3] = 255
+    rgba[~pixels.valid] = 0
+    return rgba
+
+
+def class_tile(classes: UInt8Array, legend: Legend) -> bytes:
+    """Class ids in the legend's colours; 0 and what the array leaves of the tile is transparent."""
+    palette = np.zeros((256, 3), np.uint8)
+    for entry in legend:
+        palette[entry.id] = entry.color
+    return _indexed(classes, palette, bytes([0]))
+
+
+def confidence_ramp() -> UInt8Array:
+    """Colours of confidence 0..255, dark to light, shape (256, 3): Matplotlib's cividis, made for colour-blind readers."""
+    from matplotlib import colormaps
+
+    return np.asarray(colormaps["cividis"](np.arange(256), bytes=True)[:, :3], np.uint8)
+
+
+def confidence_tile(confidence: UInt8Array, valid: BoolArray, ramp: UInt8Array) -> bytes:
+    """Confidence on the ramp; transparent where not valid."""
+    # Entry 0 stands for no data, so the lowest confidence shares the next colour.
+    index = np.where(valid, np.maximum(confidence, 1), 0).astype(np.uint8)
+    return _indexed(index, ramp, bytes([0]))
+
+
+def _indexed(index: UInt8Array, palette: UInt8Array, transparency: bytes) -> bytes:
+    full = np.zeros((TILE, TILE), np.uint8)
+    full[: index.shape[0], : index.shape[1]] = index
+    image = Image.fromarray(full)
+    image.putpalette(palette.tobytes())
+    return png(image, transparency=transparency)
+
+
+def png(image: Any, **options: Any) -> bytes:
+    """A picture as a PNG file."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=_PNG_LEVEL, **options)
+    return buffer.getvalue()

@@ -1,0 +1,328 @@
+"""A project folder: everything a labelling session keeps, in files that people and other programs can read.
+
+    project.json    images (paths relative to the folder), settings, the model in use
+    images/         images that were given as arrays
+    labels.gpkg     marks, classes and their history (see `store`); QGIS opens it
+    models/         trained encoders, safetensors
+    cache/          what can be made again: delete it when you like
+    exports/        maps, polygons and area tables written from the page
+
+Copy the folder, with the images at the same place beside it, and the project opens on another machine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+import shapely
+
+from ..errors import InputError, MissingFileError, OutputError
+from ..scene import Scene, Series, as_scenes
+from ..types import Grid
+from .errors import NoSuchItemError, ProjectError
+from .marks import Mark, parse_geometry
+from .store import Store, create_store
+
+Measure = Literal["auto", "local", "global", "l1"]
+FORMAT = "pixelkin-project"
+FORMAT_VERSION = 1
+_FILE = "project.json"
+
+
+@dataclass(frozen=True)
+class ProjectSettings:
+    """What a user may choose for the whole project."""
+
+    measure: Measure = "auto"
+    """How pixels are compared; auto = local once an encoder is there, l1 on the raw bands until then."""
+    pixels_per_mark: int = 32
+    """A mark that covers more pixels teaches with this many, spread over it. 1..4096."""
+
+    def __post_init__(self) -> None:
+        if self.measure not in get_args(Measure):
+            raise InputError(f"measure is {self.measure!r}, expected one of {list(get_args(Measure))}.")
+        if not 1 <= self.pixels_per_mark <= 4096:
+            raise InputError(f"pixels_per_mark is {self.pixels_per_mark}, expected 1 to 4096.")
+
+
+def is_project(path: str | Path) -> bool:
+    """True for a folder that holds a project."""
+    return (Path(path) / _FILE).is_file()
+
+
+class Project:
+    """An open project folder. Make one with `Project.create`, `Project.open` or `open_project`."""
+
+    def __init__(self, folder: Path, document: Mapping[str, Any]) -> None:
+        """Use `Project.open`, which checks the document."""
+        self.folder = folder
+        self._document = dict(document)
+        self.scenes = self._open_scenes()
+        self._transformers: dict[str, Any] = {}
+        self.store = Store(folder / "labels.gpkg", self._locate)
+
+    @classmethod
+    def create(cls, folder: str | Path, sources: Scene | Series | Sequence[Scene | Series], *, name: str | None = None) -> Project:
+        """Make a project folder for images; those held in memory are written into it.
+
+        Args:
+            folder: Folder to make; it may exist but must hold no project.
+            sources: Scenes, all with the same bands.
+            name: Title of the project; the folder's name by default.
+
+        Raises:
+            ProjectError: There is no image, or their bands differ.
+            OutputError: There is a project already, or the folder cannot be written.
+        """
+        folder = Path(folder).absolute()
+        scenes = as_scenes(sources)
+        if not scenes:
+            raise ProjectError("a project needs at least one image. Name a raster or a folder of dates.")
+        for scene in scenes:
+            if scene.bands != scenes[0].bands:
+                raise ProjectError(
+                    f"{scene.name} has bands {list(scene.bands)}, expected {list(scenes[0].bands)} as {scenes[0].name} has. "
+                    "Label images with other bands in a project of their own."
+                )
+        if is_project(folder):
+            raise OutputError(f"{folder} holds a project already. Open it, or choose another folder.")
+        try:
+            for part in ("models", "cache", "exports"):
+                (folder / part).mkdir(parents=True, exist_ok=True)
+            (folder / "cache" / ".gitignore").write_text("*\n")
+            # A crash between the two leaves a store without a document: made again.
+            for leftover in ("labels.gpkg", "labels.gpkg-wal", "labels.gpkg-shm"):
+                (folder / leftover).unlink(missing_ok=True)
+            create_store(folder / "labels.gpkg", scenes[0].grid.crs, "Marks drawn with pixelkin; class_id 0 erases")
+        except OSError as exc:
+            raise OutputError(f"{folder} cannot be written ({exc}). Choose a project folder with --project.") from exc
+        entries = []
+        for scene_id, scene in zip(_scene_ids(scenes), scenes, strict=True):
+            path = _relative(scene, scene_id, folder)
+            entries.append({"id": scene_id, "path": path, "bands": list(scene.bands), "size": list(scene.grid.shape)})
+        document = {
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            "name": name or folder.name.removesuffix(".pixelkin"),
+            "scenes": entries,
+            "settings": dataclasses.asdict(ProjectSettings()),
+            "model": None,
+        }
+        _write_json(folder / _FILE, document)
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Project:
+        """Open a project folder.
+
+        Raises:
+            MissingFileError: It, or one of its images, is not there.
+            ProjectError: Its document is damaged or of a newer version.
+        """
+        folder = Path(folder).absolute()
+        return cls(folder, _read_json(folder / _FILE))
+
+    def close(self) -> None:
+        """Close the store."""
+        self.store.close()
+
+    @property
+    def name(self) -> str:
+        """Title of the project."""
+        return str(self._document["name"])
+
+    @property
+    def settings(self) -> ProjectSettings:
+        """What the user chose."""
+        known = {field.name for field in dataclasses.fields(ProjectSettings)}
+        unknown = set(self._document["settings"]) - known
+        if unknown:
+            raise ProjectError(
+                f"{self.folder / _FILE} has the unknown setting {sorted(unknown)[0]!r}, expected some of {sorted(known)}. Remove it."
+            )
+        return ProjectSettings(**self._document["settings"])
+
+    @property
+    def model_path(self) -> Path | None:
+        """The encoder in use, or None before one is trained."""
+        relative = self._document["model"]
+        return None if relative is None else self.folder / relative
+
+    def scene(self, scene_id: str) -> Scene:
+        """A scene by its id; NoSuchItemError if there is none."""
+        if scene_id not in self.scenes:
+            raise NoSuchItemError(f"there is no scene {scene_id!r}, expected one of {list(self.scenes)[:20]}.")
+        return self.scenes[scene_id]
+
+    def reload(self) -> None:
+        """Read settings and model again, which another process may have changed."""
+        self._document = _read_json(self.folder / _FILE)
+
+    def update(self, *, settings: ProjectSettings | None = None, model: Path | None = None) -> None:
+        """Save other settings or another encoder (a file inside the folder)."""
+        self.reload()
+        if settings is not None:
+            self._document["settings"] = dataclasses.asdict(settings)
+        if model is not None:
+            self._document["model"] = model.relative_to(self.folder).as_posix()
+        _write_json(self.folder / _FILE, self._document)
+
+    def series(self) -> dict[str, int]:
+        """Number of the time series that each scene belongs to: dated scenes on one grid share it."""
+        numbers: dict[object, int] = {}
+        out = {}
+        for scene_id, scene in self.scenes.items():
+            group: object = scene_id if scene.date is None else scene.grid
+            out[scene_id] = numbers.setdefault(group, len(numbers))
+        return out
+
+    def _open_scenes(self) -> dict[str, Scene]:
+        from ..raster import open_scene
+
+        scenes: dict[str, Scene] = {}
+        for entry in self._document["scenes"]:
+            path = _resolve(entry["path"], self.folder)
+            try:
+                scene = as_scenes(open_scene(path))[0]
+            except MissingFileError as exc:
+                raise MissingFileError(
+                    f"image {entry['path']!r} of project {self.folder} is not there, expected {path}. Put it back, or correct its path in project.json."
+                ) from exc
+            if list(scene.grid.shape) != entry["size"] or list(scene.bands) != entry["bands"]:
+                raise ProjectError(
+                    f"{path} has size {list(scene.grid.shape)} and bands {list(scene.bands)}, expected {entry['size']} and {entry['bands']} "
+                    "as when the project was made. Put the old image back, or start a new project."
+                )
+            scenes[entry["id"]] = scene
+        return scenes
+
+    def _locate(self, mark: Mark) -> shapely.Geometry:
+        """A mark in the CRS of the first scene, which is that of the layer in labels.gpkg."""
+        geometry = parse_geometry(mark.geometry)
+        scene = self.scenes.get(mark.scene)
+        if scene is None:
+            return geometry
+        located = pixels_to_crs(geometry, scene.grid)
+        target = next(iter(self.scenes.values())).grid.crs
+        source = scene.grid.crs
+        if source is None or target is None or source == target:
+            return located
+        if source not in self._transformers:
+            import pyproj
+
+            self._transformers[source] = pyproj.Transformer.from_crs(source, target, always_xy=True)
+        return shapely.transform(located, self._transformers[source].transform, interleaved=False)
+
+
+def pixels_to_crs(geometry: shapely.Geometry, grid: Grid) -> shapely.Geometry:
+    """A geometry in pixel space, in units of the grid's CRS."""
+    a, b, c, d, e, f = grid.transform
+    return shapely.transform(geometry, lambda x, y: (a * x + b * y + c, d * x + e * y + f), interleaved=False)
+
+
+def open_project(paths: Sequence[str | Path], *, project: str | Path | None = None) -> Project:
+    """The project for what a user named on the command line, made if there is none.
+
+    Args:
+        paths: One project folder, or rasters and folders of dates.
+        project: Folder of the project; by default `<first path without extension>.pixelkin` beside the first path.
+
+    Raises:
+        InputError: Nothing was named, or what was named does not fit the project that is there.
+    """
+    from ..raster import open_scene
+
+    if len(paths) == 1 and is_project(paths[0]):
+        return Project.open(paths[0])
+    if not paths:
+        if project is not None and is_project(project):
+            return Project.open(project)
+        raise InputError("no image was named, expected a raster, a folder of dates or a project folder. Name one.")
+    first = Path(paths[0]).absolute()
+    folder = (
+        Path(project).absolute() if project is not None else first.with_name((first.stem if first.is_file() else first.name) + ".pixelkin")
+    )
+    sources = [open_scene(path) for path in paths]
+    if not is_project(folder):
+        return Project.create(folder, sources)
+    opened = Project.open(folder)
+    wanted = {getattr(scene, "path", scene.name) for scene in as_scenes(sources)}
+    there = {getattr(scene, "path", scene.name) for scene in opened.scenes.values()}
+    if wanted != there:
+        opened.close()
+        raise ProjectError(
+            f"{folder} is a project of other images ({len(there)}, against {len(wanted)} named). Open it alone with: pixelkin serve {folder}, "
+            "or choose another folder with --project."
+        )
+    return opened
+
+
+def _scene_ids(scenes: Sequence[Scene]) -> list[str]:
+    """A short id for each scene, fit for a URL and a file name, each once."""
+    ids: list[str] = []
+    for scene in scenes:
+        base = re.sub(r"[^A-Za-z0-9._-]+", "-", scene.name).strip("-.")[:80] or "image"
+        candidate, number = base, 2
+        while candidate in ids:
+            candidate, number = f"{base}-{number}", number + 1
+        ids.append(candidate)
+    return ids
+
+
+def _relative(scene: Scene, scene_id: str, folder: Path) -> str:
+    """Path of a scene's file as the document keeps it."""
+    path = getattr(scene, "path", None)
+    if path is None:
+        from ..raster.scenefile import write_scene
+
+        (folder / "images").mkdir(exist_ok=True)
+        path = str(write_scene(scene, folder / "images" / f"{scene_id}.tif"))
+    if not Path(path).exists():  # /vsi..., https://...
+        return str(path)
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # another drive on Windows
+        return Path(path).as_posix()
+
+
+def _resolve(path: str, folder: Path) -> str:
+    if "://" in path or path.startswith("/vsi"):
+        return path
+    return os.path.normpath(folder / path)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as exc:
+        raise MissingFileError(f"{path.parent} holds no {path.name}, expected a project folder. Name an image to start a project.") from exc
+    except (OSError, ValueError) as exc:
+        raise ProjectError(f"{path} cannot be read ({exc}). Restore it from a copy.") from exc
+    needed = {"format", "version", "name", "scenes", "settings", "model"}
+    if not isinstance(document, dict) or document.get("format") != FORMAT or not needed.issubset(document):
+        raise ProjectError(f"{path} is not the document of a pixelkin project, expected format {FORMAT!r}. Restore it from a copy.")
+    if document["version"] != FORMAT_VERSION:
+        raise ProjectError(f"{path} has version {document['version']}, expected {FORMAT_VERSION}. Open it with a newer pixelkin.")
+    return cast(dict[str, Any], document)
+
+
+def _write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Replace a document at once and for good: a reader or a crash finds the old one or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(document, file, indent=2)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as exc:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"{path} cannot be written ({exc}). Free space or choose another folder.") from exc

@@ -1,0 +1,457 @@
+"""Marks, classes and their history in one GeoPackage: the part of a project that must never lose anything.
+
+`labels.gpkg` is an SQLite database in write-ahead mode with full synchronisation: a change is on the disk before it
+is acknowledged, and a killed process leaves either all of it or nothing. Several processes may share it; SQLite
+orders their writes, and `revision` tells each what it has missed.
+
+Tables (QGIS shows the first two):
+    marks              one feature a mark; `geom` in the layer's CRS for other programs, `pixel_geometry` (GeoJSON in
+                       pixel space) is what counts here; `class_id` 0 is an eraser; `fid` is the order of drawing.
+    classes            id, name, color, key, position.
+    pixelkin_state     revision and counters.
+    pixelkin_journal   every batch of edits with what each row was before and after: undo and redo without limit.
+    pixelkin_requests  keys of requests already done, so that a repeated request is answered and not done twice.
+    pixelkin_touched   which marks a revision touched.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sqlite3
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import shapely
+
+from ..errors import LabelError
+from .errors import HistoryError, NoSuchItemError, ProjectError
+from .marks import LabelClass, Mark
+
+Locate = Callable[[Mark], shapely.Geometry]
+"""The geometry of a mark in the layer's CRS."""
+
+_SCHEMA_VERSION = 1
+_GPKG_APPLICATION_ID = 0x47504B47
+_GPKG_USER_VERSION = 10300
+_SCHEMA = """
+CREATE TABLE gpkg_spatial_ref_sys (srs_name TEXT NOT NULL, srs_id INTEGER NOT NULL PRIMARY KEY, organization TEXT NOT NULL,
+  organization_coordsys_id INTEGER NOT NULL, definition TEXT NOT NULL, description TEXT);
+CREATE TABLE gpkg_contents (table_name TEXT NOT NULL PRIMARY KEY, data_type TEXT NOT NULL, identifier TEXT UNIQUE, description TEXT DEFAULT '',
+  last_change DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')), min_x DOUBLE, min_y DOUBLE, max_x DOUBLE, max_y DOUBLE, srs_id INTEGER,
+  CONSTRAINT fk_gc_r_srs_id FOREIGN KEY (srs_id) REFERENCES gpkg_spatial_ref_sys(srs_id));
+CREATE TABLE gpkg_geometry_columns (table_name TEXT NOT NULL, column_name TEXT NOT NULL, geometry_type_name TEXT NOT NULL, srs_id INTEGER NOT NULL,
+  z TINYINT NOT NULL, m TINYINT NOT NULL, CONSTRAINT pk_geom_cols PRIMARY KEY (table_name, column_name),
+  CONSTRAINT fk_gc_tn FOREIGN KEY (table_name) REFERENCES gpkg_contents(table_name),
+  CONSTRAINT fk_gc_srs FOREIGN KEY (srs_id) REFERENCES gpkg_spatial_ref_sys (srs_id));
+CREATE TABLE marks (fid INTEGER PRIMARY KEY, geom GEOMETRY, mark_id TEXT NOT NULL UNIQUE, scene TEXT NOT NULL, class TEXT NOT NULL, class_id INTEGER NOT NULL,
+  kind TEXT NOT NULL, brush_px REAL NOT NULL, pixel_geometry TEXT NOT NULL);
+CREATE INDEX marks_class ON marks (class_id);
+CREATE TABLE classes (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, color TEXT NOT NULL, key TEXT, position INTEGER NOT NULL);
+CREATE TABLE pixelkin_state (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+CREATE TABLE pixelkin_journal (seq INTEGER PRIMARY KEY AUTOINCREMENT, time TEXT NOT NULL, title TEXT NOT NULL, changes TEXT NOT NULL, undone INTEGER NOT NULL);
+CREATE INDEX pixelkin_journal_undone ON pixelkin_journal (undone, seq);
+CREATE TABLE pixelkin_requests (key TEXT PRIMARY KEY, since INTEGER NOT NULL, revision INTEGER NOT NULL, title TEXT NOT NULL);
+CREATE TABLE pixelkin_touched (revision INTEGER NOT NULL, mark_id TEXT NOT NULL);
+CREATE INDEX pixelkin_touched_revision ON pixelkin_touched (revision);
+INSERT INTO gpkg_contents (table_name, data_type, identifier) VALUES ('classes', 'attributes', 'classes');
+INSERT INTO pixelkin_state VALUES ('schema', 1), ('revision', 0), ('order', 0);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """What one row was and is: enough to do it and to take it back."""
+
+    table: str
+    """'marks' or 'classes'."""
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the store answers once a change is on the disk."""
+
+    since: int
+    revision: int
+    applied: bool
+    """False where this request had been done before."""
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreChanges:
+    """What happened after a revision."""
+
+    since: int
+    revision: int
+    classes: list[LabelClass]
+    marks: list[Mark]
+    deleted: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Where undo and redo stand."""
+
+    undo_title: str | None
+    redo_title: str | None
+
+
+def _gpkg_blob(geometry: shapely.Geometry, srs_id: int) -> bytes:
+    """A geometry in GeoPackage's binary form: header without envelope, then little-endian WKB."""
+    return struct.pack("<2sBBi", b"GP", 0, 0b0000_0001, srs_id) + bytes(shapely.to_wkb(geometry, byte_order=1))
+
+
+def create_store(path: Path, crs: str | None, title: str) -> None:
+    """Make an empty store.
+
+    Args:
+        path: File to make; it must not exist.
+        crs: The CRS of the layer that other programs see, or None for an image without one.
+        title: Description of the layer.
+    """
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute(f"PRAGMA application_id = {_GPKG_APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {_GPKG_USER_VERSION}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in _SCHEMA.split(";\n"):
+            if statement.strip():
+                connection.execute(statement)
+        srs_id = _add_reference_systems(connection, crs)
+        connection.execute(
+            "INSERT INTO gpkg_contents (table_name, data_type, identifier, description, srs_id) VALUES ('marks', 'features', 'marks', ?, ?)",
+            (title, srs_id),
+        )
+        connection.execute("INSERT INTO gpkg_geometry_columns VALUES ('marks', 'geom', 'GEOMETRY', ?, 0, 0)", (srs_id,))
+        connection.execute("COMMIT")
+    finally:
+        connection.close()
+
+
+def _add_reference_systems(connection: sqlite3.Connection, crs: str | None) -> int:
+    """Fill the table of CRSs that GeoPackage asks for; returns the id of the layer's."""
+    import pyproj
+
+    rows = [
+        ("Undefined Cartesian SRS", -1, "NONE", -1, "undefined", "undefined Cartesian coordinate reference system"),
+        ("Undefined geographic SRS", 0, "NONE", 0, "undefined", "undefined geographic coordinate reference system"),
+        (
+            "WGS 84 geodetic",
+            4326,
+            "EPSG",
+            4326,
+            pyproj.CRS.from_epsg(4326).to_wkt("WKT1_GDAL"),
+            "longitude/latitude on the WGS 84 ellipsoid",
+        ),
+    ]
+    srs_id = -1
+    if crs is not None:
+        system = pyproj.CRS.from_user_input(crs)
+        authority = system.to_authority(min_confidence=100)
+        is_epsg = authority is not None and authority[0] == "EPSG"
+        srs_id = int(authority[1]) if authority is not None and is_epsg else 100_000
+        if srs_id != 4326:
+            rows.append((system.name, srs_id, "EPSG" if is_epsg else "NONE", srs_id, system.to_wkt("WKT1_GDAL"), ""))
+    connection.executemany("INSERT INTO gpkg_spatial_ref_sys VALUES (?, ?, ?, ?, ?, ?)", rows)
+    return srs_id
+
+
+class Editor:
+    """Reads and writes rows inside one transaction and notes every change. Made by `Store.edit`."""
+
+    def __init__(self, store: Store, connection: sqlite3.Connection) -> None:
+        self._store = store
+        self._connection = connection
+        self.changes: list[RowChange] = []
+
+    def classes(self) -> list[LabelClass]:
+        """All classes in order."""
+        return _read_classes(self._connection)
+
+    def class_by_id(self, class_id: int) -> LabelClass:
+        """A class; NoSuchItemError if there is none."""
+        for entry in self.classes():
+            if entry.id == class_id:
+                return entry
+        raise NoSuchItemError(f"there is no class {class_id}, expected one of {[entry.id for entry in self.classes()]}. Add it first.")
+
+    def find_mark(self, mark_id: str) -> Mark | None:
+        """A mark, or None."""
+        row = self._connection.execute("SELECT * FROM marks WHERE mark_id = ?", (mark_id,)).fetchone()
+        return None if row is None else _mark(row)
+
+    def mark(self, mark_id: str) -> Mark:
+        """A mark; NoSuchItemError if there is none."""
+        mark = self.find_mark(mark_id)
+        if mark is None:
+            raise NoSuchItemError(f"there is no mark {mark_id!r}; it may have been deleted in another tab. Reload the page.")
+        return mark
+
+    def marks(self, *, scene: str | None = None, class_id: int | None = None) -> list[Mark]:
+        """Marks in order, of a scene and a class where given."""
+        where = "(?1 IS NULL OR scene = ?1) AND (?2 IS NULL OR class_id = ?2)"
+        return [_mark(row) for row in self._connection.execute(f"SELECT * FROM marks WHERE {where} ORDER BY fid", (scene, class_id))]
+
+    def next_order(self) -> int:
+        """A number for a new mark, larger than any given before."""
+        self._connection.execute("UPDATE pixelkin_state SET value = value + 1 WHERE name = 'order'")
+        return _state(self._connection, "order")
+
+    def put_mark(self, mark: Mark) -> None:
+        """Add a mark, or change the one of its id."""
+        before = self.find_mark(mark.id)
+        self._do(RowChange("marks", None if before is None else before.to_json(), mark.to_json()))
+
+    def delete_mark(self, mark: Mark) -> None:
+        """Take a mark away."""
+        self._do(RowChange("marks", mark.to_json(), None))
+
+    def put_class(self, entry: LabelClass) -> None:
+        """Add a class, or change the one of its id."""
+        before = next((old for old in self.classes() if old.id == entry.id), None)
+        self._do(RowChange("classes", None if before is None else before.to_json(), entry.to_json()))
+
+    def delete_class(self, entry: LabelClass) -> None:
+        """Take a class away; its marks must be gone."""
+        self._do(RowChange("classes", entry.to_json(), None))
+
+    def _do(self, change: RowChange) -> None:
+        if change.before == change.after:
+            return
+        self._store._write_row(self._connection, change)
+        self.changes.append(change)
+
+
+def _state(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute("SELECT value FROM pixelkin_state WHERE name = ?", (name,)).fetchone()[0])
+
+
+def _mark(row: sqlite3.Row) -> Mark:
+    return Mark(
+        id=row["mark_id"],
+        order=row["fid"],
+        scene=row["scene"],
+        class_id=row["class_id"],
+        kind=row["kind"],
+        geometry=json.loads(row["pixel_geometry"]),
+        brush_px=row["brush_px"],
+    )
+
+
+def _read_classes(connection: sqlite3.Connection) -> list[LabelClass]:
+    return [LabelClass.from_json(dict(row)) for row in connection.execute("SELECT * FROM classes ORDER BY position, id")]
+
+
+class Store:
+    """The open `labels.gpkg` of a project. Methods may be called from any thread."""
+
+    def __init__(self, path: Path, locate: Locate) -> None:
+        """Open a store made by `create_store`.
+
+        Args:
+            path: The GeoPackage.
+            locate: Gives the geometry of a mark in the layer's CRS, for other programs.
+
+        Raises:
+            ProjectError: The file is not a store of this version.
+        """
+        self._locate = locate
+        self._lock = threading.RLock()
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+        self._connection.row_factory = sqlite3.Row
+        try:
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute("PRAGMA foreign_keys = OFF")
+            version = _state(self._connection, "schema")
+            srs = self._connection.execute("SELECT srs_id FROM gpkg_geometry_columns WHERE table_name = 'marks'").fetchone()
+            self._srs_id = int(srs[0])
+        except (sqlite3.DatabaseError, TypeError) as exc:
+            self._connection.close()
+            raise ProjectError(
+                f"{path} is not a pixelkin label store ({exc}). Restore it from a copy, or start a new project folder."
+            ) from exc
+        if version != _SCHEMA_VERSION:
+            self._connection.close()
+            raise ProjectError(f"{path} has layout version {version}, expected {_SCHEMA_VERSION}. Open it with the pixelkin that wrote it.")
+
+    def close(self) -> None:
+        """Fold the write-ahead file into the GeoPackage and close it."""
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def _transaction(self, mode: str) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._connection.execute(f"BEGIN {mode}")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    @property
+    def revision(self) -> int:
+        """Rises by one at each change, by any process."""
+        with self._lock:
+            return _state(self._connection, "revision")
+
+    def read_all(self) -> StoreChanges:
+        """Everything, as of one revision."""
+        with self._transaction("DEFERRED") as connection:
+            marks = [_mark(row) for row in connection.execute("SELECT * FROM marks ORDER BY fid")]
+            return StoreChanges(0, _state(connection, "revision"), _read_classes(connection), marks, [])
+
+    def changes_since(self, revision: int) -> StoreChanges:
+        """What happened after a revision, as of one later revision."""
+        with self._transaction("DEFERRED") as connection:
+            touched = {row[0] for row in connection.execute("SELECT mark_id FROM pixelkin_touched WHERE revision > ?", (revision,))}
+            rows = (connection.execute("SELECT * FROM marks WHERE mark_id = ?", (mark_id,)).fetchone() for mark_id in touched)
+            marks = sorted((_mark(row) for row in rows if row is not None), key=lambda mark: mark.order)
+            deleted = sorted(touched - {mark.id for mark in marks})
+            return StoreChanges(revision, _state(connection, "revision"), _read_classes(connection), marks, deleted)
+
+    def history(self) -> History:
+        """Titles of what undo and redo would do."""
+        with self._transaction("DEFERRED") as connection:
+            undo, redo = _last_done(connection), _next_undone(connection)
+            return History(undo["title"] if undo else None, redo["title"] if redo else None)
+
+    def entries(self, limit: int) -> list[dict[str, Any]]:
+        """The journal, newest first: {seq, title, time, undone}."""
+        with self._transaction("DEFERRED") as connection:
+            rows = connection.execute("SELECT seq, title, time, undone FROM pixelkin_journal ORDER BY seq DESC LIMIT ?", (limit,))
+            return [{**dict(row), "undone": bool(row["undone"])} for row in rows]
+
+    def edit(self, key: str, work: Callable[[Editor], str]) -> Receipt:
+        """Do a batch of edits as one step of the history; on the disk when this returns.
+
+        Args:
+            key: Names the request; the same key again is not done again.
+            work: Makes the changes through the Editor and returns the title of the step.
+
+        Returns:
+            The revisions before and after.
+
+        Raises:
+            PkError: Whatever work raises; then nothing is changed.
+        """
+        with self._transaction("IMMEDIATE") as connection:
+            repeated = self._repeated(connection, key)
+            if repeated:
+                return repeated
+            editor = Editor(self, connection)
+            title = work(editor)
+            if editor.changes:
+                connection.execute("DELETE FROM pixelkin_journal WHERE undone = 1")
+                packed = json.dumps([[c.table, c.before, c.after] for c in editor.changes], separators=(",", ":"))
+                now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+                connection.execute("INSERT INTO pixelkin_journal (time, title, changes, undone) VALUES (?, ?, ?, 0)", (now, title, packed))
+            return self._advance(connection, key, title, editor.changes)
+
+    def undo(self, key: str) -> Receipt:
+        """Take back the last step; HistoryError if there is none."""
+        return self._step(key, _last_done, undone=1)
+
+    def redo(self, key: str) -> Receipt:
+        """Do the last step taken back again; HistoryError if there is none."""
+        return self._step(key, _next_undone, undone=0)
+
+    def touch(self, key: str, title: str) -> Receipt:
+        """A new revision without a change of labels: something else that the map depends on has changed."""
+        with self._transaction("IMMEDIATE") as connection:
+            return self._repeated(connection, key) or self._advance(connection, key, title, [])
+
+    def _step(self, key: str, pick: Callable[[sqlite3.Connection], sqlite3.Row | None], *, undone: int) -> Receipt:
+        with self._transaction("IMMEDIATE") as connection:
+            repeated = self._repeated(connection, key)
+            if repeated:
+                return repeated
+            row = pick(connection)
+            if row is None:
+                raise HistoryError(f"there is nothing to {'undo' if undone else 'redo'}.")
+            changes = [RowChange(table, before, after) for table, before, after in json.loads(row["changes"])]
+            if undone:
+                changes = [RowChange(change.table, change.after, change.before) for change in reversed(changes)]
+            for change in changes:
+                self._write_row(connection, change)
+            connection.execute("UPDATE pixelkin_journal SET undone = ? WHERE seq = ?", (undone, row["seq"]))
+            return self._advance(connection, key, row["title"], changes)
+
+    def _repeated(self, connection: sqlite3.Connection, key: str) -> Receipt | None:
+        row = connection.execute("SELECT since, revision, title FROM pixelkin_requests WHERE key = ?", (key,)).fetchone()
+        return None if row is None else Receipt(row["since"], row["revision"], False, row["title"])
+
+    def _advance(self, connection: sqlite3.Connection, key: str, title: str, changes: list[RowChange]) -> Receipt:
+        """Give the transaction its revision number and remember what it touched."""
+        connection.execute("UPDATE pixelkin_state SET value = value + 1 WHERE name = 'revision'")
+        revision = _state(connection, "revision")
+        touched = {(revision, (change.before or change.after or {})["id"]) for change in changes if change.table == "marks"}
+        connection.executemany("INSERT INTO pixelkin_touched VALUES (?, ?)", sorted(touched))
+        connection.execute("INSERT INTO pixelkin_requests VALUES (?, ?, ?, ?)", (key, revision - 1, revision, title))
+        if touched:
+            connection.execute("UPDATE gpkg_contents SET last_change = strftime('%Y-%m-%dT%H:%M:%fZ','now') WHERE table_name = 'marks'")
+        return Receipt(revision - 1, revision, True, title)
+
+    def _write_row(self, connection: sqlite3.Connection, change: RowChange) -> None:
+        if change.table == "marks":
+            self._write_mark(connection, change)
+        else:
+            self._write_class(connection, change)
+
+    def _write_mark(self, connection: sqlite3.Connection, change: RowChange) -> None:
+        if change.before is not None:
+            connection.execute("DELETE FROM marks WHERE mark_id = ?", (change.before["id"],))
+        if change.after is None:
+            return
+        mark = Mark.from_json(change.after)
+        name = connection.execute("SELECT name FROM classes WHERE id = ?", (mark.class_id,)).fetchone()
+        connection.execute(
+            "INSERT INTO marks (fid, geom, mark_id, scene, class, class_id, kind, brush_px, pixel_geometry) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                mark.order,
+                _gpkg_blob(self._locate(mark), self._srs_id),
+                mark.id,
+                mark.scene,
+                name[0] if name else "",
+                mark.class_id,
+                mark.kind,
+                mark.brush_px,
+                json.dumps(mark.geometry, separators=(",", ":")),
+            ),
+        )
+
+    def _write_class(self, connection: sqlite3.Connection, change: RowChange) -> None:
+        if change.after is None:
+            connection.execute("DELETE FROM classes WHERE id = ?", ((change.before or {})["id"],))
+            return
+        after = change.after
+        try:
+            connection.execute(
+                "INSERT INTO classes (id, name, color, key, position) VALUES (:id, :name, :color, :key, :position) "
+                "ON CONFLICT (id) DO UPDATE SET name = :name, color = :color, key = :key, position = :position",
+                after,
+            )
+        except sqlite3.IntegrityError as exc:
+            raise LabelError(f"there is a class {after['name']!r} already. Choose another name, or merge the classes.") from exc
+        connection.execute("UPDATE marks SET class = :name WHERE class_id = :id", after)
+
+
+def _last_done(connection: sqlite3.Connection) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = connection.execute("SELECT * FROM pixelkin_journal WHERE undone = 0 ORDER BY seq DESC LIMIT 1").fetchone()
+    return row
+
+
+def _next_undone(connection: sqlite3.Connection) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = connection.execute("SELECT * FROM pixelkin_journal WHERE undone = 1 ORDER BY seq LIMIT 1").fetchone()
+    return row

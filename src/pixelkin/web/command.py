@@ -1,0 +1,46 @@
+"""`pixelkin serve`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+
+@click.command("serve")
+@click.argument("paths", nargs=-1, type=click.Path(), metavar="PATH...")
+@click.option("--project", type=click.Path(file_okay=False), help="Project folder. Default: <first PATH>.pixelkin beside the first PATH.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on. Any but loopback prints a link with a token.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 = any free one. Default: 8642 or the next free one.")
+@click.option("--open/--no-open", "open_browser", default=True, show_default=True, help="Open the page in a browser.")
+@click.option("--train/--no-train", default=True, show_default=True, help="Train an encoder in the background where there is none.")
+@click.option("--get", "get_path", metavar="/api/...", help="Answer one request on stdout and exit.")
+def serve_command(
+    paths: tuple[str, ...], project: str | None, host: str, port: int | None, open_browser: bool, train: bool, get_path: str | None
+) -> None:
+    """Label images on a page, and watch the map answer.
+
+    PATH is a raster, a folder of dates, several of these, or a project folder. The page is usable at once; labels are saved as
+    you draw.
+    """
+    try:
+        from .server import Address, get, serve
+    except ImportError as exc:
+        from ..errors import MissingExtraError
+
+        raise MissingExtraError(exc.name or "fastapi", extra="web", purpose="pixelkin serve") from exc
+
+    if get_path is not None:
+        answer = get(get_path, paths, project=project)
+        sys.stdout.buffer.write(answer.body)
+        if answer.content_type.startswith("application/json"):
+            click.echo()
+        if answer.status >= 400:
+            sys.exit(2)
+        return
+
+    def announce(address: Address) -> None:
+        click.echo(f"pixelkin is at {address.url}")
+        click.echo("Press Ctrl-C to end; your labels are saved as you draw.", err=True)
+
+    serve(paths, project=project, host=host, port=port, open_browser=open_browser, train=train, announce=announce)

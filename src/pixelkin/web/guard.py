@@ -1,0 +1,148 @@
+"""What stands between the network and the routes: who may ask, how much, and what a browser may do with the answer."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+import socket
+from http.cookies import SimpleCookie
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .errors import error_response
+from .settings import LOOPBACK, WebSettings
+
+_COOKIE = "pixelkin_token"
+_SAFE_METHODS = ("GET", "HEAD")
+_BODY_TYPES = ("application/json", "multipart/form-data")
+
+
+class _TooMuchError(Exception):
+    """The body is larger than allowed."""
+
+
+class Guard:
+    """ASGI middleware that checks Host, Origin, token and size, and adds security headers."""
+
+    def __init__(self, app: ASGIApp, settings: WebSettings) -> None:
+        self._app = app
+        self._settings = settings
+        self._headers = _security_headers(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or pass on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        started = False
+
+        async def send_safely(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        refusal = self._check(scope)
+        if refusal is not None:
+            await refusal(scope, receive, send_safely)
+            return
+        limit = self._settings.upload_bytes if scope["path"] == "/api/labels/import" else self._settings.body_bytes
+        taken = 0
+
+        async def receive_some() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > limit:
+                raise _TooMuchError
+            return message
+
+        try:
+            declared = Headers(scope=scope).get("content-length", "0")
+            if declared.isdigit() and int(declared) > limit:
+                raise _TooMuchError
+            await self._app(scope, receive_some, send_safely)
+        except _TooMuchError:
+            if not started:
+                await error_response("TooLarge", f"the request is larger than {limit} bytes. Send it in parts.", 413)(
+                    scope, receive, send_safely
+                )
+
+    def _check(self, scope: Scope) -> Response | None:
+        """A refusal, or None."""
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if not self._is_our_host(host):
+            # DNS rebinding: a foreign name that resolves to this machine.
+            return error_response("Forbidden", f"host {host[:100]!r} is not this server's. Open the printed address.", 403)
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc != host:
+            return error_response("Forbidden", f"origin {origin[:100]!r} is another page. Only this server's own page may use it.", 403)
+        is_api = scope["path"].startswith("/api")
+        if is_api and headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+            return error_response("Forbidden", "the request comes from another page. Only this server's own page may use it.", 403)
+        refusal = self._check_token(scope, headers)
+        if refusal is not None:
+            return refusal
+        content = headers.get("content-type", "").split(";")[0].strip().lower()
+        has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        if scope["method"] not in _SAFE_METHODS and (content or has_body) and content not in _BODY_TYPES:
+            return error_response("UnsupportedMediaType", f"content type is {content[:100]!r}, expected one of {list(_BODY_TYPES)}.", 415)
+        return None
+
+    def _check_token(self, scope: Scope, headers: Headers) -> Response | None:
+        token = self._settings.token
+        if token is None:
+            return None
+        query = parse_qsl(scope["query_string"].decode("latin-1"))
+        given = dict(query).get("token")
+        if given is not None and secrets.compare_digest(given.encode(), token.encode()) and scope["path"] == "/":
+            # The secret leaves the address bar, and with it history and referrers.
+            rest = urlencode([(name, value) for name, value in query if name != "token"])
+            response = RedirectResponse("./" + (f"?{rest}" if rest else ""), 303)
+            response.set_cookie(_COOKIE, token, httponly=True, samesite="strict", path="/")
+            return response
+        cookie = SimpleCookie(headers.get("cookie", "")).get(_COOKIE)
+        bearer = headers.get("authorization", "").removeprefix("Bearer ")
+        for candidate in (cookie.value if cookie else "", bearer):
+            if candidate and secrets.compare_digest(candidate.encode(), token.encode()):
+                return None
+        return error_response("Unauthorized", "this server needs a token. Open the link that it printed when it started.", 401)
+
+    def _is_our_host(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        if name in LOOPBACK or name == self._settings.host:
+            return True
+        if self._settings.on_loopback:
+            return False
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return name == socket.gethostname().lower()
+        return True
+
+
+def _security_headers(settings: WebSettings) -> dict[str, str]:
+    ancestors = "'self' http://localhost:* http://127.0.0.1:*" if settings.in_notebook else "'self'"
+    policy = (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; "
+        f"worker-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}"
+    )
+    return {
+        "Content-Security-Policy": policy,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    }

@@ -1,0 +1,342 @@
+"""The routes: check what was sent, call the session, return a schema."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import anyio
+import anyio.to_thread
+from fastapi import APIRouter, File, Form, Query, Response, UploadFile
+from fastapi import Path as PathParameter
+from starlette.background import BackgroundTask
+from starlette.responses import FileResponse, StreamingResponse
+
+from ..errors import InputError
+from ..session import pictures
+from ..session.errors import TooLargeError
+from ..session.session import MapLayer, Session, find_export
+from . import schemas as s
+from . import views
+from .cache import ByteCache
+from .events import event_stream
+from .settings import WebSettings
+
+_CACHE_BYTES = 96 * 1024 * 1024
+_BIG = 2**53 - 1
+
+SceneId = Annotated[str, PathParameter(max_length=200)]
+Level = Annotated[int, PathParameter(ge=0, le=40)]
+Place = Annotated[int, PathParameter(ge=0, le=_BIG)]
+Revision = Annotated[int, PathParameter(ge=0, le=_BIG)]
+BandList = Annotated[str | None, Query(pattern=r"^\d{1,5}(,\d{1,5}){0,2}$", description="One or three 1-based band numbers, e.g. 3,2,1.")]
+RangeList = Annotated[str | None, Query(max_length=300, description="low,high a band, separated by semicolons, e.g. 0,3000;0,3000;0,3000.")]
+Gamma = Annotated[float, Query(ge=0.1, le=10)]
+
+_PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}}
+_FILE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+}
+_EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": s.ErrorBody, "description": description}
+    for status, description in {
+        400: "The request cannot be understood.",
+        401: "The token is missing.",
+        403: "Another page, or a path outside the project.",
+        404: "Not there.",
+        409: "The revision is superseded, there is no map yet, or nothing to undo.",
+        413: "Too large.",
+        415: "Neither JSON nor a form.",
+        422: "What was sent makes no sense.",
+    }.items()
+}
+
+
+class _Png(Response):
+    media_type = "image/png"
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the routes work with."""
+
+    session: Session
+    settings: WebSettings
+    instance: str
+    """Changes with each start of the server."""
+
+
+def make_router(services: Services) -> APIRouter:
+    """All routes under /api."""
+    router = APIRouter(prefix="/api", responses=_ERRORS)
+    _add_reading(router, services)
+    _add_pictures(router, services)
+    _add_editing(router, services)
+    _add_jobs(router, services)
+    _add_files(router, services)
+    return router
+
+
+def _add_reading(router: APIRouter, services: Services) -> None:
+    session = services.session
+
+    @router.get("/health")
+    def health() -> s.Health:
+        """That the server answers."""
+        return s.Health(status="ok", version=version("pixelkin"), revision=session.revision)
+
+    @router.get("/project")
+    def project() -> s.ProjectInfo:
+        """Everything that a page needs to start."""
+        session.refresh()
+        return views.project_info(session, services.settings, services.instance)
+
+    @router.patch("/settings")
+    def change_settings(body: s.SettingsPatch) -> s.ProjectInfo:
+        """Change settings of the project; a new revision."""
+        changes = body.model_dump(exclude_none=True)
+        if changes:
+            session.change_settings(**changes)
+        return views.project_info(session, services.settings, services.instance)
+
+    @router.get("/events", responses=_EVENTS, response_class=StreamingResponse)
+    async def events() -> StreamingResponse:
+        """Server-sent events: hello, revision, map, job, model."""
+        return StreamingResponse(
+            event_stream(session, services.instance),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+
+    @router.get("/scenes/{scene_id}")
+    def scene(scene_id: SceneId) -> s.SceneDetail:
+        """An image, with statistics of its bands from an overview."""
+        return views.scene_detail(session, scene_id)
+
+    @router.get("/scenes/{scene_id}/pixel")
+    def pixel(
+        scene_id: SceneId, row: Annotated[int, Query(ge=-_BIG, le=_BIG)], col: Annotated[int, Query(ge=-_BIG, le=_BIG)]
+    ) -> s.PixelInfo:
+        """One pixel: values, coordinates, label, class and confidence."""
+        return views.pixel_info(session, scene_id, row, col)
+
+    @router.get("/scenes/{scene_id}/marks")
+    def marks(scene_id: SceneId) -> s.MarkList:
+        """Marks of a scene in the order in which they were drawn."""
+        session.project.scene(scene_id)
+        canvas = session.state.canvases[scene_id]
+        return s.MarkList(revision=session.revision, marks=views.mark_infos(session, list(canvas.marks)))
+
+    @router.get("/scenes/{scene_id}/conflicts")
+    def conflicts(scene_id: SceneId) -> s.Conflicts:
+        """Pixels marked with different classes; the later mark counts."""
+        return views.conflicts_info(session, scene_id)
+
+    @router.get("/scenes/{scene_id}/areas")
+    def areas(scene_id: SceneId) -> s.Areas:
+        """Pixels and area of each class on the blocks computed so far."""
+        return views.areas_info(session, scene_id)
+
+    @router.get("/scenes/{scene_id}/suggestions")
+    def suggestions(scene_id: SceneId, count: Annotated[int, Query(ge=1, le=100)] = 10) -> s.Suggestions:
+        """Pixels that would help most if marked, best first."""
+        found = session.suggest(scene_id, count)
+        return s.Suggestions(
+            revision=session.revision,
+            suggestions=[s.SuggestionInfo(scene=one.scene, row=one.row, col=one.col, score=one.score, reason=one.reason) for one in found],
+        )
+
+    @router.get("/changes")
+    def changes(since: Annotated[int, Query(ge=0, le=_BIG)]) -> s.Changes:
+        """What happened after a revision, in this tab or another."""
+        return views.changes_info(session, session.changes_since(since))
+
+    @router.get("/history")
+    def history(limit: Annotated[int, Query(ge=1, le=10_000)] = 100) -> s.HistoryInfo:
+        """Steps of the history, newest first."""
+        entries = [s.HistoryEntry(**entry) for entry in session.project.store.entries(limit)]
+        return s.HistoryInfo(revision=session.revision, entries=entries)
+
+
+def _add_pictures(router: APIRouter, services: Services) -> None:
+    session = services.session
+    cache = ByteCache(_CACHE_BYTES)
+    # Tiles wait here and not in the threads that everything else needs; first come, first served.
+    image_turns, map_turns = anyio.CapacityLimiter(4), anyio.CapacityLimiter(4)
+
+    @router.get("/confidence-ramp")
+    def ramp() -> list[str]:
+        """The colours of confidence from 0 to 1, 256 of them."""
+        return ["#{:02x}{:02x}{:02x}".format(*color) for color in pictures.confidence_ramp().tolist()]
+
+    @router.get("/scenes/{scene_id}/thumbnail.png", responses=_PNG, response_class=_Png)
+    async def thumbnail(
+        scene_id: SceneId,
+        size: Annotated[int, Query(ge=32, le=512)] = 128,
+        bands: BandList = None,
+        range: RangeList = None,
+    ) -> Response:
+        """The whole image, its longest side `size` pixels."""
+
+        def make() -> bytes:
+            return session.thumbnail(scene_id, session.look(scene_id, _numbers(bands), _ranges(range)), size)
+
+        key = "thumbnail", scene_id, size, bands, range
+        png = await anyio.to_thread.run_sync(lambda: cache.get(key, make), limiter=image_turns)
+        return _Png(png, headers={"Cache-Control": "private, max-age=3600"})
+
+    @router.get("/scenes/{scene_id}/image/{z}/{x}/{y}.png", responses=_PNG, response_class=_Png)
+    async def image_tile(
+        scene_id: SceneId,
+        z: Level,
+        x: Place,
+        y: Place,
+        bands: BandList = None,
+        range: RangeList = None,
+        gamma: Gamma = 1.0,
+        v: Annotated[str | None, Query(max_length=64, description="The scene's fingerprint: lets the browser keep the tile.")] = None,
+    ) -> Response:
+        """A tile of the image in its own grid, nearest neighbour; transparent without data."""
+
+        def make() -> bytes:
+            return session.image_tile(scene_id, session.look(scene_id, _numbers(bands), _ranges(range), gamma), z, x, y)
+
+        key = "image", scene_id, z, x, y, bands, range, gamma
+        png = await anyio.to_thread.run_sync(lambda: cache.get(key, make), limiter=image_turns)
+        kept = v is not None and v == session.project.scene(scene_id).fingerprint[:16]
+        return _Png(png, headers={"Cache-Control": "private, max-age=31536000, immutable" if kept else "no-cache"})
+
+    async def map_layer(scene_id: str, revision: int, z: int, x: int, y: int, layer: MapLayer) -> Response:
+        png, complete = await anyio.to_thread.run_sync(session.map_tile, scene_id, revision, z, x, y, layer, limiter=map_turns)
+        return _Png(png, headers={"X-Pixelkin-Complete": f"{complete:.4f}", "Cache-Control": "no-store"})
+
+    @router.get("/scenes/{scene_id}/map/{revision}/{z}/{x}/{y}.png", responses=_PNG, response_class=_Png)
+    async def map_tile(scene_id: SceneId, revision: Revision, z: Level, x: Place, y: Place) -> Response:
+        """A tile of the map in the class colours; 409 once the revision is superseded."""
+        return await map_layer(scene_id, revision, z, x, y, "classes")
+
+    @router.get("/scenes/{scene_id}/confidence/{revision}/{z}/{x}/{y}.png", responses=_PNG, response_class=_Png)
+    async def confidence_tile(scene_id: SceneId, revision: Revision, z: Level, x: Place, y: Place) -> Response:
+        """A tile of the confidence; 409 once the revision is superseded."""
+        return await map_layer(scene_id, revision, z, x, y, "confidence")
+
+
+def _add_editing(router: APIRouter, services: Services) -> None:
+    session = services.session
+
+    @router.post("/edits")
+    def edits(body: s.EditsBody) -> s.EditAnswer:
+        """Do a batch of edits as one step of undo; on the disk when this answers."""
+        result = session.edit([views.edit_of(edit) for edit in body.edits], key=body.key, title=body.title)
+        return views.edit_answer(session, result)
+
+    @router.post("/undo")
+    def undo(body: s.KeyBody) -> s.EditAnswer:
+        """Take back the last step."""
+        return views.edit_answer(session, session.undo(key=body.key))
+
+    @router.post("/redo")
+    def redo(body: s.KeyBody) -> s.EditAnswer:
+        """Do the last step taken back again."""
+        return views.edit_answer(session, session.redo(key=body.key))
+
+
+def _add_jobs(router: APIRouter, services: Services) -> None:
+    session = services.session
+
+    @router.get("/jobs")
+    def jobs() -> s.JobList:
+        """Jobs, newest first."""
+        return s.JobList(jobs=[views.job_info(job) for job in session.jobs.list()])
+
+    @router.get("/jobs/{job_id}")
+    def job(job_id: str) -> s.JobInfo:
+        """A job."""
+        return views.job_info(session.jobs.get(job_id))
+
+    @router.post("/jobs/{job_id}/cancel")
+    def cancel(job_id: str) -> s.JobInfo:
+        """Ask a job to end."""
+        return views.job_info(session.jobs.cancel(job_id))
+
+    @router.post("/jobs/train")
+    def train(body: s.TrainBody) -> s.JobInfo:
+        """Train an encoder in the background; the map goes over to it when it is done."""
+        return views.job_info(session.start_training(preset=body.preset, steps=body.steps, scenes=body.scenes))
+
+    @router.post("/jobs/export")
+    def export(body: s.ExportBody) -> s.JobInfo:
+        """Write maps of the scenes, as shown now."""
+        return views.job_info(session.start_export(body.formats, scenes=body.scenes, name=body.name))
+
+    @router.post("/jobs/apply")
+    def apply(body: s.ApplyBody) -> s.JobInfo:
+        """Map other images that lie in the folders served."""
+        roots = [session.project.folder, *services.settings.roots]
+        return views.job_info(session.start_apply(body.paths, roots, body.formats, name=body.name))
+
+
+def _add_files(router: APIRouter, services: Services) -> None:
+    session = services.session
+
+    @router.get("/exports/{name}", responses=_FILE, response_class=FileResponse)
+    def exported(name: Annotated[str, PathParameter(max_length=200)]) -> FileResponse:
+        """A file that an export job wrote."""
+        path = find_export(session.project, name)
+        return FileResponse(path, filename=name, headers={"Cache-Control": "no-store"})
+
+    @router.post("/labels/import")
+    def import_labels(
+        scene: Annotated[str, Query(max_length=200)],
+        file: Annotated[UploadFile, File()],
+        class_property: Annotated[str, Form(min_length=1, max_length=100)] = "class",
+        key: Annotated[s.Key | None, Form()] = None,
+    ) -> s.EditAnswer:
+        """Labels of a GeoJSON, GeoPackage, CSV or label raster, as one step of undo; later features win over earlier ones."""
+        suffix = Path(file.filename or "").suffix.lower()
+        if suffix not in (".geojson", ".json", ".gpkg", ".csv", ".tif", ".tiff"):
+            raise InputError(f"label file is {(file.filename or '')[:100]!r}, expected .geojson, .gpkg, .csv or .tif. Convert it.")
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"labels{suffix}"
+            _save(file, path, services.settings.upload_bytes)
+            result = session.import_labels(path, scene, class_property=class_property, key=key)
+        return views.edit_answer(session, result)
+
+    @router.get("/labels/export", responses=_FILE, response_class=FileResponse)
+    def export_labels(scene: Annotated[str, Query(max_length=200)], format: Literal["geojson", "gpkg", "tif"] = "geojson") -> FileResponse:
+        """The labels of a scene as a file: shapes as drawn, less what was erased or painted over."""
+        folder = tempfile.TemporaryDirectory()
+        try:
+            path = session.export_labels(Path(folder.name) / f"labels.{format}", scene)
+        except BaseException:
+            folder.cleanup()
+            raise
+        return FileResponse(path, filename=f"{scene}_labels.{format}", background=BackgroundTask(folder.cleanup))
+
+
+def _save(upload: UploadFile, path: Path, limit: int) -> None:
+    taken = 0
+    with path.open("wb") as file:
+        while chunk := upload.file.read(1 << 20):
+            taken += len(chunk)
+            if taken > limit:
+                raise TooLargeError(f"the file is larger than {limit} bytes. Import it in parts.")
+            file.write(chunk)
+
+
+def _numbers(text: str | None) -> list[int] | None:
+    return None if text is None else [int(part) for part in text.split(",")]
+
+
+def _ranges(text: str | None) -> list[tuple[float, float]] | None:
+    if text is None:
+        return None
+    try:
+        pairs = [tuple(float(value) for value in part.split(",")) for part in text.split(";")]
+        return [(low, high) for low, high in pairs]
+    except ValueError as exc:
+        raise InputError(f"range is {text!r}, expected low,high a band, e.g. 0,3000;0,3000;0,3000.") from exc

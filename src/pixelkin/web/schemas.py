@@ -1,0 +1,468 @@
+"""What goes over the wire, and what OpenAPI says of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_EDITS = 1000
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,80}$")]
+Key = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,100}$", description="Names the request: the same key again is answered and not done again.")
+]
+ClassId = Annotated[int, Field(ge=1, le=255)]
+Color = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
+ShortcutKey = Annotated[str, Field(pattern=r"^[1-9]$")]
+Brush = Annotated[float, Field(ge=1, le=1000)]
+Name = Annotated[str, Field(min_length=1, max_length=100)]
+Format = Literal["cog", "confidence", "polygons", "areas"]
+
+
+class Schema(BaseModel):
+    """A shape of the API; unknown fields are errors."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ErrorDetail(Schema):
+    """What went wrong."""
+
+    type: str
+    message: str
+    status: int
+    revision: int | None = None
+
+
+class ErrorBody(Schema):
+    """The shape of every error."""
+
+    error: ErrorDetail
+
+
+class Geometry(Schema):
+    """GeoJSON geometry in pixel space: x = column, y = row, (0, 0) the outer corner of the first pixel."""
+
+    type: Literal["Point", "LineString", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon"]
+    coordinates: list[Any]
+
+
+class ClassInfo(Schema):
+    """A class."""
+
+    id: int
+    name: str
+    color: str
+    key: str | None
+    marks: int
+    labelled_pixels: int
+
+
+class LonLatMesh(Schema):
+    """Longitude and latitude at some places of the image, to interpolate between."""
+
+    rows: list[float]
+    cols: list[float]
+    lon: list[list[float]]
+    lat: list[list[float]]
+
+
+class SceneInfo(Schema):
+    """An image."""
+
+    id: str
+    name: str
+    date: str | None
+    height: int
+    width: int
+    bands: list[str]
+    dtype: str
+    crs: str | None
+    crs_name: str | None
+    units: str | None
+    transform: list[float]
+    series: int
+    levels: int
+    fingerprint: str
+    metres_per_pixel: list[float] | None
+    lonlat: LonLatMesh | None
+    default_bands: list[int]
+    labelled_pixels: int
+
+
+class BandInfo(Schema):
+    """Statistics of a band, from an overview."""
+
+    band: int
+    name: str
+    min: float
+    max: float
+    p2: float
+    p98: float
+    mean: float
+    valid_fraction: float
+    histogram: list[int]
+
+
+class SceneDetail(SceneInfo):
+    """An image with its statistics."""
+
+    statistics: list[BandInfo]
+
+
+class SettingsInfo(Schema):
+    """Settings of the project."""
+
+    measure: Literal["auto", "local", "global", "l1"]
+    pixels_per_mark: int
+
+
+class SettingsPatch(Schema):
+    """Settings to change."""
+
+    measure: Literal["auto", "local", "global", "l1"] | None = None
+    pixels_per_mark: Annotated[int, Field(ge=1, le=4096)] | None = None
+
+
+class ModelInfo(Schema):
+    """How pixels are compared."""
+
+    state: Literal["none", "training", "ready", "failed"]
+    hash: str | None
+    measure_in_use: str
+    job: str | None
+    message: str
+
+
+class MapInfo(Schema):
+    """Whether there is a map."""
+
+    ready: bool
+    reason: str | None
+
+
+class Limits(Schema):
+    """What the server takes."""
+
+    upload_bytes: int
+    edits_per_request: int
+    tile_size: int
+
+
+class ProjectInfo(Schema):
+    """Everything that a page needs to start."""
+
+    name: str
+    version: str
+    revision: int
+    instance: str
+    can_undo: bool
+    can_redo: bool
+    undo_title: str | None
+    redo_title: str | None
+    classes: list[ClassInfo]
+    scenes: list[SceneInfo]
+    settings: SettingsInfo
+    model: ModelInfo
+    map: MapInfo
+    limits: Limits
+
+
+class PixelInfo(Schema):
+    """One pixel."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    row: int
+    col: int
+    x: float
+    y: float
+    lon: float | None
+    lat: float | None
+    values: list[float] | None
+    valid: bool
+    label: int
+    class_id: int | None = Field(alias="class")
+    confidence: float | None
+    revision: int
+
+
+class MarkInfo(Schema):
+    """A mark as drawn, and how many pixels are still its own."""
+
+    id: str
+    scene: str
+    class_id: int
+    kind: str
+    geometry: Geometry
+    brush_px: float
+    order: int
+    pixels: int
+    labels: int
+
+
+class MarkList(Schema):
+    """Marks of a scene."""
+
+    revision: int
+    marks: list[MarkInfo]
+
+
+class Changes(Schema):
+    """What happened after a revision."""
+
+    since: int
+    revision: int
+    classes: list[ClassInfo]
+    marks: list[MarkInfo]
+    deleted: list[str]
+    conflict_pixels: int
+    reset: bool
+
+
+class EditAnswer(Schema):
+    """What a change did."""
+
+    revision: int
+    applied: bool
+    title: str
+    can_undo: bool
+    can_redo: bool
+    undo_title: str | None
+    redo_title: str | None
+    map: MapInfo
+    changes: Changes
+
+
+class AddMarkEdit(Schema):
+    """Draw a mark; class 0 erases."""
+
+    op: Literal["add_mark"]
+    id: Id | None = None
+    scene: str
+    class_id: Annotated[int, Field(ge=0, le=255)]
+    kind: Literal["point", "scribble", "box", "polygon"]
+    geometry: Geometry
+    brush_px: Brush = 1.0
+
+
+class UpdateMarkEdit(Schema):
+    """Change a mark."""
+
+    op: Literal["update_mark"]
+    id: Id
+    class_id: Annotated[int, Field(ge=0, le=255)] | None = None
+    geometry: Geometry | None = None
+    brush_px: Brush | None = None
+
+
+class DeleteMarkEdit(Schema):
+    """Take a mark away."""
+
+    op: Literal["delete_mark"]
+    id: Id
+
+
+class ClearMarksEdit(Schema):
+    """Take all marks away, or those of a scene."""
+
+    op: Literal["clear_marks"]
+    scene: str | None = None
+
+
+class AddClassEdit(Schema):
+    """Add a class."""
+
+    op: Literal["add_class"]
+    name: Name
+    color: Color | None = None
+    key: ShortcutKey | None = None
+    id: ClassId | None = None
+
+
+class UpdateClassEdit(Schema):
+    """Change a class; key null takes its key away."""
+
+    op: Literal["update_class"]
+    id: ClassId
+    name: Name | None = None
+    color: Color | None = None
+    key: ShortcutKey | None = None
+    position: Annotated[int, Field(ge=0, le=255)] | None = None
+
+
+class MergeClassEdit(Schema):
+    """Give a class's marks to another."""
+
+    op: Literal["merge_class"]
+    id: ClassId
+    into: ClassId
+
+
+class DeleteClassEdit(Schema):
+    """Take a class and its marks away."""
+
+    op: Literal["delete_class"]
+    id: ClassId
+
+
+EditBody = Annotated[
+    AddMarkEdit | UpdateMarkEdit | DeleteMarkEdit | ClearMarksEdit | AddClassEdit | UpdateClassEdit | MergeClassEdit | DeleteClassEdit,
+    Field(discriminator="op"),
+]
+
+
+class EditsBody(Schema):
+    """A batch of edits: one step of undo."""
+
+    key: Key
+    title: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,200}$")] | None = None
+    edits: Annotated[list[EditBody], Field(min_length=1, max_length=MAX_EDITS)]
+
+
+class KeyBody(Schema):
+    """A request that changes something, and its key."""
+
+    key: Key
+
+
+class HistoryEntry(Schema):
+    """A step of the history."""
+
+    seq: int
+    title: str
+    time: str
+    undone: bool
+
+
+class HistoryInfo(Schema):
+    """The history, newest first."""
+
+    revision: int
+    entries: list[HistoryEntry]
+
+
+class ConflictPixel(Schema):
+    """A pixel marked with different classes."""
+
+    row: int
+    col: int
+    class_ids: list[int]
+    winner: int
+    marks: list[str]
+
+
+class Conflicts(Schema):
+    """Pixels marked with different classes; the later mark counts."""
+
+    revision: int
+    total: int
+    pixels: list[ConflictPixel]
+
+
+class ClassAreaInfo(Schema):
+    """How much of the map a class covers."""
+
+    id: int
+    name: str
+    color: str
+    pixels: int
+    fraction: float | None
+    area: float | None
+
+
+class Areas(Schema):
+    """Areas on the blocks computed so far."""
+
+    revision: int
+    complete: float
+    pixels_total: int
+    valid_pixels: int
+    unit: Literal["ha", "px"]
+    classes: list[ClassAreaInfo]
+
+
+class SuggestionInfo(Schema):
+    """A pixel worth marking."""
+
+    scene: str
+    row: int
+    col: int
+    score: float
+    reason: str
+
+
+class Suggestions(Schema):
+    """Pixels worth marking, best first."""
+
+    revision: int
+    suggestions: list[SuggestionInfo]
+
+
+class JobFileInfo(Schema):
+    """A file that a job wrote."""
+
+    name: str
+    url: str
+    bytes: int
+
+
+class JobError(Schema):
+    """Why a job failed."""
+
+    type: str
+    message: str
+
+
+class JobInfo(Schema):
+    """A piece of long work."""
+
+    id: str
+    kind: Literal["train", "export", "apply"]
+    state: Literal["queued", "running", "done", "failed", "cancelled"]
+    progress: float
+    message: str
+    error: JobError | None
+    files: list[JobFileInfo]
+    started: str | None
+    finished: str | None
+
+
+class JobList(Schema):
+    """Jobs, newest first."""
+
+    jobs: list[JobInfo]
+
+
+class TrainBody(Schema):
+    """How to train."""
+
+    preset: Literal["fast", "paper"] = "fast"
+    steps: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    scenes: list[str] | None = None
+
+
+FileStem = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{0,60}$")]
+
+
+class ExportBody(Schema):
+    """What to write."""
+
+    scenes: list[str] | None = None
+    formats: Annotated[list[Format], Field(min_length=1)] = ["cog"]
+    name: FileStem = ""
+
+
+class ApplyBody(Schema):
+    """Other images to map."""
+
+    paths: Annotated[list[str], Field(min_length=1, max_length=1000)]
+    formats: Annotated[list[Format], Field(min_length=1)] = ["cog"]
+    name: FileStem = ""
+
+
+class Health(Schema):
+    """That the server answers."""
+
+    status: Literal["ok"]
+    version: str
+    revision: int

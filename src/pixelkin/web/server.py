@@ -1,0 +1,200 @@
+"""Run the web application: as a server, or for one request."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import secrets
+import socket
+import threading
+import webbrowser
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from ..errors import InputError
+from ..session.project import is_project, open_project
+from ..session.session import Session
+from .app import create_app
+from .settings import WebSettings
+
+DEFAULT_PORT = 8642
+_PORTS_TRIED = 20
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server listens."""
+
+    host: str
+    port: int
+    token: str | None
+
+    @property
+    def url(self) -> str:
+        """What a browser opens; holds the token where there is one."""
+        name = f"[{self.host}]" if ":" in self.host else self.host
+        # 0.0.0.0 and :: mean every address of this machine; a browser needs one of them.
+        if self.host in ("0.0.0.0", "::"):
+            name = socket.gethostname()
+        return f"http://{name}:{self.port}/" + (f"?token={self.token}" if self.token else "")
+
+
+def serve(
+    paths: Sequence[str | Path],
+    *,
+    project: str | Path | None = None,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    open_browser: bool = False,
+    train: bool = True,
+    announce: Callable[[Address], None] | None = None,
+) -> None:
+    """Serve the labelling page until interrupted.
+
+    Args:
+        paths: A project folder, or rasters and folders of dates.
+        project: Folder of the project; by default `<first path>.pixelkin` beside the first path.
+        host: Address to listen on. Any but loopback makes a token, which the announced address holds.
+        port: Port to listen on, 0 = any free one; None = 8642 or the next free one.
+        open_browser: Open the page.
+        train: Train an encoder in the background where the project has none.
+        announce: Told the address once requests are taken.
+
+    Raises:
+        InputError: The images do not fit the project, or the address cannot be used.
+        MissingFileError: An image is not there.
+    """
+    with _listen(host, port) as listener:
+        address = Address(host, listener.getsockname()[1], None if _is_loopback(host) else secrets.token_urlsafe(24))
+        opened = open_project(paths, project=project)
+        session = Session(opened, train=train)
+        try:
+            server = make_server(session, WebSettings(host=host, token=address.token, roots=_roots(paths)))
+            if announce is not None:
+                announce(address)
+            if open_browser:
+                threading.Thread(target=webbrowser.open, args=(address.url,), daemon=True).start()
+            server.run(sockets=[listener])
+        finally:
+            session.close()
+
+
+def make_server(session: Session, settings: WebSettings) -> uvicorn.Server:
+    """A server for a session, not yet running."""
+    config = uvicorn.Config(
+        create_app(session, settings),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        # An open page's event stream never ends by itself.
+        timeout_graceful_shutdown=1,
+        timeout_keep_alive=60,
+        lifespan="off",
+        ws="none",
+    )
+    return uvicorn.Server(config)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one request."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+def get(path: str, paths: Sequence[str | Path], *, project: str | Path | None = None) -> Answer:
+    """Answer one GET request, as the server would, and end.
+
+    Args:
+        path: '/api/...' with its query.
+        paths: As for `serve`.
+        project: As for `serve`.
+
+    Raises:
+        InputError: The path does not start with /api/, or names the event stream, which never ends.
+    """
+    if not path.startswith("/api/") or path.startswith("/api/events"):
+        raise InputError(f"path is {path!r}, expected one under /api/ that ends, such as /api/project. See /api/openapi.json.")
+    session = Session(open_project(paths, project=project), train=False)
+    try:
+        if "/map/" in path or "/confidence/" in path or path.split("?")[0].endswith(("/areas", "/suggestions", "/pixel", "/project")):
+            session.start_engine()
+            session.compute_all()
+        return asyncio.run(_ask(create_app(session, WebSettings(roots=_roots(paths))), path))
+    finally:
+        session.close()
+
+
+async def _ask(app: Any, path: str) -> Answer:
+    """One GET request to an ASGI application."""
+    raw_path, _, query = path.partition("?")
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": raw_path,
+        "raw_path": raw_path.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": [(b"host", b"localhost")],
+        "client": ("127.0.0.1", 0),
+        "server": ("127.0.0.1", 0),
+    }
+    status, headers, body = 500, {}, b""
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        nonlocal status, headers, body
+        if message["type"] == "http.response.start":
+            status, headers = message["status"], {name.decode(): value.decode() for name, value in message["headers"]}
+        else:
+            body += message.get("body", b"")
+
+    await app(scope, receive, send)
+    return Answer(status, headers.get("content-type", ""), body)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _listen(host: str, port: int | None) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    tried = [port] if port is not None else [*range(DEFAULT_PORT, DEFAULT_PORT + _PORTS_TRIED), 0]
+    for candidate in tried:
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, candidate))
+            listener.listen(256)
+        except (OSError, OverflowError) as exc:
+            listener.close()
+            if candidate == tried[-1]:
+                raise InputError(f"{host}:{candidate} cannot be listened on ({exc}). Choose another --host or --port.") from exc
+        else:
+            return listener
+    raise AssertionError  # the loop returns or raises
+
+
+def _roots(paths: Sequence[str | Path]) -> tuple[Path, ...]:
+    """Folders of the images named, whose other images may be mapped too."""
+    return tuple(
+        dict.fromkeys(
+            Path(path).absolute() if Path(path).is_dir() else Path(path).absolute().parent for path in paths if not is_project(path)
+        )
+    )

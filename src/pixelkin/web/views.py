@@ -1,0 +1,275 @@
+"""From the session's values to what goes over the wire."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..scene import Scene
+from ..session import pictures
+from ..session.edits import AddClass, AddMark, ClearMarks, DeleteClass, DeleteMark, Edit, MergeClass, UpdateClass, UpdateMark
+from ..session.jobs import Job
+from ..session.marks import Mark, color_to_hex
+from ..session.places import lonlat_of_pixel, place_of
+from ..session.session import EditResult, Session
+from ..session.store import StoreChanges
+from ..types import Window
+from . import schemas as s
+from .settings import WebSettings
+
+MAX_CONFLICTS = 1000
+
+
+def project_info(session: Session, settings: WebSettings, instance: str) -> s.ProjectInfo:
+    """Everything that a page needs to start."""
+    history = session.project.store.history()
+    series = session.project.series()
+    return s.ProjectInfo(
+        name=session.project.name,
+        version=version("pixelkin"),
+        revision=session.revision,
+        instance=instance,
+        can_undo=history.undo_title is not None,
+        can_redo=history.redo_title is not None,
+        undo_title=history.undo_title,
+        redo_title=history.redo_title,
+        classes=class_infos(session),
+        scenes=[scene_info(session, scene_id, scene, series[scene_id]) for scene_id, scene in session.project.scenes.items()],
+        settings=s.SettingsInfo(**dataclasses.asdict(session.project.settings)),
+        model=model_info(session),
+        map=map_info(session),
+        limits=s.Limits(upload_bytes=settings.upload_bytes, edits_per_request=s.MAX_EDITS, tile_size=pictures.TILE),
+    )
+
+
+def model_info(session: Session) -> s.ModelInfo:
+    """How pixels are compared."""
+    return s.ModelInfo(**dataclasses.asdict(session.model_status()))
+
+
+def map_info(session: Session) -> s.MapInfo:
+    """Whether there is a map."""
+    return s.MapInfo(**dataclasses.asdict(session.map_status()))
+
+
+def class_infos(session: Session) -> list[s.ClassInfo]:
+    """Classes with their counts over all scenes."""
+    state = session.state
+    pixels = sum((canvas.pixels_per_class() for canvas in state.canvases.values()), np.zeros(256, np.int64))
+    marks = np.bincount([mark.class_id for mark in state.marks.values()], minlength=256)
+    return [
+        s.ClassInfo(
+            id=entry.id,
+            name=entry.name,
+            color=color_to_hex(entry.color),
+            key=entry.key,
+            marks=int(marks[entry.id]),
+            labelled_pixels=int(pixels[entry.id]),
+        )
+        for entry in state.classes
+    ]
+
+
+def scene_info(session: Session, scene_id: str, scene: Scene, series: int) -> s.SceneInfo:
+    """An image without its statistics."""
+    grid, place = scene.grid, place_of(scene.grid)
+    mesh = None
+    if place.mesh is not None:
+        mesh = s.LonLatMesh(rows=place.mesh[0], cols=place.mesh[1], lon=place.mesh[2], lat=place.mesh[3])
+    return s.SceneInfo(
+        id=scene_id,
+        name=scene.name,
+        date=None if scene.date is None else scene.date.isoformat(),
+        height=grid.height,
+        width=grid.width,
+        bands=list(scene.bands),
+        dtype=str(getattr(scene, "dtype", "")),
+        crs=grid.crs,
+        crs_name=place.crs_name,
+        units=place.units,
+        transform=list(grid.transform),
+        series=series,
+        levels=pictures.levels(grid),
+        fingerprint=scene.fingerprint[:16],
+        metres_per_pixel=None if place.metres_per_pixel is None else list(place.metres_per_pixel),
+        lonlat=mesh,
+        default_bands=list(pictures.default_bands(scene)),
+        labelled_pixels=int(session.state.canvases[scene_id].pixels_per_class().sum()),
+    )
+
+
+def scene_detail(session: Session, scene_id: str) -> s.SceneDetail:
+    """An image with its statistics."""
+    scene = session.project.scene(scene_id)
+    info = scene_info(session, scene_id, scene, session.project.series()[scene_id])
+    stats = [s.BandInfo(**dataclasses.asdict(band)) for band in session.statistics(scene_id)]
+    return s.SceneDetail(**info.model_dump(), statistics=stats)
+
+
+def pixel_info(session: Session, scene_id: str, row: int, col: int) -> s.PixelInfo:
+    """One pixel; InputError outside the image."""
+    scene = session.project.scene(scene_id)
+    grid = scene.grid
+    if not (0 <= row < grid.height and 0 <= col < grid.width):
+        raise InputError(f"pixel is row {row}, column {col}, expected one inside {grid.height} x {grid.width} pixels.")
+    pixels = scene.read(Window(row, col, 1, 1))
+    valid = bool(pixels.valid[0, 0])
+    x, y = grid.xy(row, col)
+    degrees = lonlat_of_pixel(grid, row, col)
+    canvas = session.state.canvases[scene_id]
+    at = int(np.searchsorted(canvas.pixels, row * grid.width + col))
+    marked = at < len(canvas.pixels) and canvas.pixels[at] == row * grid.width + col
+    answer = session.map_at(scene_id, row, col)
+    return s.PixelInfo.model_validate(
+        {
+            "row": row,
+            "col": col,
+            "x": x,
+            "y": y,
+            "lon": degrees[0] if degrees else None,
+            "lat": degrees[1] if degrees else None,
+            "values": [float(value) for value in pixels.data[:, 0, 0]] if valid else None,
+            "valid": valid,
+            "label": int(canvas.classes[at]) if marked else 0,
+            "class": answer[0] if answer else None,
+            "confidence": answer[1] if answer else None,
+            "revision": session.revision,
+        }
+    )
+
+
+def mark_infos(session: Session, marks: list[Mark]) -> list[s.MarkInfo]:
+    """Marks with how many pixels they still own."""
+    owned: dict[str, int] = {}
+    for scene_id in {mark.scene for mark in marks}:
+        if scene_id in session.state.canvases:
+            owned |= session.state.canvases[scene_id].labels_per_mark()
+    return [
+        s.MarkInfo(
+            id=mark.id,
+            scene=mark.scene,
+            class_id=mark.class_id,
+            kind=mark.kind,
+            geometry=s.Geometry(type=mark.geometry["type"], coordinates=list(mark.geometry["coordinates"])),
+            brush_px=mark.brush_px,
+            order=mark.order,
+            pixels=session.state.covered(mark.id),
+            labels=owned.get(mark.id, 0),
+        )
+        for mark in marks
+        if mark.id in session.state.marks
+    ]
+
+
+def changes_info(session: Session, changes: StoreChanges) -> s.Changes:
+    """What happened after a revision."""
+    return s.Changes(
+        since=changes.since,
+        revision=changes.revision,
+        classes=class_infos(session),
+        marks=mark_infos(session, changes.marks),
+        deleted=changes.deleted,
+        conflict_pixels=sum(int(canvas.conflicting.sum()) for canvas in session.state.canvases.values()),
+        reset=changes.since > changes.revision,
+    )
+
+
+def edit_answer(session: Session, result: EditResult) -> s.EditAnswer:
+    """What a change did."""
+    history = session.project.store.history()
+    return s.EditAnswer(
+        revision=result.receipt.revision,
+        applied=result.receipt.applied,
+        title=result.receipt.title,
+        can_undo=history.undo_title is not None,
+        can_redo=history.redo_title is not None,
+        undo_title=history.undo_title,
+        redo_title=history.redo_title,
+        map=map_info(session),
+        changes=changes_info(session, result.changes),
+    )
+
+
+def edit_of(body: Any) -> Edit:
+    """The session's edit for one that was sent."""
+    given = body.model_dump(exclude_unset=True, exclude={"op", "id"})
+    match body:
+        case s.AddMarkEdit():
+            return AddMark(body.scene, body.class_id, body.kind, body.geometry.model_dump(), body.brush_px, body.id)
+        case s.UpdateMarkEdit():
+            return UpdateMark(body.id, {name: value for name, value in given.items() if value is not None})
+        case s.DeleteMarkEdit():
+            return DeleteMark(body.id)
+        case s.ClearMarksEdit():
+            return ClearMarks(body.scene)
+        case s.AddClassEdit():
+            return AddClass(body.name, body.color, body.key, body.id)
+        case s.UpdateClassEdit():
+            return UpdateClass(body.id, {name: value for name, value in given.items() if value is not None or name == "key"})
+        case s.MergeClassEdit():
+            return MergeClass(body.id, body.into)
+        case s.DeleteClassEdit():
+            return DeleteClass(body.id)
+    raise InputError(f"edit {body!r} is of no known kind.")
+
+
+def conflicts_info(session: Session, scene_id: str) -> s.Conflicts:
+    """Pixels marked with different classes."""
+    width = session.project.scene(scene_id).grid.width
+    canvas = session.state.canvases[scene_id]
+    where = np.flatnonzero(canvas.conflicting)
+    shown = []
+    covers = [(mark, session.state.pixels_of(mark.id)) for mark in canvas.marks if mark.class_id]
+    for index in where[:MAX_CONFLICTS].tolist():
+        pixel = int(canvas.pixels[index])
+        on_it = [mark for mark, pixels in covers if (at := int(np.searchsorted(pixels, pixel))) < len(pixels) and pixels[at] == pixel]
+        shown.append(
+            s.ConflictPixel(
+                row=pixel // width,
+                col=pixel % width,
+                class_ids=list(dict.fromkeys(mark.class_id for mark in on_it)),
+                winner=int(canvas.classes[index]),
+                marks=[mark.id for mark in on_it],
+            )
+        )
+    return s.Conflicts(revision=session.revision, total=len(where), pixels=shown)
+
+
+def areas_info(session: Session, scene_id: str) -> s.Areas:
+    """Areas so far."""
+    complete, total, valid, pixels, metres = session.areas(scene_id)
+    hectares = None if metres is None else metres / 10_000
+    whole = float(hectares.sum()) if hectares is not None else float(valid)
+    classes = []
+    for entry in session.state.classes:
+        part = float(hectares[entry.id]) if hectares is not None else float(pixels[entry.id])
+        classes.append(
+            s.ClassAreaInfo(
+                id=entry.id,
+                name=entry.name,
+                color=color_to_hex(entry.color),
+                pixels=int(pixels[entry.id]),
+                fraction=part / whole if whole and math.isfinite(whole) else None,
+                area=None if hectares is None else part,
+            )
+        )
+    return s.Areas(
+        revision=session.revision,
+        complete=complete,
+        pixels_total=total,
+        valid_pixels=valid,
+        unit="px" if hectares is None else "ha",
+        classes=classes,
+    )
+
+
+def job_info(job: Job) -> s.JobInfo:
+    """A job, its files with the address to fetch them from."""
+    row = dataclasses.asdict(job)
+    row["files"] = [{**file, "url": f"/api/exports/{file['name']}"} for file in row["files"]]
+    return s.JobInfo(**row)
