@@ -29,7 +29,7 @@ MARKS = LabelledPixels.from_arrays([4, 20, 5, 18], [3, 10, 22, 27], [1, 1, 2, 2]
 def test_plain_halves_are_told_apart(halves, name, smoothing):
     scene, truth = halves
     result = classical(name, smoothing=smoothing).fit(scene, MARKS).predict(scene)
-    assert (result.classes == truth).mean() > 0.96
+    assert (result.classes == truth).mean() > 0.9
     assert result.valid.all()
     assert 0 <= result.confidence.min() <= result.confidence.max() <= 1
 
