@@ -1,6 +1,7 @@
 """Label files: what is written is read back, and what others wrote is understood."""
 
 import json
+import os
 import tempfile
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from pixelkin.scene import ArrayScene
 from pixelkin.types import LabelledPixels, Legend, LegendClass
 
 HEIGHT, WIDTH = 17, 23
+DATA = Path(os.environ.get("PIXELKIN_DATA", Path(__file__).parents[3] / "shared" / "data"))
 VECTORS = ["geojson", "gpkg", "shp", "csv"]
 GRIDS = {
     "utm": ((10.0, 0.0, 480000.0, 0.0, -10.0, 4690000.0), "EPSG:32631"),
@@ -59,7 +61,7 @@ def labelled_pixels(draw):
     legend = draw(legends())
     pixels = draw(st.lists(st.integers(0, HEIGHT * WIDTH - 1), min_size=len(legend), max_size=40, unique=True))
     # Every class has a pixel: Shapefile and CSV have no place for a class without one.
-    classes = [*legend.ids, *(draw(st.sampled_from(legend.ids)) for _ in pixels[len(legend) :])]
+    classes = draw(st.permutations([*legend.ids, *(draw(st.sampled_from(legend.ids)) for _ in pixels[len(legend) :])]))
     rows, cols = np.divmod(pixels, WIDTH)
     return LabelledPixels.from_arrays(rows, cols, classes, legend)
 
@@ -153,6 +155,7 @@ def test_a_geopackage_keeps_everything_that_was_drawn(tmp_path):
     drawn = all_kinds()
     found = read_annotations(write_annotations(drawn, tmp_path / "drawn.gpkg"))
     assert found == drawn
+    assert [type(value) for value in found.features[0].properties.values()] == [str, int, bool, float]
     assert found.legend.names == ("2", "never used", "water", "road")
     assert found.legend.ids == (2, 7, 1, 3)
 
@@ -334,6 +337,14 @@ def test_csv_holds_colour_brush_and_other_columns(tmp_path):
     assert second == Annotation(shapely.Point(4, 5), "c", properties={"note": "wet"})
 
 
+def test_spaces_after_commas_are_no_part_of_a_class_in_csv_but_those_of_a_class_stay(tmp_path):
+    path = tmp_path / "points.csv"
+    path.write_text("x, y, class\n1, 2, water\n")
+    assert read_annotations(path).legend.names == ("water",)
+    spaced = Annotations.from_features([Annotation(shapely.Point(1, 2), "  deep water ")], None)
+    assert read_annotations(write_annotations(spaced, tmp_path / "spaced.csv")).legend.names == ("  deep water ",)
+
+
 def test_pixels_without_data_are_never_labelled():
     mask = np.ones((HEIGHT, WIDTH), bool)
     mask[:, 10:] = False
@@ -400,6 +411,19 @@ def test_a_painted_png_of_the_same_size_lies_on_the_image(tmp_path):
     path = label_raster(tmp_path / "l.png", values, driver="PNG")
     labels = read_labels(path, scene_on("degrees"))
     assert (labels.rows.tolist(), labels.cols.tolist(), labels.classes.tolist()) == ([3], [4], [2])
+
+
+@pytest.mark.skipif(not (DATA / "boadella").is_dir(), reason=f"no real imagery at {DATA}; set PIXELKIN_DATA")
+def test_a_real_label_raster_keeps_every_pixel_as_points_and_back(tmp_path):
+    path = DATA / "boadella" / "2020-06-21_water.tif"
+    with rasterio.open(path) as dataset:
+        values, transform = dataset.read(1), tuple(dataset.transform)[:6]
+    scene = ArrayScene(values[None], transform=transform, crs="EPSG:4326")
+    convert(path, tmp_path / "water.gpkg")
+    convert(tmp_path / "water.gpkg", tmp_path / "water.tif", scene=scene)
+    with rasterio.open(tmp_path / "water.tif") as dataset:
+        np.testing.assert_array_equal(dataset.read(1), values)
+        assert tuple(dataset.transform)[:6] == transform
 
 
 def test_one_class_alone_can_be_read(tmp_path):

@@ -113,12 +113,13 @@ def test_a_brush_marks_the_pixels_whose_centre_is_at_most_half_its_width_away(pa
     np.testing.assert_array_equal(mask[clear], expected[clear])
 
 
-def test_a_long_brush_stroke_has_no_gaps():
+@pytest.mark.parametrize("brush", [5.0, 150.0])
+def test_a_long_brush_stroke_has_no_gaps(brush):
     grid = Grid(400, 500, PIXELS.transform, None)
-    line = shapely.LineString([(3, 2), (490, 380)])
-    labels = rasterize(Annotations.from_features([Annotation(line, "road", brush_px=5)], None), grid)
+    line = shapely.LineString([(3, 2), (490, 380), (30, 390), (400, 10)])
+    labels = rasterize(Annotations.from_features([Annotation(line, "road", brush_px=brush)], None), grid)
     centres = np.stack(np.meshgrid(np.arange(500) + 0.5, np.arange(400) + 0.5), axis=-1)
-    np.testing.assert_array_equal(labels.to_mask(grid.shape) > 0, shapely.distance(shapely.points(centres), line) <= 2.5)
+    np.testing.assert_array_equal(labels.to_mask(grid.shape) > 0, shapely.distance(shapely.points(centres), line) <= brush / 2)
 
 
 def test_a_feature_keeps_its_own_brush_and_a_polygon_has_none():

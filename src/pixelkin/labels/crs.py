@@ -16,6 +16,7 @@ from pyproj.exceptions import CRSError, ProjError
 from shapely.geometry.base import BaseGeometry
 
 from pixelkin.errors import LabelError
+from pixelkin.types import AnyArray
 
 XY = npt.NDArray[np.float64]
 Move = Callable[[XY], XY]
@@ -62,15 +63,30 @@ def mover(source: str, target: str) -> Move | None:
     return move
 
 
-def move_shape(geometry: BaseGeometry, move: Move, tolerance: float) -> BaseGeometry | None:
-    """A shape in the target's coordinates, or None where it has no place there; edges straight in the source stay on their course.
+def move_shapes(shapes: AnyArray, move: Move, tolerance: float) -> AnyArray:
+    """Shapes in the target's coordinates, edges straight in the source still on their course.
 
     A straight edge in one CRS is a curve in another, so vertices are added until the moved edge is within `tolerance`
     (units of the target) of its curve. Vertices of short edges are left alone.
+
+    Args:
+        shapes: Geometries, object array (n,).
+        move: From source to target.
+        tolerance: How far an edge may stray.
+
+    Returns:
+        Object array (n,); None where a shape has no place in the target.
     """
-    if not np.isfinite(move(shapely.get_coordinates(geometry))).all():
-        return None
-    return _move_finite(geometry, move, tolerance)
+    moved = np.full(len(shapes), None, object)
+    xy, owner = shapely.get_coordinates(shapes, return_index=True)
+    placed = np.ones(len(shapes), bool)
+    target = move(xy)
+    placed[owner[~np.isfinite(target).all(axis=1)]] = False
+    dots = placed & (shapely.get_type_id(shapes) == shapely.GeometryType.POINT)
+    moved[dots] = shapely.points(target[dots[owner]])
+    for i in np.flatnonzero(placed & ~dots):
+        moved[i] = _move_finite(shapes[i], move, tolerance)
+    return moved
 
 
 def _move_finite(geometry: BaseGeometry, move: Move, tolerance: float) -> BaseGeometry:

@@ -19,7 +19,7 @@ from shapely.geometry.polygon import orient
 from pixelkin.errors import LabelError, OutputError
 
 from .annotations import GEOMETRY_TYPES, Annotations, stored_legend
-from .crs import crs_name, move_shape, mover
+from .crs import crs_name, move_shapes, mover
 from .layers import RawFeature, RawLayer, file_properties
 
 WGS84 = "EPSG:4326"
@@ -60,15 +60,15 @@ def write_geojson(annotations: Annotations, path: Path) -> None:
     Raises:
         OutputError: The labels' CRS does not lead to WGS 84.
     """
-    move = None
+    shapes = annotations.geometries
     if annotations.crs is not None:
         try:
             move = mover(annotations.crs, WGS84)
         except LabelError as error:
             raise OutputError(f"GeoJSON is in degrees on WGS 84, and {error} Write a GeoPackage, which keeps the CRS.") from error
+        shapes = shapes if move is None else move_shapes(shapes, move, _COURSE_TOLERANCE_DEGREES)
     lines = []
-    for i, (feature, properties) in enumerate(zip(annotations.features, file_properties(annotations), strict=True)):
-        geometry = feature.geometry if move is None else move_shape(feature.geometry, move, _COURSE_TOLERANCE_DEGREES)
+    for i, (feature, geometry, properties) in enumerate(zip(annotations.features, shapes, file_properties(annotations), strict=True)):
         if geometry is None:
             raise OutputError(
                 f"{annotations.describe(i)} has no place in degrees on WGS 84, as GeoJSON needs. Write a GeoPackage, which keeps the CRS."

@@ -10,8 +10,6 @@ One rule for each kind of shape:
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import numpy.typing as npt
 import rasterio.features
@@ -26,6 +24,7 @@ XY = npt.NDArray[np.float64]
 EDGE_TOLERANCE_PX = 1e-6
 # Longer pieces of a brush stroke are split, so that the square of pixels tried around each stays small.
 _PIECE_PX = 64.0
+_TRIED_AT_A_TIME = 2_000_000
 
 
 def footprint(shape: BaseGeometry, brush_px: float, height: int, width: int) -> IntArray:
@@ -34,10 +33,13 @@ def footprint(shape: BaseGeometry, brush_px: float, height: int, width: int) -> 
     if shape.geom_type in ("Polygon", "MultiPolygon"):
         found = [_polygon(part, height, width) for part in parts]
     else:
-        found = [_thin(shapely.get_coordinates(part), height, width) for part in parts]
+        found = []
+        # A wider brush covers the centre of every pixel that the line touches.
+        if brush_px < np.sqrt(2):
+            found += [_thin(shapely.get_coordinates(part), height, width) for part in parts]
         if brush_px > 1:
             found += [_brushed(part, brush_px / 2, height, width) for part in parts]
-    return np.unique(np.concatenate(found))
+    return found[0] if len(found) == 1 else np.unique(np.concatenate(found))
 
 
 def pixels_of_points(xy: XY, height: int, width: int) -> tuple[IntArray, npt.NDArray[np.bool_]]:
@@ -56,23 +58,23 @@ def _inside(xy: XY, height: int, width: int) -> IntArray:
 
 def _thin(path: XY, height: int, width: int) -> IntArray:
     """Pixels that a path runs through: those of its vertices, and of the middle of each stretch between pixel edges."""
-    found = [_inside(path, height, width)]
     shifted = path + EDGE_TOLERANCE_PX
-    for start, end in pairwise(shifted):
-        step = end - start
-        cuts = [np.array([0.0, 1.0])]
-        for axis, size in ((0, width), (1, height)):
-            low, high = sorted((start[axis], end[axis]))
-            # Edges outside the image are left out: a stretch out there is never cut, and is dropped whole below.
-            edges = np.arange(max(np.ceil(low), 0.0), min(np.floor(high), float(size)) + 1.0)
-            if step[axis] != 0:
-                cuts.append((edges - start[axis]) / step[axis])
-        t = np.unique(np.concatenate(cuts).clip(0.0, 1.0))
-        middle = start + ((t[:-1] + t[1:]) / 2)[:, None] * step
-        # Where a line crosses a corner, the shift leaves a stretch of nearly no length in a pixel that it only touches.
-        real = np.diff(t) * np.hypot(*step) > 10 * EDGE_TOLERANCE_PX
-        found.append(_inside(middle[real] - EDGE_TOLERANCE_PX, height, width))
-    return np.concatenate(found)
+    start, step = shifted[:-1], np.diff(shifted, axis=0)
+    edge_of, t_of = [np.arange(len(start)).repeat(2)], [np.tile([0.0, 1.0], len(start))]
+    for axis, size in ((0, width), (1, height)):
+        low, high = np.sort([shifted[:-1, axis], shifted[1:, axis]], axis=0)
+        # Pixel edges outside the image are left out: a stretch out there is never cut, and is dropped whole below.
+        first, last = np.maximum(np.ceil(low), 0), np.minimum(np.floor(high), size)
+        edge, nth = _ragged(np.where(step[:, axis] != 0, np.maximum(last - first + 1, 0), 0).astype(np.int64))
+        edge_of.append(edge)
+        t_of.append(np.clip((first[edge] + nth - start[edge, axis]) / step[edge, axis], 0, 1))
+    edge, t = np.concatenate(edge_of), np.concatenate(t_of)
+    order = np.lexsort((t, edge))
+    edge, t = edge[order], t[order]
+    # Where a line crosses a corner, the shift leaves a stretch of nearly no length in a pixel that it only touches.
+    real = (np.diff(edge) == 0) & (np.diff(t) * np.hypot(*step[edge[:-1]].T) > 10 * EDGE_TOLERANCE_PX)
+    edge, middle = edge[:-1][real], ((t[:-1] + t[1:]) / 2)[real, None]
+    return np.unique(_inside(np.concatenate([path, path[edge] + middle * step[edge]]), height, width))
 
 
 def _brushed(shape: BaseGeometry, radius: float, height: int, width: int) -> IntArray:
@@ -86,27 +88,40 @@ def _brushed(shape: BaseGeometry, radius: float, height: int, width: int) -> Int
         lines = [shapely.get_coordinates(part) for part in shapely.get_parts(clipped)]
     found = [np.zeros(0, np.int64)]
     for line in lines:
-        for start, end in pairwise(line):
-            pieces = max(1, int(np.ceil(np.hypot(*(end - start)) / _PIECE_PX)))
-            stops = start + np.linspace(0, 1, pieces + 1)[:, None] * (end - start)
-            found += [_near(a, b, radius, height, width) for a, b in pairwise(stops)]
-    return np.concatenate(found)
+        edge, nth = _ragged(np.maximum(1, np.ceil(np.hypot(*np.diff(line, axis=0).T) / _PIECE_PX)).astype(np.int64))
+        pieces = np.bincount(edge)[edge]
+        step = np.diff(line, axis=0)[edge] / pieces[:, None]
+        start = line[:-1][edge] + nth[:, None] * step
+        found += _near(start, step, radius, height, width)
+    return np.unique(np.concatenate(found))
 
 
-def _near(start: XY, end: XY, radius: float, height: int, width: int) -> IntArray:
-    """Pixels whose centre is at most `radius` away from a straight piece."""
+def _near(start: XY, step: XY, radius: float, height: int, width: int) -> list[IntArray]:
+    """Pixels whose centre is at most `radius` away from straight pieces, each from `start` to `start + step`."""
     reach = radius + EDGE_TOLERANCE_PX
-    low = np.floor(np.minimum(start, end) - reach).astype(np.int64)
-    high = np.floor(np.maximum(start, end) + reach).astype(np.int64)
-    cols = np.arange(max(low[0], 0), min(high[0] + 1, width))
-    rows = np.arange(max(low[1], 0), min(high[1] + 1, height))
-    dx, dy = end - start
-    x, y = cols[None, :] + 0.5 - start[0], rows[:, None] + 0.5 - start[1]
-    length2 = dx * dx + dy * dy
-    along = np.clip((x * dx + y * dy) / length2, 0, 1) if length2 > 0 else np.zeros((len(rows), len(cols)))
-    near = np.hypot(x - along * dx, y - along * dy) <= reach
-    r, c = np.nonzero(near)
-    return np.asarray(rows[r] * width + cols[c], np.int64)
+    end = start + step
+    size = np.array([width, height])
+    low = np.clip(np.floor(np.minimum(start, end) - reach), 0, size).astype(np.int64)
+    high = np.clip(np.floor(np.maximum(start, end) + reach) + 1, low, size).astype(np.int64)
+    wide, counts = high[:, 0] - low[:, 0], (high - low).prod(axis=1)
+    found = []
+    # Chunks of pieces, so that the pixels tried at a time stay few.
+    for chunk in np.split(np.arange(len(start)), np.flatnonzero(np.diff(np.cumsum(counts) // _TRIED_AT_A_TIME)) + 1):
+        piece, nth = _ragged(counts[chunk])
+        piece = chunk[piece]
+        row, col = low[piece, 1] + nth // wide[piece], low[piece, 0] + nth % wide[piece]
+        (x, y), (dx, dy) = np.stack([col + 0.5, row + 0.5]) - start[piece].T, step[piece].T
+        length2 = dx * dx + dy * dy
+        along = np.clip((x * dx + y * dy) / np.where(length2 > 0, length2, 1), 0, 1)
+        near = np.hypot(x - along * dx, y - along * dy) <= reach
+        found.append(row[near] * width + col[near])
+    return found
+
+
+def _ragged(counts: IntArray) -> tuple[IntArray, IntArray]:
+    """Which group, and which place in it, for every member of groups of these sizes."""
+    group = np.repeat(np.arange(len(counts)), counts)
+    return group, np.arange(len(group)) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
 def _polygon(polygon: BaseGeometry, height: int, width: int) -> IntArray:

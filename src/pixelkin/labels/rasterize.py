@@ -12,10 +12,10 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from pixelkin.errors import InputError, LabelError
-from pixelkin.types import BoolArray, Grid, IntArray, LabelledPixels
+from pixelkin.types import AnyArray, BoolArray, Grid, IntArray, LabelledPixels, UInt8Array
 
 from .annotations import Annotation, Annotations
-from .crs import XY, Move, move_shape, mover
+from .crs import XY, move_shapes, mover
 from .pixels import footprint, pixels_of_points
 
 Overlap = Literal["error", "last"]
@@ -98,11 +98,7 @@ def label_pixels(
         _refuse_conflicts(annotations, _conflicts(annotations, marks, grid.width))
     ids = np.array([annotations.legend.by_name(feature.class_name).id for feature in annotations.features], np.uint8)
     classes = ids[marks.feature]
-    distinct, place = np.unique(marks.pixel, return_inverse=True)
-    winner = np.zeros(len(distinct), np.uint8)
-    winner[place] = classes  # the last assignment to an index stays
-    kept = np.flatnonzero(classes == winner[place])
-    kept = kept[np.sort(np.unique(marks.pixel[kept], return_index=True)[1])]
+    kept = _first_of_winners(marks.pixel, classes)
     lost = np.setdiff1d(ids, classes[kept])
     if lost.size:
         index = int(np.flatnonzero(ids == lost[0])[0])
@@ -152,44 +148,56 @@ def _mark(annotations: Annotations, grid: Grid, brush_px: float, *, strict: bool
     """Pixels of every feature; with `strict` a feature without one is an error."""
     if not 1 <= brush_px < np.inf:
         raise InputError(f"brush_px is {brush_px}, expected 1 or more pixels.")
-    move = _into_pixels(annotations.crs, grid)
-    shapes = annotations.geometries
+    shapes = _in_pixels(annotations, grid)
     brushes = np.array([brush_px if feature.brush_px is None else feature.brush_px for feature in annotations.features])
     dots = np.flatnonzero((shapely.get_type_id(shapes) == shapely.GeometryType.POINT) & (brushes == 1))
-    xy = move(shapely.get_coordinates(shapes[dots]))
-    pixels, inside = pixels_of_points(xy, grid.height, grid.width)
+    pixels, inside = pixels_of_points(shapely.get_coordinates(shapes[dots]), grid.height, grid.width)
     features, found = [dots[inside]], [pixels[inside]]
-    for i in np.setdiff1d(np.arange(len(shapes)), dots):
-        shape = move_shape(shapes[i], move, _COURSE_TOLERANCE_PX)
-        if shape is not None:
-            found.append(footprint(shape, float(brushes[i]), grid.height, grid.width))
-            features.append(np.full(len(found[-1]), i))
+    placed = np.flatnonzero(~shapely.is_missing(shapes))
+    for i in np.setdiff1d(placed, dots):
+        found.append(footprint(shapes[i], float(brushes[i]), grid.height, grid.width))
+        features.append(np.full(len(found[-1]), i))
     feature, pixel = np.concatenate(features), np.concatenate(found)
     missing = np.setdiff1d(np.arange(len(shapes)), feature)
     if strict and missing.size:
-        _refuse(annotations, int(missing[0]), move_shape(shapes[missing[0]], move, _COURSE_TOLERANCE_PX), grid)
+        _refuse(annotations, int(missing[0]), shapes[missing[0]], grid)
     order = np.argsort(feature, kind="stable")
     return _Marks(feature[order], pixel[order])
 
 
-def _into_pixels(crs: str | None, grid: Grid) -> Move:
-    """From the labels' coordinates to (column, row) of the grid."""
+def _first_of_winners(pixel: IntArray, classes: UInt8Array) -> IntArray:
+    """Which marks stay, in order: of each pixel the first that has the class that its last mark gives it."""
+    if (np.diff(np.sort(pixel, kind="stable")) != 0).all():
+        return np.arange(len(pixel))
+    distinct, place = np.unique(pixel, return_inverse=True)
+    winner = np.zeros(len(distinct), np.uint8)
+    winner[place] = classes  # the last assignment to an index stays
+    kept = np.flatnonzero(classes == winner[place])
+    return kept[np.sort(np.unique(place[kept], return_index=True)[1])]
+
+
+def _in_pixels(annotations: Annotations, grid: Grid) -> AnyArray:
+    """Shapes in (column, row) coordinates of the grid, object array (n,); None where one has no place in the image's CRS."""
+    crs = annotations.crs
     if crs is not None and grid.crs is None:
         raise LabelError(
             f"the labels are in {crs}, but the image has no CRS, so they cannot be placed. "
             'Give the image its CRS, or save the labels without one (GeoJSON: "crs": null) in the image\'s own coordinates.'
         )
-    between = mover(crs, grid.crs) if crs is not None and grid.crs is not None else None
     a, b, c, d, e, f = grid.transform
     determinant = a * e - b * d
 
-    def move(xy: XY) -> XY:
-        x, y = (xy if between is None else between(xy)).T
-        x, y = x - c, y - f
-        with np.errstate(invalid="ignore"):  # infinite where the image's CRS has no place for them; refused by name later
-            return np.column_stack([(e * x - b * y) / determinant, (a * y - d * x) / determinant])
+    def to_pixels(xy: XY) -> XY:
+        x, y = xy[:, 0] - c, xy[:, 1] - f
+        return np.column_stack([(e * x - b * y) / determinant, (a * y - d * x) / determinant])
 
-    return move
+    between = mover(crs, grid.crs) if crs is not None and grid.crs is not None else None
+    if between is None:
+        moved = annotations.geometries
+    else:
+        moved = move_shapes(annotations.geometries, between, _COURSE_TOLERANCE_PX * min(np.hypot(a, d), np.hypot(b, e)))
+    shapes: AnyArray = shapely.transform(moved, to_pixels)
+    return shapes
 
 
 def _refuse(annotations: Annotations, index: int, shape: BaseGeometry | None, grid: Grid) -> NoReturn:

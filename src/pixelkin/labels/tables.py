@@ -7,6 +7,7 @@ import io
 import math
 from pathlib import Path
 
+import numpy as np
 import shapely
 
 from pixelkin.errors import LabelError, OutputError
@@ -35,18 +36,18 @@ def read_csv(path: Path, crs: str | None) -> RawLayer:
     if not header or any(_is_number(name) for name in header):
         raise LabelError(f"it has no header: the first line is {head.strip()!r}, expected column names. Add a first line x,y,class.")
     x, y = _column("x", header), _column("y", header)
-    features = []
+    others = [(i, name) for i, name in enumerate(header) if i not in (x, y)]
+    points, properties = [], []
     for line, row in rows[1:]:
         if len(row) != len(header):
             raise LabelError(f"line {line} has {len(row)} cells, expected {len(header)} as in the header. Correct the line.")
-        numbers = []
         for column in (x, y):
             if not _is_number(row[column]):
                 raise LabelError(f"line {line} has {header[column]} = {row[column]!r}, expected a number. Correct the line.")
-            numbers.append(float(row[column]))
-        properties = {name: cell for i, (name, cell) in enumerate(zip(header, row, strict=True)) if i not in (x, y) and cell != ""}
-        features.append(RawFeature(shapely.Point(numbers), properties))
-    return RawLayer(features, crs, fields=[name for i, name in enumerate(header) if i not in (x, y)])
+        points.append((float(row[x]), float(row[y])))
+        properties.append({name: row[i] for i, name in others if row[i] != ""})
+    features = [RawFeature(point, rest) for point, rest in zip(shapely.points(np.reshape(points, (-1, 2))), properties, strict=True)]
+    return RawLayer(features, crs, fields=[name for _, name in others])
 
 
 def write_csv(annotations: Annotations, path: Path) -> None:
