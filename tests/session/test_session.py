@@ -1,0 +1,391 @@
+"""The map answers every mark, and what is exported is what was shown, bit for bit."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import numpy as np
+import pytest
+import rasterio
+from PIL import Image
+
+from pixelkin.errors import InputError, LabelError, NotFittedError
+from pixelkin.raster.overview import read_overview
+from pixelkin.scene import ArrayScene
+from pixelkin.segmenter import Segmenter
+from pixelkin.session import AddClass, AddMark, DeleteMark, Project, Session, UpdateClass, segment_project
+from pixelkin.session.errors import ForbiddenError, StaleError
+from pixelkin.session.jobs import Job
+from pixelkin.types import LabelledPixels, Window
+
+from .conftest import HEIGHT, WIDTH, write_image
+
+Start = Callable[..., Session]
+
+
+def point(row: int, col: int) -> dict[str, Any]:
+    return {"type": "Point", "coordinates": [col + 0.5, row + 0.5]}
+
+
+def box(top: int, left: int, bottom: int, right: int) -> dict[str, Any]:
+    return {"type": "Polygon", "coordinates": [[[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]]}
+
+
+def with_two_classes(session: Session) -> None:
+    session.edit([AddClass("water"), AddClass("land")])
+    session.edit([AddMark("field", 1, "point", point(20, 30)), AddMark("field", 2, "point", point(200, 350))])
+
+
+def shown(session: Session, scene: str = "field", layer: Any = "classes") -> np.ndarray[Any, Any]:
+    """RGBA of the whole map, put together from its tiles at z = 0."""
+    height, width = session.project.scene(scene).grid.shape
+    picture = np.zeros((-(-height // 256) * 256, -(-width // 256) * 256, 4), np.uint8)
+    for y in range(0, height, 256):
+        for x in range(0, width, 256):
+            png, complete = session.map_tile(scene, session.revision, 0, x // 256, y // 256, layer)
+            assert complete == 1.0
+            picture[y : y + 256, x : x + 256] = np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))
+    assert not picture[height:].any()
+    assert not picture[:, width:].any()
+    return picture[:height, :width]
+
+
+def classes_of(picture: np.ndarray[Any, Any], session: Session) -> np.ndarray[Any, Any]:
+    classes = np.zeros(picture.shape[:2], np.uint8)
+    for entry in session.state.legend:
+        classes[(picture == (*entry.color, 255)).all(axis=-1)] = entry.id
+    assert ((classes > 0) == (picture[..., 3] > 0)).all()
+    return classes
+
+
+def finished(session: Session, job: Job) -> Job:
+    for _ in range(600):
+        if session.jobs.get(job.id).finished:
+            return session.jobs.get(job.id)
+        time.sleep(0.05)
+    raise AssertionError(f"{job.kind} did not end")
+
+
+def test_what_is_shown_exported_and_segmented_is_the_same_bit_for_bit(project: Project, start: Start, tmp_path: Path) -> None:
+    project.close()
+    session = start(project.folder)
+    with_two_classes(session)
+    # A history that leaves labels in another order than they were drawn: erased, overpainted, undone, redone, deleted.
+    session.edit([AddClass("rock"), AddMark("field", 3, "box", box(100, 100, 140, 160), id="rock")])
+    session.edit([AddMark("field", 1, "scribble", {"type": "LineString", "coordinates": [[90, 110], [180, 130]]}, 5.0)])
+    session.undo()
+    session.edit([AddMark("field", 0, "point", point(20, 30), 3.0, id="eraser")])
+    session.edit([AddMark("field", 2, "point", point(30, 40))])
+    session.undo()
+    session.undo()
+    session.redo()
+    session.edit([AddMark("field", 1, "point", point(60, 300)), UpdateClass(2, {"name": "soil", "color": "#123456"})])
+    session.edit([DeleteMark("eraser")])
+    on_page = classes_of(shown(session), session)
+
+    job = finished(session, session.start_export(["cog", "confidence", "polygons", "areas"]))
+    assert (job.state, [file.name for file in job.files]) == ("done", ["field.tif", "field_confidence.tif", "field.gpkg", "field_areas.csv"])
+    written = segment_project(project.folder, tmp_path / "out", formats=("cog", "confidence"))
+    for path in (project.folder / "exports" / "field.tif", written[0]):
+        with rasterio.open(path) as dataset:
+            np.testing.assert_array_equal(dataset.read(1), on_page)
+            assert dataset.crs.to_epsg() == 32631
+    with rasterio.open(project.folder / "exports" / "field_confidence.tif") as one, rasterio.open(written[1]) as other:
+        np.testing.assert_array_equal(one.read(1), other.read(1))
+    assert set(np.unique(on_page)) == {0, 1, 2, 3}
+    np.testing.assert_array_equal(on_page[:4], 0)  # no data stays no data
+    assert "soil" in set(geopandas.read_file(project.folder / "exports" / "field.gpkg")["class_name"])
+
+
+def test_the_map_is_that_of_a_segmenter_fitted_on_the_marked_pixels(project: Project, start: Start) -> None:
+    project.close()
+    session = start(project.folder)
+    with_two_classes(session)
+    session.edit([AddMark("field", 1, "point", point(250, 10), 3.0)])
+    rows, cols = [20, 200, *np.repeat([249, 250, 251], 3)], [30, 350, *np.tile([9, 10, 11], 3)]
+    labels = LabelledPixels.from_arrays(rows, cols, [1, 2] + [1] * 9)
+    oracle = Segmenter().fit(session.project.scene("field"), labels).predict(session.project.scene("field"))
+    np.testing.assert_array_equal(classes_of(shown(session), session), oracle.classes)
+
+
+def test_an_overview_tile_shows_the_middle_pixel_of_each_square(project: Project, start: Start) -> None:
+    project.close()
+    session = start(project.folder)
+    with_two_classes(session)
+    full = shown(session)
+    png, complete = session.map_tile("field", session.revision, 1, 0, 0, "classes")
+    small = np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))[: HEIGHT // 2, : WIDTH // 2]
+    np.testing.assert_array_equal(small, full[1::2, 1::2])
+    assert complete == 1.0
+
+
+def test_a_tile_of_a_superseded_revision_is_never_drawn(project: Project, start: Start) -> None:
+    project.close()
+    session = start(project.folder)
+    with_two_classes(session)
+    old = session.revision
+    session.edit([AddMark("field", 1, "point", point(50, 50))])
+    with pytest.raises(StaleError, match=f"revision {old} was asked for, expected {old + 1}"):
+        session.map_tile("field", old, 0, 0, 0, "classes")
+
+
+def test_tiles_under_a_storm_of_marks_are_of_their_revision_or_refused(project: Project, start: Start) -> None:
+    project.close()
+    session = start(project.folder)
+    with_two_classes(session)
+    truth: dict[int, bytes] = {}
+    seen: list[tuple[int, bytes]] = []
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            revision = session.revision
+            try:
+                seen.append((revision, session.map_tile("field", revision, 0, 1, 0, "classes")[0]))
+            except StaleError:
+                continue
+
+    lookers = [threading.Thread(target=look) for _ in range(3)]
+    for thread in lookers:
+        thread.start()
+    for number in range(12):
+        session.edit([AddMark("field", 1 + number % 2, "point", point(10 + 20 * number, 410 - 12 * number))])
+        truth[session.revision] = session.map_tile("field", session.revision, 0, 1, 0, "classes")[0]
+    done.set()
+    for thread in lookers:
+        thread.join()
+    checked = [(revision, png) for revision, png in seen if revision in truth]
+    assert checked
+    assert all(png == truth[revision] for revision, png in checked)
+
+
+def test_there_is_no_map_before_two_classes_are_marked(project: Project, start: Start) -> None:
+    project.close()
+    session = start(project.folder)
+    session.edit([AddClass("water"), AddMark("field", 1, "point", point(20, 30))])
+    with pytest.raises(NotFittedError, match="Mark at least two classes"):
+        session.map_tile("field", session.revision, 0, 0, 0, "classes")
+    with_more = session.edit([AddClass("land"), AddMark("field", 2, "point", point(200, 350))])
+    assert session.map_status().ready
+    session.undo()
+    assert not session.map_status().ready
+    assert with_more.receipt.applied
+
+
+def test_a_mark_must_lie_on_data(project: Project, start: Start) -> None:
+    project.close()
+    session = start(project.folder, engine=False)
+    session.edit([AddClass("water")])
+    with pytest.raises(LabelError, match="the point holds no pixel of field"):
+        session.edit([AddMark("field", 1, "point", point(HEIGHT, 0))])
+    with pytest.raises(LabelError, match="marks only pixels without data"):
+        session.edit([AddMark("field", 1, "point", point(2, 7))])
+    session.edit([AddMark("field", 1, "box", box(0, 0, 6, 5), id="b")])  # rows 4 and 5 have data
+    assert session.state.covered("b") == 10
+
+
+def test_later_marks_win_and_conflicts_are_told(project: Project, start: Start) -> None:
+    project.close()
+    session = start(project.folder, engine=False)
+    with_two_classes(session)
+    session.edit([AddMark("field", 1, "box", box(10, 10, 14, 14), id="one"), AddMark("field", 2, "box", box(12, 12, 16, 16), id="two")])
+    canvas = session.state.canvases["field"]
+    labels = session.state.labelled_pixels("field").to_mask((HEIGHT, WIDTH))
+    np.testing.assert_array_equal(labels[12:16, 12:16], 2)
+    assert np.count_nonzero(labels[10:14, 10:14] == 1) == 12
+    np.testing.assert_array_equal(np.stack(np.divmod(canvas.pixels[canvas.conflicting], WIDTH)), [[12, 12, 13, 13], [12, 13, 12, 13]])
+    session.edit([AddMark("field", 0, "box", box(11, 11, 14, 14))])
+    assert not session.state.canvases["field"].conflicting.any()
+    assert session.state.labelled_pixels("field").to_mask((HEIGHT, WIDTH))[11:14, 11:14].sum() == 0
+
+
+def test_labels_travel_through_every_file_format_without_losing_a_pixel(project: Project, start: Start, tmp_path: Path) -> None:
+    project.close()
+    session = start(project.folder, engine=False)
+    with_two_classes(session)
+    session.edit(
+        [
+            AddMark("field", 1, "box", box(40, 40, 60, 70)),
+            AddMark("field", 2, "scribble", {"type": "LineString", "coordinates": [[45, 50], [100, 90]]}, 4.0),
+            AddMark("field", 0, "point", point(50, 55), 6.0),
+        ]
+    )
+    before = session.state.labelled_pixels("field")
+    for suffix in ("geojson", "gpkg", "tif"):
+        path = session.export_labels(tmp_path / f"labels.{suffix}", "field")
+        other = Session(Project.create(tmp_path / suffix, session.project.scene("field")), train=False)
+        other.import_labels(path, "field")
+        np.testing.assert_array_equal(other.state.labelled_pixels("field").to_mask((HEIGHT, WIDTH)), before.to_mask((HEIGHT, WIDTH)), suffix)
+        assert [entry.name for entry in other.state.legend] == ["water", "land"]
+        assert [entry.color for entry in other.state.legend] == [entry.color for entry in session.state.legend]
+        other.undo()
+        assert not other.state.marks
+        other.close()
+
+
+def test_two_sessions_on_one_project_agree(project: Project, start: Start) -> None:
+    project.close()
+    one, other = start(project.folder), start(project.folder)
+    with_two_classes(one)
+    other.edit([AddMark("field", 1, "point", point(100, 100))])
+    one.refresh()
+    assert one.revision == other.revision
+    np.testing.assert_array_equal(shown(one), shown(other))
+    one.undo()
+    other.refresh()
+    assert len(other.state.marks) == 2
+
+
+def test_labels_of_several_dates_teach_one_map(tmp_path: Path, start: Start) -> None:
+    (tmp_path / "dates").mkdir()
+    for number, date in enumerate(["2020-01-05", "2020-03-01", "2021-07-09"]):
+        write_image(tmp_path / "dates" / f"{date}.tif", seed=number)
+    session = start(tmp_path / "dates")
+    assert list(session.project.series().values()) == [0, 0, 0]
+    session.edit([AddClass("water"), AddClass("land")])
+    # One class on each date: neither image alone could be mapped.
+    session.edit([AddMark("2020-01-05", 1, "point", point(20, 30)), AddMark("2021-07-09", 2, "point", point(200, 350))])
+    session.edit([AddMark("2020-01-05", 2, "point", point(120, 30)), AddMark("2020-03-01", 1, "point", point(20, 35))])
+    session.undo()
+    on_page = classes_of(shown(session, "2020-03-01"), session)
+    written = segment_project(session.project.folder, tmp_path / "out")
+    assert [path.name for path in written] == ["2020-01-05.tif", "2020-03-01.tif", "2021-07-09.tif"]
+    with rasterio.open(written[1]) as dataset:
+        np.testing.assert_array_equal(dataset.read(1), on_page)
+
+
+def test_a_trained_encoder_takes_over_and_labels_are_kept(project: Project, start: Start, tmp_path: Path) -> None:
+    project.close()
+    session = start(project.folder)
+    with_two_classes(session)
+    raw, before = shown(session), session.revision
+    job = finished(session, session.start_training(steps=1))
+    assert job.state == "done", job.error
+    assert (session.model_status().state, session.model_status().measure_in_use) == ("ready", "local")
+    assert session.revision > before
+    assert len(session.state.marks) == 2
+    trained = shown(session)
+    assert (trained != raw).any()
+    with rasterio.open(segment_project(project.folder, tmp_path / "out")[0]) as dataset:
+        np.testing.assert_array_equal(dataset.read(1), classes_of(trained, session))
+    session.change_settings(measure="l1")
+    assert session.model_status().measure_in_use == "l1"
+
+
+def test_training_that_cannot_be_says_why_and_can_be_cancelled(tmp_path: Path, start: Start) -> None:
+    session = start(write_image(tmp_path / "tiny.tif", shape=(8, 9)), engine=False)
+    job = finished(session, session.start_training(steps=2))
+    assert job.state == "failed"
+    assert job.error is not None
+    assert "too little valid imagery" in job.error["message"]
+    other = start(write_image(tmp_path / "field.tif"), engine=False)
+    job = other.start_training(steps=100_000)
+    other.jobs.cancel(job.id)
+    assert finished(other, job).state == "cancelled"
+    assert other.project.model_path is None
+
+
+def test_other_images_are_mapped_only_from_the_folders_served(project: Project, start: Start, tmp_path: Path) -> None:
+    project.close()
+    session = start(project.folder)
+    with_two_classes(session)
+    (tmp_path / "near").mkdir()
+    (tmp_path / "far").mkdir()
+    near, far = write_image(tmp_path / "near" / "next.tif", seed=5), write_image(tmp_path / "far" / "secret.tif")
+    with pytest.raises(ForbiddenError, match="outside the folders that were served"):
+        session.start_apply([str(far)], [tmp_path / "near"], ["cog"])
+    with pytest.raises(ForbiddenError, match="outside the folders that were served"):
+        session.start_apply([str(tmp_path / "near" / ".." / "far" / "secret.tif")], [tmp_path / "near"], ["cog"])
+    job = finished(session, session.start_apply([str(near)], [tmp_path / "near"], ["cog"], name="new"))
+    assert [file.name for file in job.files] == ["new_next.tif"]
+
+
+def test_suggestions_are_least_confident_and_apart(project: Project, start: Start) -> None:
+    project.close()
+    session = start(project.folder)
+    with_two_classes(session)
+    assert session.suggest("field", 3) == []  # nothing is computed yet
+    session.compute_all()
+    found = session.suggest("field", 5)
+    assert len(found) == 5
+    places = np.array([(one.row, one.col) for one in found])
+    distances = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1))[np.triu_indices(5, 1)]
+    assert distances.min() >= 0.05 * WIDTH
+    assert found[0].score >= found[-1].score
+    valid = session.project.scene("field").read().valid
+    assert valid[places[:, 0], places[:, 1]].all()
+
+
+def test_areas_are_those_of_the_map(project: Project, start: Start) -> None:
+    project.close()
+    session = start(project.folder)
+    with_two_classes(session)
+    session.compute_all()
+    complete, total, valid, pixels, metres = session.areas("field")
+    counts = np.bincount(classes_of(shown(session), session).ravel(), minlength=256)
+    assert (complete, total, valid) == (1.0, HEIGHT * WIDTH, (HEIGHT - 4) * WIDTH)
+    np.testing.assert_array_equal(pixels, counts)
+    assert metres is not None
+    np.testing.assert_allclose(metres, counts * 100.0)
+
+
+def test_the_background_finishes_the_map_alone(project: Project, start: Start) -> None:
+    project.close()
+    session = start(project.folder)
+    done = threading.Event()
+    session.events.subscribe(lambda kind, data: done.set() if kind == "map" and data["done"] == data["total"] else None)
+    with_two_classes(session)
+    assert done.wait(20)
+    assert session.areas("field")[0] == 1.0
+
+
+def test_image_tiles_are_the_images_own_pixels(project: Project, start: Start) -> None:
+    project.close()
+    session = start(project.folder, engine=False)
+    look = session.look("field", bands=(1, 2, 2), limits=((0, 255), (256, 511), (0, 255)))
+    tile = np.asarray(Image.open(io.BytesIO(session.image_tile("field", look, 0, 1, 0))))
+    rows, cols = np.indices((256, 256))
+    inside = cols < WIDTH - 256
+    np.testing.assert_array_equal(tile[..., 3], np.where(inside & (rows >= 4), 255, 0))
+    shows = inside & (rows >= 4) & (rows < 255)
+    np.testing.assert_array_equal(tile[shows][:, 0], rows[shows] + 1)
+    np.testing.assert_array_equal(tile[shows][:, 1], cols[shows] + 1)
+    with pytest.raises(InputError, match="tile level z is 2, expected 0 to 1"):
+        session.image_tile("field", look, 2, 0, 0)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4, 8, 512])
+@pytest.mark.parametrize("window", [Window(0, 0, HEIGHT, WIDTH), Window(256, 256, 44, 164), Window(299, 419, 1, 1)])
+def test_an_overview_holds_one_real_pixel_for_each_square(project: Project, factor: int, window: Window) -> None:
+    scene = project.scene("field")
+    in_memory = ArrayScene(*scene.read())
+    for source in (scene, in_memory):
+        pixels = read_overview(source, window, factor)
+        assert pixels.valid.shape == (-(-window.height // factor), -(-window.width // factor))
+        rows, cols = np.indices(pixels.valid.shape)
+        real_rows, real_cols = pixels.data[0].astype(int) - 1, pixels.data[1].astype(int) - 1
+        ok = pixels.valid
+        # Each value says where it comes from: inside its own square, or at most a pixel beside it where squares are cut at the edge.
+        assert (np.abs(real_rows - window.row - rows * factor - (factor - 1) / 2)[ok] <= factor / 2 + 1).all()
+        assert (np.abs(real_cols - window.col - cols * factor - (factor - 1) / 2)[ok] <= factor / 2 + 1).all() or factor == 512
+        assert ok.any() or window.row == 0
+
+
+def test_a_large_mark_teaches_with_a_spread_of_its_pixels(project: Project, start: Start) -> None:
+    project.close()
+    session = start(project.folder, engine=False)
+    session.edit([AddClass("water"), AddMark("field", 1, "box", box(10, 10, 110, 210))])
+    (lesson,) = session.state.lessons(32)
+    rows, cols = np.divmod(lesson.pixels, WIDTH)
+    assert len(np.unique(lesson.pixels)) == 32
+    assert ((rows >= 10) & (rows < 110) & (cols >= 10) & (cols < 210)).all()
+    assert np.histogram2d(rows, cols, bins=2, range=[[10, 110], [10, 210]])[0].min() >= 3
+    session.edit([AddMark("field", 0, "box", box(100, 200, 110, 210))])  # a corner: the choice elsewhere stays
+    (again,) = session.state.lessons(32)
+    assert len(np.intersect1d(lesson.pixels, again.pixels)) >= 31
