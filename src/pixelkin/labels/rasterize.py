@@ -148,7 +148,7 @@ def _mark(annotations: Annotations, grid: Grid, brush_px: float, *, strict: bool
     """Pixels of every feature; with `strict` a feature without one is an error."""
     if not 1 <= brush_px < np.inf:
         raise InputError(f"brush_px is {brush_px}, expected 1 or more pixels.")
-    shapes = _in_pixels(annotations, grid)
+    shapes = shapes_in_pixels(annotations, grid)
     brushes = np.array([brush_px if feature.brush_px is None else feature.brush_px for feature in annotations.features])
     dots = np.flatnonzero((shapely.get_type_id(shapes) == shapely.GeometryType.POINT) & (brushes == 1))
     pixels, inside = pixels_of_points(shapely.get_coordinates(shapes[dots]), grid.height, grid.width)
@@ -176,8 +176,15 @@ def _first_of_winners(pixel: IntArray, classes: UInt8Array) -> IntArray:
     return kept[np.sort(np.unique(place[kept], return_index=True)[1])]
 
 
-def _in_pixels(annotations: Annotations, grid: Grid) -> AnyArray:
-    """Shapes in (column, row) coordinates of the grid, object array (n,); None where one has no place in the image's CRS."""
+def shapes_in_pixels(annotations: Annotations, grid: Grid) -> AnyArray:
+    """Shapes in (column, row) coordinates of the grid, edges on the course they were drawn on.
+
+    Returns:
+        Object array (n,); None where a shape has no place in the image's CRS.
+
+    Raises:
+        LabelError: The grid has no CRS but the labels do, or no transformation leads from one to the other.
+    """
     crs = annotations.crs
     if crs is not None and grid.crs is None:
         raise LabelError(
