@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 from collections import OrderedDict
@@ -82,6 +83,18 @@ class Segmenter:
         if self.model is not None:
             require_same_model(references.model_hash, self.model, "the references file")
         self._set(references, [None] * len(references), self._serials(len(references)))
+
+    def replica(self, *, cache_bytes: int, workers: int | None = None) -> Segmenter:
+        """A Segmenter that decides the same, with a cache and threads of its own; labels given to one stay unknown to the other.
+
+        Args:
+            cache_bytes: As for a new Segmenter.
+            workers: Threads; default as many as here.
+        """
+        twin = copy.copy(self)
+        twin._cache = _Cache(cache_bytes)
+        twin.workers = workers or self.workers
+        return twin
 
     def fit(self, scene: Scene | Sequence[Scene], labels: LabelledPixels | Sequence[LabelledPixels]) -> Segmenter:
         """Collect references from labelled pixels, instead of those there were.
@@ -241,6 +254,10 @@ class Segmenter:
             raise NotFittedError("the Segmenter has no labels yet, expected fit() or references before this. Call fit(scene, labels).")
         return self._fitted
 
+    def provenance(self, scene: Scene) -> dict[str, str]:
+        """What it takes to make this scene's map again, as a Segmentation will carry it; NotFittedError before labels."""
+        return self._provenance(scene, self._require_fitted())
+
     def _provenance(self, scene: Scene, fitted: _Fitted) -> dict[str, str]:
         return {
             "model": fitted.references.model_hash,
@@ -356,6 +373,10 @@ class _Cache:
         self._entries: OrderedDict[tuple[str, Window], _Block] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[_Cache], tuple[int]]:
+        # Another process fills its own.
+        return _Cache, (self._limit,)
 
     def get(self, key: tuple[str, Window]) -> _Block | None:
         with self._lock:

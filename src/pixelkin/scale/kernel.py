@@ -1,0 +1,124 @@
+"""What is done with one tile; local threads and cluster workers call the same function."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import threading
+import zipfile
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..scene import Pixels, Scene
+from ..segmentation import Segmentation
+from ..segmenter import Segmenter
+from ..similarity import BLOCK
+from ..types import AnyArray, Grid, Legend, Window
+from .plan import with_halo
+
+
+@dataclass(frozen=True, eq=False)
+class TileScene:
+    """An image of which one window was read already; other pixels are read when asked for."""
+
+    scene: Scene
+    window: Window
+    pixels: Pixels
+    fingerprint: str
+    stop: threading.Event = field(default_factory=threading.Event)
+    """Set from outside to give up: the next block raises `Stopped` instead of being read."""
+
+    @property
+    def name(self) -> str:
+        """The image's name."""
+        return self.scene.name
+
+    @property
+    def grid(self) -> Grid:
+        """The whole image's grid: blocks keep their places."""
+        return self.scene.grid
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """The image's bands."""
+        return self.scene.bands
+
+    @property
+    def date(self) -> dt.date | None:
+        """The image's date."""
+        return self.scene.date
+
+    def read(self, window: Window | None = None) -> Pixels:
+        """Pixels of a window, without touching the file where they are at hand."""
+        if self.stop.is_set():
+            raise Stopped
+        window = window or self.grid.window
+        row, col = window.row - self.window.row, window.col - self.window.col
+        if min(row, col) < 0 or row + window.height > self.window.height or col + window.width > self.window.width:
+            return self.scene.read(window)
+        inside = slice(row, row + window.height), slice(col, col + window.width)
+        return Pixels(self.pixels.data[:, *inside], self.pixels.valid[inside])
+
+
+class Stopped(Exception):  # noqa: N818 - not an error
+    """The run was stopped while this tile was under way; seen by nobody but the runner."""
+
+
+@dataclass(frozen=True, eq=False)
+class TileKernel:
+    """An image, references and what to keep: all that a worker must know beside a window."""
+
+    scene: Scene
+    fingerprint: str
+    segmenter: Segmenter
+    confidence: bool
+
+    def __call__(self, window: Window, stop: threading.Event | None = None) -> bytes:
+        """Read one tile with its halo, decide it, and pack the result for `manifest.Run.put`."""
+        around = with_halo(window, halo_of(self.segmenter), self.scene.grid)
+        tile = TileScene(self.scene, around, self.scene.read(around), self.fingerprint, stop or threading.Event())
+        return pack(self.segmenter.predict(tile, window), confidence=self.confidence)
+
+
+def pack(segmentation: Segmentation, *, confidence: bool) -> bytes:
+    """A tile's result as a small zip archive, whose checksums tell a damaged file."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        # The quickest level: classes shrink tenfold at any, and floats hardly at all.
+        archive.writestr("classes.npy", _npy(segmentation.classes), zipfile.ZIP_DEFLATED, 1)
+        archive.writestr("valid.npy", _npy(np.packbits(segmentation.valid, axis=1)), zipfile.ZIP_DEFLATED, 1)
+        if confidence:
+            archive.writestr("confidence.npy", _npy(segmentation.confidence))
+    return buffer.getvalue()
+
+
+def unpack(data: bytes, grid: Grid, legend: Legend) -> Segmentation:
+    """Inverse of `pack`; confidence is 0 where it was not kept. Raises zipfile.BadZipFile where the data are damaged."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        arrays = {name.removesuffix(".npy"): np.load(io.BytesIO(archive.read(name)), allow_pickle=False) for name in archive.namelist()}
+    classes = arrays["classes"]
+    valid = np.unpackbits(arrays["valid"], axis=1, count=classes.shape[1]).astype(np.bool_)
+    return Segmentation(classes, arrays.get("confidence", np.zeros(classes.shape, np.float32)), valid, legend, grid)
+
+
+def _npy(array: AnyArray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def halo_of(segmenter: Segmenter) -> int:
+    """Pixels around a tile that decide about it."""
+    return 0 if segmenter.model is None else segmenter.model.config.radius
+
+
+def block_bytes_of(segmenter: Segmenter, bands: int) -> int:
+    """Memory that computing one block takes: feature maps, projections, and the distances of some references at a time."""
+    references = segmenter.references
+    planes = min(64, len(references)) + 3 * len(references.legend) + 2 * bands + 16
+    if segmenter.model is not None:
+        config = segmenter.model.config
+        # Each convolution's input, output and rearranged copy; a panel of term 3 and its two sums.
+        planes += 2 * sum(config.widths) + config.z_dim + 2 * config.critic_dim + 3 * 64
+    return 4 * planes * (BLOCK + 2 * halo_of(segmenter)) ** 2
