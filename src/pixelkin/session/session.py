@@ -330,7 +330,8 @@ class Session:
         """What the map covers so far.
 
         Returns:
-            Share of blocks done, pixels done, valid pixels, pixels of each class id (256,), square metres of each (256,) or None.
+            Share of blocks done, pixels done, valid pixels, valid pixels of each class id (256,) with undecided ones at 0, square
+            metres of each (256,) or None without a CRS.
         """
         grid = self.project.scene(scene_id).grid
         live, (_, version) = self._live, self._answering
@@ -346,13 +347,13 @@ class Session:
             done += 1
             total += answer.classes.size
             valid += int(answer.valid.sum())
-            pixels += np.bincount(answer.classes.ravel(), minlength=256)
+            pixels += np.bincount(answer.classes[answer.valid], minlength=256)
             if cells is not None:
                 part = cells if cells.shape == (1, 1) else cells[row * TILE : row * TILE + answer.classes.shape[0]]
                 if part.shape[1] > 1:
                     part = part[:, col * TILE : col * TILE + answer.classes.shape[1]]
                 weights = np.broadcast_to(part, answer.classes.shape)
-                metres += np.bincount(answer.classes.ravel(), weights=weights.ravel(), minlength=256)
+                metres += np.bincount(answer.classes[answer.valid], weights=weights[answer.valid], minlength=256)
         return done / len(blocks), total, valid, pixels, None if cells is None else metres
 
     def suggest(self, scene_id: str, count: int = 10) -> list[Suggestion]:

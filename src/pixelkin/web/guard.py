@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import secrets
 import socket
+from contextlib import suppress
 from http.cookies import SimpleCookie
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -38,10 +39,12 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
-        started = False
+        started = too_much = False
 
         async def send_safely(message: Message) -> None:
             nonlocal started
+            if too_much and not started:
+                return  # what the application makes of a body cut short; ours follows
             if message["type"] == "http.response.start":
                 started = True
                 headers = MutableHeaders(scope=message)
@@ -57,23 +60,23 @@ class Guard:
         taken = 0
 
         async def receive_some() -> Message:
-            nonlocal taken
+            nonlocal taken, too_much
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > limit:
+                too_much = True
                 raise _TooMuchError
             return message
 
-        try:
-            declared = Headers(scope=scope).get("content-length", "0")
-            if declared.isdigit() and int(declared) > limit:
-                raise _TooMuchError
-            await self._app(scope, receive_some, send_safely)
-        except _TooMuchError:
-            if not started:
-                await error_response("TooLarge", f"the request is larger than {limit} bytes. Send it in parts.", 413)(
-                    scope, receive, send_safely
-                )
+        declared = Headers(scope=scope).get("content-length", "0")
+        if declared.isdigit() and int(declared) > limit:
+            too_much = True
+        else:
+            with suppress(_TooMuchError):
+                await self._app(scope, receive_some, send_safely)
+        if too_much and not started:
+            too_much = False
+            await error_response("TooLarge", f"the request is larger than {limit} bytes. Send it in parts.", 413)(scope, receive, send_safely)
 
     def _check(self, scope: Scope) -> Response | None:
         """A refusal, or None."""

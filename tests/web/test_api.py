@@ -1,0 +1,262 @@
+"""What the page can do through the API."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from pixelkin.session import Session
+
+from .conftest import CLASSES, HEIGHT, WIDTH, add_mark, key, write_image
+
+
+def edit(client: TestClient, *edits: dict[str, Any], **more: Any) -> dict[str, Any]:
+    answer = client.post("/api/edits", json={"key": key(), "edits": list(edits), **more})
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def finished(client: TestClient, job: dict[str, Any]) -> dict[str, Any]:
+    for _ in range(600):
+        state = client.get(f"/api/jobs/{job['id']}").json()
+        if state["finished"]:
+            return dict(state)
+        time.sleep(0.05)
+    raise AssertionError(job)
+
+
+def rgba(answer: Any) -> np.ndarray[Any, Any]:
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "image/png"
+    return np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGBA"))
+
+
+def test_a_page_learns_all_it_needs_from_the_project(client: TestClient) -> None:
+    project = client.get("/api/project").json()
+    (scene,) = project["scenes"]
+    assert (scene["id"], scene["height"], scene["width"], scene["levels"]) == ("field", HEIGHT, WIDTH, 1)
+    assert (scene["bands"], scene["dtype"], scene["crs"], scene["units"]) == (["row", "col", "noise"], "uint16", "EPSG:32631", "metre")
+    assert scene["transform"] == [10, 0, 500_000, 0, -10, 5_000_000]
+    np.testing.assert_allclose(scene["metres_per_pixel"], [10, 10], rtol=1e-3)
+    assert np.shape(scene["lonlat"]["lon"]) == (9, 9)
+    np.testing.assert_allclose(scene["lonlat"]["lon"][0][0], 3.0, atol=1e-6)  # the central meridian of UTM zone 31
+    assert scene["lonlat"]["lat"][0][0] > scene["lonlat"]["lat"][-1][0]  # rows go south
+    assert project["map"] == {"ready": False, "reason": "Mark at least two classes."}
+    assert project["limits"]["tile_size"] == 256
+    statistics = client.get("/api/scenes/field").json()["statistics"]
+    assert [band["name"] for band in statistics] == ["row", "col", "noise"]
+    assert statistics[1]["max"] == pytest.approx(WIDTH, abs=2)
+    assert sum(statistics[0]["histogram"]) > 0
+
+
+def test_marks_are_drawn_changed_undone_and_followed(client: TestClient) -> None:
+    first = edit(client, *CLASSES)
+    assert [entry["name"] for entry in first["changes"]["classes"]] == ["water", "land"]
+    assert [entry["key"] for entry in first["changes"]["classes"]] == ["1", "2"]
+    drawn = edit(client, add_mark(1, 20, 30, id="a", brush_px=3), add_mark(2, 200, 350, id="b"))
+    assert drawn["map"]["ready"]
+    assert {mark["id"]: mark["labels"] for mark in drawn["changes"]["marks"]} == {"a": 9, "b": 1}
+    assert drawn["changes"]["classes"][0]["labelled_pixels"] == 9
+    moved = edit(client, {"op": "update_mark", "id": "b", "class_id": 1}, {"op": "delete_mark", "id": "a"})
+    assert (moved["changes"]["deleted"], moved["changes"]["marks"][0]["class_id"]) == (["a"], 1)
+    undone = client.post("/api/undo", json={"key": key()}).json()
+    assert (undone["title"], undone["can_redo"]) == ("Change a mark and 1 more", True)
+    assert len(client.get("/api/scenes/field/marks").json()["marks"]) == 2
+    assert client.post("/api/redo", json={"key": key()}).json()["revision"] == undone["revision"] + 1
+    missed = client.get("/api/changes", params={"since": first["revision"]}).json()
+    assert ([mark["id"] for mark in missed["marks"]], missed["deleted"]) == (["b"], ["a"])
+    assert client.get("/api/changes", params={"since": 10_000}).json()["reset"]
+    titles = [entry["title"] for entry in client.get("/api/history").json()["entries"]]
+    assert titles == ["Change a mark and 1 more", "Mark water and 1 more", "Add class water and 1 more"]
+
+
+def test_the_same_request_twice_is_done_once(client: TestClient) -> None:
+    edit(client, *CLASSES)
+    body = {"key": "once", "edits": [add_mark(1, 20, 30, id="a")]}
+    first, again = client.post("/api/edits", json=body).json(), client.post("/api/edits", json=body).json()
+    assert (first["applied"], again["applied"]) == (True, False)
+    assert first["revision"] == again["revision"]
+    assert [mark["id"] for mark in again["changes"]["marks"]] == ["a"]
+
+
+def test_a_class_loses_its_key_only_when_told(client: TestClient) -> None:
+    edit(client, *CLASSES)
+    renamed = edit(client, {"op": "update_class", "id": 1, "name": "lake"})
+    assert (renamed["changes"]["classes"][0]["name"], renamed["changes"]["classes"][0]["key"]) == ("lake", "1")
+    without = edit(client, {"op": "update_class", "id": 1, "key": None})
+    assert (without["changes"]["classes"][0]["name"], without["changes"]["classes"][0]["key"]) == ("lake", None)
+
+
+def test_map_tiles_are_of_one_revision(client: TestClient) -> None:
+    edit(client, *CLASSES)
+    early = client.get("/api/scenes/field/map/1/0/0/0.png")
+    assert (early.status_code, early.json()["error"]["type"]) == (409, "NotReady")
+    revision = edit(client, add_mark(1, 20, 30), add_mark(2, 200, 350))["revision"]
+    answer = client.get(f"/api/scenes/field/map/{revision}/0/0/0.png")
+    tile = rgba(answer)
+    assert answer.headers["x-pixelkin-complete"] == "1.0000"
+    assert answer.headers["cache-control"] == "no-store"
+    assert tuple(tile[20, 30]) == (0, 114, 178, 255)
+    assert not tile[:4].any()
+    stale = client.get(f"/api/scenes/field/map/{revision - 1}/0/0/0.png")
+    assert (stale.status_code, stale.json()["error"]["type"], stale.json()["error"]["revision"]) == (409, "Stale", revision)
+    confidence = rgba(client.get(f"/api/scenes/field/confidence/{revision}/0/0/0.png"))
+    ramp = client.get("/api/confidence-ramp").json()
+    assert len(ramp) == 256
+    assert "#{:02x}{:02x}{:02x}".format(*confidence[20, 30, :3]) == ramp[255]  # a labelled pixel is certain
+    assert not rgba(client.get(f"/api/scenes/field/map/{revision}/0/9/9.png")).any()
+
+
+def test_image_tiles_show_pixels_as_asked(client: TestClient) -> None:
+    fingerprint = client.get("/api/project").json()["scenes"][0]["fingerprint"]
+    url = "/api/scenes/field/image/0/0/0.png"
+    answer = client.get(url, params={"bands": "1,2,1", "range": "0,255;0,255;0,255", "v": fingerprint})
+    tile = rgba(answer)
+    np.testing.assert_array_equal(tile[10:250, :, 0], np.indices((256, 256))[0][10:250] + 1)
+    np.testing.assert_array_equal(tile[10, :255, 1], np.arange(1, 256))
+    assert not tile[:4].any()
+    assert "immutable" in answer.headers["cache-control"]
+    assert client.get(url).headers["cache-control"] == "no-cache"
+    grey = rgba(client.get(url, params={"bands": "3"}))
+    np.testing.assert_array_equal(grey[..., 0], grey[..., 2])
+    thumbnail = rgba(client.get("/api/scenes/field/thumbnail.png", params={"size": 84}))
+    assert thumbnail.shape == (60, 84, 4)
+    for params, message in [({"bands": "9"}, "bands are"), ({"range": "1,2"}, "1 ranges"), ({"range": "x"}, "range is 'x'")]:
+        bad = client.get(url, params=params)
+        assert (bad.status_code, bad.json()["error"]["type"]) == (422, "InputError")
+        assert message in bad.json()["error"]["message"]
+
+
+def test_one_pixel_says_where_and_what_it_is(client: TestClient, session: Session) -> None:
+    edit(client, *CLASSES, add_mark(1, 20, 30), add_mark(2, 200, 350))
+    session.compute_all()
+    pixel = client.get("/api/scenes/field/pixel", params={"row": 20, "col": 30}).json()
+    assert (pixel["x"], pixel["y"], pixel["values"][:2], pixel["label"]) == (500_305, 4_999_795, [21, 31], 1)
+    assert (pixel["class"], pixel["confidence"]) == (1, 1.0)
+    assert pixel["lon"] == pytest.approx(3.0038, abs=1e-3)
+    empty = client.get("/api/scenes/field/pixel", params={"row": 0, "col": 0}).json()
+    assert (empty["valid"], empty["values"], empty["class"]) == (False, None, 0)
+    assert client.get("/api/scenes/field/pixel", params={"row": HEIGHT, "col": 0}).status_code == 422
+
+
+def test_areas_conflicts_and_suggestions(client: TestClient, session: Session) -> None:
+    edit(client, *CLASSES, add_mark(1, 20, 30, brush_px=3), add_mark(2, 20, 31), add_mark(2, 200, 350))
+    conflicts = client.get("/api/scenes/field/conflicts").json()
+    assert (conflicts["total"], conflicts["pixels"][0]["class_ids"], conflicts["pixels"][0]["winner"]) == (1, [1, 2], 2)
+    assert (conflicts["pixels"][0]["row"], conflicts["pixels"][0]["col"]) == (20, 31)
+    session.compute_all()
+    areas = client.get("/api/scenes/field/areas").json()
+    assert (areas["complete"], areas["unit"], areas["valid_pixels"]) == (1.0, "ha", (HEIGHT - 4) * WIDTH)
+    assert sum(entry["area"] for entry in areas["classes"]) == pytest.approx((HEIGHT - 4) * WIDTH / 100)
+    assert sum(entry["fraction"] for entry in areas["classes"]) == pytest.approx(1)
+    assert len(client.get("/api/scenes/field/suggestions", params={"count": 4}).json()["suggestions"]) == 4
+
+
+def test_an_export_is_downloaded_as_written(client: TestClient, session: Session) -> None:
+    refused = client.post("/api/jobs/export", json={})
+    assert refused.status_code == 409
+    edit(client, *CLASSES, add_mark(1, 20, 30), add_mark(2, 200, 350))
+    job = finished(client, client.post("/api/jobs/export", json={"formats": ["cog", "areas"], "name": "first"}).json())
+    assert job["state"] == "done"
+    assert [file["name"] for file in job["files"]] == ["first_field.tif", "first_field_areas.csv"]
+    file = client.get(job["files"][0]["url"])
+    assert file.content == (session.project.folder / "exports" / "first_field.tif").read_bytes()
+    assert client.get("/api/jobs").json()["jobs"][0]["id"] == job["id"]
+
+
+def test_labels_go_in_and_out_as_files(client: TestClient, tmp_path: Path) -> None:
+    edit(client, *CLASSES, add_mark(1, 20, 30, brush_px=5), add_mark(2, 200, 350))
+    for suffix in ("geojson", "gpkg", "tif"):
+        exported = client.get("/api/labels/export", params={"scene": "field", "format": suffix})
+        assert exported.status_code == 200
+        assert f"field_labels.{suffix}" in exported.headers["content-disposition"]
+        edit(client, {"op": "clear_marks"})
+        imported = client.post("/api/labels/import", params={"scene": "field"}, files={"file": (f"mine.{suffix}", exported.content)})
+        assert imported.status_code == 200, imported.text
+        assert [entry["labelled_pixels"] for entry in imported.json()["changes"]["classes"]] == [21, 1]
+        client.post("/api/undo", json={"key": key()})
+        client.post("/api/undo", json={"key": key()})
+
+
+def test_a_label_file_that_cannot_be_used_says_why(client: TestClient) -> None:
+    far = {"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {"class": "x"}, "geometry": {"type": "Point", "coordinates": [60, 10]}}]}
+    for name, content, message in [
+        ("a.geojson", json.dumps(far).encode(), "holds no pixel"),
+        ("a.geojson", b"{", "a.geojson"),
+        ("a.exe", b"MZ", "expected .geojson, .gpkg, .csv or .tif"),
+    ]:
+        answer = client.post("/api/labels/import", params={"scene": "field"}, files={"file": (name, content)})
+        assert answer.status_code == 422
+        assert message in answer.json()["error"]["message"].replace("labels.geojson", "a.geojson")
+    assert client.get("/api/project").json()["classes"] == []
+
+
+def test_other_images_of_the_folder_are_mapped(client: TestClient, tmp_path: Path) -> None:
+    edit(client, *CLASSES, add_mark(1, 20, 30), add_mark(2, 200, 350))
+    other = write_image(tmp_path / "next.tif", seed=3)
+    job = finished(client, client.post("/api/jobs/apply", json={"paths": [str(other)]}).json())
+    with rasterio.open(io.BytesIO(client.get(job["files"][0]["url"]).content)) as dataset:
+        assert dataset.shape == (HEIGHT, WIDTH)
+    refused = client.post("/api/jobs/apply", json={"paths": ["/etc/hostname"]})
+    assert (refused.status_code, refused.json()["error"]["type"]) == (403, "Forbidden")
+
+
+def test_settings_are_kept_and_make_a_new_revision(client: TestClient, session: Session) -> None:
+    edit(client, *CLASSES, add_mark(1, 20, 30), add_mark(2, 200, 350))
+    changed = client.patch("/api/settings", json={"pixels_per_mark": 5}).json()
+    assert changed["settings"] == {"measure": "auto", "pixels_per_mark": 5}
+    assert changed["revision"] == 2
+    assert changed["map"]["ready"]
+    assert rgba(client.get("/api/scenes/field/map/2/0/0/0.png")).any()
+    assert json.loads((session.project.folder / "project.json").read_text())["settings"]["pixels_per_mark"] == 5
+    assert client.patch("/api/settings", json={"measure": "best"}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "kind"),
+    [
+        ("GET", "/api/nothing", 404, "NotFound"),
+        ("GET", "/api/scenes/none", 404, "NotFound"),
+        ("GET", "/api/scenes/field/map/x/0/0/0.png", 422, "ValidationError"),
+        ("GET", "/api/scenes/field/image/40/0/0.png", 422, "InputError"),
+        ("GET", "/api/jobs/none", 404, "NotFound"),
+        ("GET", "/api/exports/none.tif", 404, "NotFound"),
+        ("GET", "/api/exports/..%2fproject.json", 404, "NotFound"),
+        ("GET", "/api/exports/%2e%2e%2fproject.json", 404, "NotFound"),
+        ("DELETE", "/api/project", 405, "MethodNotAllowed"),
+        ("GET", "/api/labels/export?scene=field", 422, "LabelError"),
+    ],
+)
+def test_every_error_has_one_shape(client: TestClient, method: str, path: str, status: int, kind: str) -> None:
+    answer = client.request(method, path)
+    assert answer.status_code == status
+    error = answer.json()["error"]
+    assert set(error) == {"type", "message", "status", "revision"}
+    assert (error["type"], error["status"]) == (kind, status)
+    assert error["message"]
+
+
+@pytest.mark.parametrize("verb", ["undo", "redo"])
+def test_nothing_to_undo_or_redo_is_told_apart(client: TestClient, verb: str) -> None:
+    error = client.post(f"/api/{verb}", json={"key": key()}).json()["error"]
+    assert error["type"] == f"NothingTo{verb.capitalize()}"
+
+
+def test_an_error_of_ours_says_only_that_it_failed(client: TestClient, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(session, "refresh", fail)
+    answer = client.get("/api/project")
+    assert answer.status_code == 500
+    assert answer.json()["error"]["type"] == "InternalError"
+    assert "secret" not in answer.text
