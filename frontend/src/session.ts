@@ -11,7 +11,7 @@ import { Outbox } from "./core/outbox";
 import { defaultPicture, type Picture } from "./core/picture";
 import { Store } from "./core/store";
 import type {
-  Areas, BandStatistics, Changes, Conflict, Edit, EditResult, ExportFormat, Geometry, Job, Mark, MarkKind, ModelInfo, Project, Scene,
+  Areas, BandStatistics, Changes, Conflict, Edit, EditResult, ExportFormat, Geometry, Job, MapStatus, Mark, MarkKind, ModelInfo, Project, Scene,
   Suggestion,
 } from "./core/types";
 import { isOver } from "./core/types";
@@ -234,7 +234,7 @@ export class Session {
     for (const id of changes.deleted) for (const marks of this.marksByScene.values()) marks.delete(id);
     for (const mark of changes.marks) this.marksByScene.get(mark.scene)?.set(mark.id, mark);
     const chosen = changes.classes.some((one) => one.id === classId) ? classId : (changes.classes[0]?.id ?? 0);
-    this.store.set({ project: { ...project, ...status, revision: changes.revision, classes: changes.classes }, classId: chosen, conflictTotal: changes.conflict_pixels });
+    this.store.set({ project: { ...project, ...status, revision: changes.revision, classes: changes.classes }, classId: chosen });
     this.suggestions = [];
     this.publishMarks();
     if (changes.conflict_pixels > 0 || this.store.get().conflicts.length > 0) void this.guard(() => this.loadConflicts());
@@ -319,7 +319,7 @@ export class Session {
     this.events = events;
     const on = <T>(name: string, run: (data: T) => void): void =>
       events.addEventListener(name, (event) => run(JSON.parse((event as MessageEvent<string>).data) as T));
-    on<{ revision: number; instance: string }>("hello", ({ revision, instance }) => {
+    on<{ revision: number; instance: string; map: MapStatus }>("hello", ({ revision, instance, map }) => {
       const { project } = this.store.get();
       const wasAway = !this.store.get().online || (project !== null && project.instance !== instance);
       this.store.set({ online: true });
@@ -331,10 +331,13 @@ export class Session {
           this.onMore();
         });
       } else if (revision > project.revision) void this.catchUp();
+      else if (revision === project.revision) this.store.set({ project: { ...project, map } });
       this.outbox.retryNow();
     });
-    on<{ revision: number; key: string | null }>("revision", ({ revision, key }) => {
+    on<{ revision: number; key: string | null; map: MapStatus }>("revision", ({ revision, key, map }) => {
+      const { project } = this.store.get();
       if (revision > this.revision && !(key && this.outbox.holds(key))) void this.catchUp();
+      else if (project && revision === project.revision) this.store.set({ project: { ...project, map } });
     });
     on<{ scene: string; revision: number }>("map", ({ scene, revision }) => {
       const state = this.store.get();
@@ -343,7 +346,7 @@ export class Session {
       this.loadAreasSoon();
     });
     on<Job>("job", (job) => this.takeJob(job));
-    on<ModelInfo>("model", (model) => this.takeModel(model));
+    on<ModelInfo & { map: MapStatus }>("model", ({ map: _map, ...model }) => this.takeModel(model));
     events.onerror = () => {
       events.close();
       if (this.events !== events) return;

@@ -59,7 +59,7 @@ export function finishedGeometry(kind: MarkKind, points: readonly Point[]): Geom
       return { type: "Point", coordinates: pixelCentre(first) };
     case "scribble": {
       const line = simplify(points);
-      return line.length > 1 ? { type: "LineString", coordinates: line } : { type: "Point", coordinates: [round(first[0]), round(first[1])] };
+      return line.some(([x, y]) => x !== line[0]![0] || y !== line[0]![1]) ? { type: "LineString", coordinates: line } : { type: "Point", coordinates: [round(first[0]), round(first[1])] };
     }
     case "box":
       return { type: "Polygon", coordinates: [boxRing(first, last)] };

@@ -80,7 +80,7 @@ export interface Project {
   redo_title: string | null;
   classes: ClassInfo[];
   scenes: Scene[];
-  settings: { measure: Measure; method: string; pixels_per_mark: number };
+  settings: { measure: Measure; pixels_per_mark: number };
   model: ModelInfo;
   map: MapStatus;
   limits: { upload_bytes: number; edits_per_request: number; tile_size: number };
@@ -156,7 +156,7 @@ export interface Areas {
   pixels_total: number;
   valid_pixels: number;
   unit: "ha" | "px";
-  classes: { id: number; name: string; color: string; pixels: number; fraction: number; area: number | null }[];
+  classes: { id: number; name: string; color: string; pixels: number; fraction: number | null; area: number | null }[];
 }
 
 export interface Suggestion {

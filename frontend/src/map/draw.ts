@@ -127,8 +127,11 @@ export class DrawInteraction extends PointerInteraction {
     if (!this.dragging) return false;
     this.dragging = false;
     const moved = Math.hypot(event.pixel[0]! - this.downAt[0]!, event.pixel[1]! - this.downAt[1]!);
-    if (dragsWith(this.host.tool())) this.end();
-    else if (moved < 6) this.click(pointOf(event), event.map.getView().getResolution() ?? 1);
+    if (dragsWith(this.host.tool())) {
+      // OpenLayers does not call a move of one screen pixel a drag; a box of two image pixels may be just that.
+      this.points.push(pointOf(event));
+      this.end();
+    } else if (moved < 6) this.click(pointOf(event), event.map.getView().getResolution() ?? 1);
     return false;
   }
 

@@ -192,10 +192,18 @@ function drawMark(screen: Screen, mark: Pick<Mark, "kind" | "geometry" | "brush_
       context.strokeStyle = "rgba(255,255,255,0.9)";
       context.lineWidth = diameter + 2 * edge;
       context.stroke();
+      // A wide stroke lets the picture through; its edge must not.
+      context.globalCompositeOperation = "destination-out";
+      context.strokeStyle = "#000";
+      context.lineWidth = diameter;
+      context.stroke();
+      context.globalCompositeOperation = "source-over";
+      context.globalAlpha = diameter > 14 * ratio ? 0.55 : 1;
     }
     context.strokeStyle = fill;
     context.lineWidth = diameter;
     context.stroke();
+    context.globalAlpha = 1;
   };
   const area = (rings: readonly (readonly Point[])[]): void => {
     context.beginPath();

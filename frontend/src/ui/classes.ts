@@ -72,8 +72,9 @@ export function buildClasses(session: Session, goToConflict: () => void): HTMLEl
       key.hidden = info.key === null;
       counts.textContent = `${info.labelled_pixels.toLocaleString("en")} px marked`;
       const area = all?.classes.find((one) => one.id === info.id);
-      areas.textContent = area ? formatShare(area.area, all!.unit, area.pixels, area.fraction) : "";
-      meter.style.width = area ? `${area.fraction * 100}%` : "0";
+      const fraction = area?.fraction ?? null;
+      areas.textContent = area && fraction !== null ? formatShare(area.area, all!.unit, area.pixels, fraction) : "";
+      meter.style.width = `${(fraction ?? 0) * 100}%`;
       edit.setAttribute("aria-label", `Edit class ${info.name}`);
       edit.title = "Rename, colour, key, merge, delete (F2)";
     };

@@ -57,6 +57,7 @@ const ICONS = {
   jobs: "M4 6h16M4 12h10M4 18h7",
   panel: "M4 5h16v14H4zM14 5v14",
   close: "M6 6l12 12M18 6L6 18",
+  eye: "M2 12c3-5 6-7 10-7s7 2 10 7c-3 5-6 7-10 7s-7-2-10-7zM12 9a3 3 0 1 0 0 6 3 3 0 0 0 0-6z",
   warning: "M12 4l9 16H3zM12 10v4M12 17h.01",
 } as const;
 
@@ -97,7 +98,7 @@ export function toggle(label: string, key: string, change: (on: boolean) => void
 /** Open a modal dialog; it removes itself when closed. Returns the dialog. */
 export function openDialog(title: string, ...children: Child[]): HTMLDialogElement {
   const close = iconButton("close", "Close", () => dialog.close());
-  const heading = h("h2", {}, title);
+  const heading = h("h2", { tabindex: -1, autofocus: true }, title);
   const dialog = h("dialog", { "aria-label": title, onclose: () => dialog.remove() }, h("div", { class: "dialog-head" }, heading, close), ...children);
   document.body.append(dialog);
   dialog.showModal();

@@ -9,10 +9,18 @@ export function buildOverlay(session: Session, view: MapView): void {
   const { store } = session;
   const overlay = byId("overlay");
 
+  const peek = iconButton("eye", "Hold to peek below the map (Space)", () => undefined, { id: "peek" });
+  const hold = (on: boolean) => (event: Event) => {
+    if (event instanceof KeyboardEvent && event.key !== " " && event.key !== "Enter") return;
+    store.set({ peek: on });
+  };
+  for (const name of ["pointerdown", "keydown"]) peek.addEventListener(name, hold(true));
+  for (const name of ["pointerup", "pointerleave", "pointercancel", "keyup", "blur"]) peek.addEventListener(name, hold(false));
   overlay.append(
     h(
       "div",
-      { class: "zoom", role: "group", "aria-label": "Zoom" },
+      { class: "zoom", role: "group", "aria-label": "View" },
+      peek,
       iconButton("plus", "Zoom in (+)", () => view.zoomBy(1)),
       iconButton("minus", "Zoom out (-)", () => view.zoomBy(-1)),
       iconButton("fit", "Whole image (F)", () => view.fit()),
