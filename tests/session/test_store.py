@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixelkin.errors import LabelError, MissingFileError
-from pixelkin.session import AddClass, AddMark, ClearMarks, DeleteClass, DeleteMark, MergeClass, Project, UpdateClass, UpdateMark, open_project
+from pixelkin.session import (
+    AddClass,
+    AddMark,
+    ClearMarks,
+    DeleteClass,
+    DeleteMark,
+    MergeClass,
+    Project,
+    UpdateClass,
+    UpdateMark,
+    open_project,
+)
 from pixelkin.session.edits import Edit, apply_edits
 from pixelkin.session.errors import HistoryError, NoSuchItemError, ProjectError
 from pixelkin.session.store import Receipt
@@ -66,7 +78,7 @@ def test_undo_and_redo_walk_through_every_state(project: Project) -> None:
     for step in steps:
         do(project, *step)
         states.append(contents(project))
-    assert all(before != after for before, after in zip(states[:-1], states[1:], strict=True))
+    assert all(before != after for before, after in pairwise(states))
     for number, state in reversed(list(enumerate(states[:-1]))):
         project.store.undo(f"u{number}")
         assert contents(project) == state
@@ -200,12 +212,16 @@ def test_a_project_refuses_other_images(tmp_path: Path, project: Project) -> Non
         Project.open(project.folder)
 
 
-OPS = st.lists(st.tuples(st.sampled_from(["mark", "erase", "delete", "undo", "redo", "class"]), st.integers(0, 400), st.integers(0, 290)), max_size=25)
+OPS = st.lists(
+    st.tuples(st.sampled_from(["mark", "erase", "delete", "undo", "redo", "class"]), st.integers(0, 400), st.integers(0, 290)), max_size=25
+)
 
 
 @settings(max_examples=8, deadline=None)
 @given(OPS)
-def test_undoing_everything_gives_the_empty_project_and_redoing_gives_it_back(tmp_path_factory: pytest.TempPathFactory, ops: list[Any]) -> None:
+def test_undoing_everything_gives_the_empty_project_and_redoing_gives_it_back(
+    tmp_path_factory: pytest.TempPathFactory, ops: list[Any]
+) -> None:
     folder = tmp_path_factory.mktemp("ops")
     project = open_project([write_image(folder / "field.tif", shape=(300, 420))])
     do(project, AddClass("water"))

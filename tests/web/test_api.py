@@ -188,7 +188,10 @@ def test_labels_go_in_and_out_as_files(client: TestClient, tmp_path: Path) -> No
 
 
 def test_a_label_file_that_cannot_be_used_says_why(client: TestClient) -> None:
-    far = {"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {"class": "x"}, "geometry": {"type": "Point", "coordinates": [60, 10]}}]}
+    far = {
+        "type": "FeatureCollection",
+        "features": [{"type": "Feature", "properties": {"class": "x"}, "geometry": {"type": "Point", "coordinates": [60, 10]}}],
+    }
     for name, content, message in [
         ("a.geojson", json.dumps(far).encode(), "holds no pixel"),
         ("a.geojson", b"{", "a.geojson"),

@@ -14,7 +14,9 @@ from pixelkin.web import WebSettings, create_app
 from .conftest import key
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8642", "localhost.evil.example", "127.0.0.1.evil.example", "192.168.1.5", "", "[::1"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8642", "localhost.evil.example", "127.0.0.1.evil.example", "192.168.1.5", "", "[::1"]
+)
 def test_a_foreign_host_name_is_refused(client: TestClient, host: str) -> None:
     answer = client.get("/api/project", headers={"Host": host})
     assert (answer.status_code, answer.json()["error"]["type"]) == (403, "Forbidden")

@@ -84,7 +84,9 @@ def test_events_tell_of_edits_here_and_elsewhere(tmp_path: Path, serve: Serve) -
 
 def test_the_map_on_the_page_is_that_of_the_command_line(tmp_path: Path, serve: Serve) -> None:
     server = serve(write_image(tmp_path / "field.tif"))
-    server.client.post("/api/edits", json={"key": key(), "edits": [*CLASSES, add_mark(1, 20, 30), add_mark(2, 200, 350)]}).raise_for_status()
+    server.client.post(
+        "/api/edits", json={"key": key(), "edits": [*CLASSES, add_mark(1, 20, 30), add_mark(2, 200, 350)]}
+    ).raise_for_status()
     for _ in range(200):
         if server.client.get("/api/project").json()["map"]["ready"]:
             break

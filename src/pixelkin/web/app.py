@@ -13,6 +13,7 @@ from starlette.types import Scope
 from ..session.session import Session
 from .errors import install_error_handlers
 from .guard import Guard
+from .openapi import install_openapi
 from .routes import Services, make_router
 from .settings import WebSettings
 
@@ -48,6 +49,7 @@ def create_app(session: Session, settings: WebSettings) -> FastAPI:
     install_error_handlers(app)
     app.include_router(make_router(Services(session, settings, uuid.uuid4().hex)))
     _add_page(app, settings)
+    install_openapi(app)
     app.add_middleware(Guard, settings=settings)
     return app
 

@@ -41,19 +41,6 @@ _FILE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 }
 _EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": s.ErrorBody, "description": description}
-    for status, description in {
-        400: "The request cannot be understood.",
-        401: "The token is missing.",
-        403: "Another page, or a path outside the project.",
-        404: "Not there.",
-        409: "The revision is superseded, there is no map yet, or nothing to undo.",
-        413: "Too large.",
-        415: "Neither JSON nor a form.",
-        422: "What was sent makes no sense.",
-    }.items()
-}
 
 
 class _Png(Response):
@@ -72,7 +59,7 @@ class Services:
 
 def make_router(services: Services) -> APIRouter:
     """All routes under /api."""
-    router = APIRouter(prefix="/api", responses=_ERRORS)
+    router = APIRouter(prefix="/api")
     _add_reading(router, services)
     _add_pictures(router, services)
     _add_editing(router, services)
