@@ -1,0 +1,362 @@
+"""The protocol of the tables: which pixels are marked, which methods answer, how the answers are counted.
+
+A cell is one method with N classes, M marks a class and one seed on one task. Cells are kept by the content of
+everything that decides them, so that a run that was interrupted goes on where it stopped, and tables that share
+cells share their cost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..maps import Score, score
+from ..model import Model, ModelConfig
+from ..scene import Scene
+from ..segmentation import Segmentation
+from ..segmenter import Measure, Segmenter
+from ..training import PRESETS, TrainingOptions
+from ..types import IntArray, LabelledPixels, Legend, UInt8Array
+from .classical import FeatureCache, classical
+from .datasets import Dataset, Task
+from .encoders import Encoder, ModelStore
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much work a run may be."""
+
+    training: TrainingOptions
+    seeds: int
+    """Runs with other weights, patches and marks; mean and spread are over them."""
+    images: int | None
+    """Tasks to run, spread evenly over the data set; None = all."""
+
+
+BUDGETS = {
+    "smoke": Budget(replace(PRESETS["fast"], steps=40, batch_size=128, max_pixels=2_000_000), seeds=1, images=2),
+    "small": Budget(PRESETS["fast"], seeds=3, images=12),
+    "paper": Budget(PRESETS["paper"], seeds=3, images=None),
+}
+"""smoke: does it run; small: the default training on some images; paper: the paper's training on all."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of a table."""
+
+    name: str
+    encoder: Encoder | None = None
+    """None for raw bands and classical methods."""
+    measure: Measure = "l1"
+    classical: str | None = None
+    smoothing: float = 0.0
+
+    @property
+    def travels(self) -> bool:
+        """False where the method can only map the image that was labelled."""
+        return self.classical != "random-walker"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a table consists of."""
+
+    methods: tuple[Method, ...]
+    class_counts: tuple[int, ...]
+    marks: tuple[int, ...]
+    """M, marked pixels a class."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One answer."""
+
+    method: str
+    n: int
+    m: int
+    seed: int
+    task: str
+    confusions: tuple[tuple[tuple[int, ...], ...], ...]
+    """One matrix (class, class + 1) for each scored image, rows = truth, the last column = undecided."""
+    seconds: float
+    """Fit and prediction, without training."""
+    short: int
+    """Classes that had fewer than M pixels in the labelled image: all of them were marked."""
+
+
+def draw_marks(classes: UInt8Array, legend: Legend, per_class: int, seed: int, name: str = "") -> tuple[LabelledPixels, int]:
+    """Mark M random pixels of each class that occurs in an image.
+
+    Marks are nested: the first M of a larger draw are the draw of M. Of a class with fewer pixels, all are taken.
+
+    Args:
+        classes: (row, col) class ids, 0 = not known.
+        legend: The classes.
+        per_class: M, >= 1.
+        seed: Seed of the draw.
+        name: The image; images with other names get other places.
+
+    Returns:
+        The marks, with a legend of the classes that occur, and the number of classes that had fewer than M pixels.
+    """
+    if per_class < 1:
+        raise InputError(f"marks per class are {per_class}, expected >= 1.")
+    chosen, short, present = [], 0, []
+    for entry in legend:
+        places = np.flatnonzero(classes == entry.id)
+        if not len(places):
+            continue
+        rng = np.random.default_rng([seed, entry.id, zlib.crc32(name.encode())])
+        chosen.append(places[rng.permutation(len(places))[:per_class]])
+        short += len(places) < per_class
+        present.append(entry)
+    flat = np.concatenate(chosen) if chosen else np.empty(0, np.int64)
+    rows, cols = np.divmod(flat, classes.shape[1])
+    return LabelledPixels(rows, cols, classes[rows, cols], Legend(tuple(present))), short
+
+
+class Runner:
+    """Runs plans on a data set, and remembers every cell."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        budget: Budget,
+        cache: str | Path,
+        *,
+        progress: Callable[[int, int, float, str], None] | None = None,
+    ) -> None:
+        """Set up a run.
+
+        Args:
+            dataset: What to run on.
+            budget: How much of it, and how models are trained.
+            cache: Folder for cells and models.
+            progress: Called with (steps done, steps, seconds left, what is done now); steps are cells and trainings.
+        """
+        self.dataset, self.budget = dataset, budget
+        self.tasks = _some(dataset.tasks, budget.images)
+        self._cache = Path(cache)
+        self._progress = progress
+        self._store = ModelStore(self._cache / "models", dataset.fingerprint)
+        self._cells = _CellFile(self._cache / "cells.jsonl")
+        self._spent: dict[str, list[float]] = {"training": [], "cell": []}
+        self._left: dict[str, set[str]] = {"training": set(), "cell": set()}
+        self._total = 0
+        self._features = FeatureCache(limit=3 * max(2, len(self.tasks[0].scored) + 1))
+
+    def run(self, plan: Plan) -> list[Cell]:
+        """All cells of a plan, from memory where they are known."""
+        methods = [method for method in plan.methods if method.travels or self.dataset.kind == "images"]
+        jobs = [
+            (seed, task, method, n, m)
+            for seed in range(self.budget.seeds)
+            for task in self.tasks
+            for method in methods
+            for n in plan.class_counts
+            for m in plan.marks
+        ]
+        keys = [self._key(*job) for job in jobs]
+        trainings = {self._model_key(method, seed) for seed, _, method, _, _ in jobs if method.encoder is not None}
+        self._left = {
+            "training": {key for key in trainings if not self._store.has(key)},
+            "cell": {key for key in keys if key not in self._cells.known},
+        }
+        self._total = len(trainings) + len(keys)
+        answers: dict[tuple[str, str], Any] = {}
+        for job, key in zip(jobs, keys, strict=True):
+            if key in self._cells.known:
+                continue
+            seed, task, method, n, m = job
+            # One answerer for all N and M of a task: what it knows of the image serves them all.
+            place = f"{seed}/{task.name}", method.name
+            if place not in answers:
+                answers.clear()
+                answers[place] = self._answerer(method, seed)
+            self._tell(f"{method.name}, N = {n}, M = {m}, {task.name}, seed {seed}")
+            cell = self._measure(answers[place], task, method, n, m, seed)
+            self._cells.add(key, cell)
+            self._spent["cell"].append(cell.seconds)
+            self._left["cell"].discard(key)
+        self._tell("done")
+        # Cells are shared between tables; the row that asks gives its own name.
+        return [replace(self._cells.known[key], method=job[2].name) for job, key in zip(jobs, keys, strict=True)]
+
+    def model(self, encoder: Encoder, seed: int) -> Model:
+        """The trained model of an encoder."""
+        options, config = self._resolve(encoder, seed)
+        key = self._store.key(encoder, options, config)
+        known = self._store.has(key)
+        started = time.monotonic()
+
+        def told(done: int, steps: int) -> None:
+            if done % 10 == 0 or done == steps:
+                self._tell(f"training {encoder.name}, seed {seed}: {done} of {steps}")
+
+        imagery = self.dataset.training_sample(options.max_pixels, seed)
+        model = self._store.get(encoder, options, config, imagery, told)
+        if not known:
+            self._spent["training"].append(time.monotonic() - started)
+            self._left["training"].discard(key)
+        return model
+
+    def segment(self, method: Method, seed: int, scene: Scene, labels: LabelledPixels, others: Sequence[Scene]) -> list[Segmentation]:
+        """Maps of some images from the labels of one."""
+        answerer = self._answerer(method, seed).fit(scene, labels)
+        return [answerer.predict(other) for other in others]
+
+    def _answerer(self, method: Method, seed: int) -> Any:
+        if method.classical is not None:
+            return classical(method.classical, smoothing=method.smoothing, seed=seed, cache=self._features)
+        model = None if method.encoder is None else self.model(method.encoder, seed)
+        return Segmenter(model, measure=method.measure)
+
+    def _measure(self, answerer: Any, task: Task, method: Method, n: int, m: int, seed: int) -> Cell:
+        classes, legend = self.dataset.classes(task.labelled, n)
+        marks, short = draw_marks(classes, legend, m, seed, task.name)
+        started = time.monotonic()
+        answerer.fit(task.labelled.scene, marks)
+        results = [answerer.predict(truth.scene) for truth in task.scored]
+        seconds = time.monotonic() - started
+        confusions = []
+        for truth, result in zip(task.scored, results, strict=True):
+            expected = self.dataset.classes(truth, n)[0].copy()
+            if truth is task.labelled:
+                # What was marked is known; to count it would reward marking.
+                expected[marks.rows, marks.cols] = 0
+            if not expected.any():
+                continue
+            found = score(result.classes, expected, legend=legend)
+            confusions.append(tuple(tuple(row) for row in found.confusion.tolist()))
+        return Cell(method.name, n, m, seed, task.name, tuple(confusions), seconds, short)
+
+    def _resolve(self, encoder: Encoder, seed: int) -> tuple[TrainingOptions, ModelConfig]:
+        return encoder.resolve(replace(self.budget.training, seed=seed), self.dataset.bands, self.dataset.patch_size)
+
+    def _model_key(self, method: Method, seed: int) -> str:
+        assert method.encoder is not None
+        return self._store.key(method.encoder, *self._resolve(method.encoder, seed))
+
+    def _key(self, seed: int, task: Task, method: Method, n: int, m: int) -> str:
+        identity = {
+            "data": self.dataset.fingerprint,
+            "task": task.name,
+            "model": None if method.encoder is None else [self._model_key(method, seed), method.encoder.random_critic],
+            "method": {k: v for k, v in asdict(method).items() if k not in ("name", "encoder")},
+            "n": n,
+            "m": m,
+            "seed": seed,
+            "pixelkin": version("pixelkin"),
+        }
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:24]
+
+    def _tell(self, what: str) -> None:
+        if self._progress is None:
+            return
+        # What was never done has no known time: the estimate starts too low and settles after the first training and cell.
+        left = sum(len(self._left[kind]) * sum(times) / max(1, len(times)) for kind, times in self._spent.items())
+        done = self._total - len(self._left["training"]) - len(self._left["cell"])
+        self._progress(done, self._total, left, what)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A row of a table at one N and M: mean and spread over seeds."""
+
+    method: str
+    n: int
+    m: int
+    accuracy: float
+    accuracy_spread: float
+    miou: float
+    """Mean over seeds of the mean IoU of the confusion summed over all scored images."""
+    miou_spread: float
+    """Sample standard deviation over seeds; NaN for one seed."""
+    worst: float
+    """Mean over seeds of the lowest mean IoU of a scored image."""
+    seconds: float
+    """Mean time of fit and prediction for one scored image."""
+    images: int
+    """Scored images, a seed."""
+    seeds: int
+    short: int
+    """Class and image pairs with fewer than M pixels, summed over seeds."""
+
+
+def summarise(cells: Sequence[Cell]) -> list[Summary]:
+    """One summary for each method, N and M, in the order in which they first occur."""
+    groups: dict[tuple[str, int, int], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.method, cell.n, cell.m), []).append(cell)
+    rows = []
+    for (method, n, m), members in groups.items():
+        accuracies, mious, worsts = [], [], []
+        for seed in sorted({cell.seed for cell in members}):
+            matrices = [np.array(matrix, np.int64) for cell in members if cell.seed == seed for matrix in cell.confusions]
+            if not matrices:
+                continue
+            pooled = _score(np.sum(matrices, axis=0))
+            accuracies.append(pooled.accuracy)
+            mious.append(pooled.miou)
+            worsts.append(min(_score(matrix).miou for matrix in matrices))
+        images = sum(len(cell.confusions) for cell in members)
+        seeds = len(mious)
+        if not seeds:
+            continue
+        rows.append(
+            Summary(
+                method, n, m, float(np.mean(accuracies)), _spread(accuracies), float(np.mean(mious)), _spread(mious), float(np.mean(worsts)),
+                sum(cell.seconds for cell in members) / images, images // seeds, seeds, sum(cell.short for cell in members),
+            )
+        )  # fmt: skip
+    return rows
+
+
+def _score(confusion: IntArray) -> Score:
+    return Score(Legend.from_names(str(i + 1) for i in range(len(confusion))), confusion, 0)
+
+
+def _spread(values: Sequence[float]) -> float:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+
+
+def _some(tasks: Sequence[Task], count: int | None) -> tuple[Task, ...]:
+    if count is None or len(tasks) <= count:
+        return tuple(tasks)
+    return tuple(tasks[i] for i in np.unique(np.linspace(0, len(tasks) - 1, count).round().astype(int)))
+
+
+class _CellFile:
+    """Cells, a line each, appended as they are done; a line that was cut short is not counted."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.known: dict[str, Cell] = {}
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        self._torn = bool(text) and not text.endswith("\n")
+        for line in text.splitlines():
+            try:
+                entry = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            values = entry["cell"]
+            values["confusions"] = tuple(tuple(tuple(row) for row in matrix) for matrix in values["confusions"])
+            self.known[entry["key"]] = Cell(**values)
+
+    def add(self, key: str, cell: Cell) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(("\n" if self._torn else "") + json.dumps({"key": key, "cell": asdict(cell)}) + "\n")
+        self._torn = False
+        self.known[key] = cell
