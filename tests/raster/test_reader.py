@@ -245,6 +245,22 @@ class TestValidity:
         rows, cols = np.mgrid[:40, :50]
         np.testing.assert_array_equal(open_scene(tmp_path / "a.vrt").read().valid, (rows != 3) & (cols != 4))
 
+    def test_each_band_its_own_mask(self, tmp_path, coordinates, write_raster):
+        write_raster(tmp_path / "a.tif", coordinates(2))
+        mask = np.ones((2, 40, 50), "uint8")
+        mask[0, 3], mask[1, :, 4] = 0, 0
+        write_raster(tmp_path / "m.tif", mask)
+        source = '<SimpleSource><SourceFilename relativeToVRT="1">{}</SourceFilename><SourceBand>{}</SourceBand></SimpleSource>'
+        bands = [
+            f'<VRTRasterBand dataType="UInt16" band="{n}">{source.format("a.tif", n)}<MaskBand><VRTRasterBand dataType="Byte">'
+            f"{source.format('m.tif', n)}</VRTRasterBand></MaskBand></VRTRasterBand>"
+            for n in (1, 2)
+        ]
+        (tmp_path / "a.vrt").write_text(
+            f'<VRTDataset rasterXSize="50" rasterYSize="40"><GeoTransform>0,1,0,0,0,-1</GeoTransform>{"".join(bands)}</VRTDataset>'
+        )
+        np.testing.assert_array_equal(open_scene(tmp_path / "a.vrt").read().valid, mask.all(axis=0))
+
     def test_require_valid_refuses_an_empty_image(self, tmp_path, coordinates, write_raster):
         data = np.zeros_like(coordinates())
         path = write_raster(tmp_path / "empty.tif", data, nodata=0)
@@ -341,6 +357,13 @@ class TestHandles:
         for scene in scenes + scenes[::-1]:
             assert scene.read(Window(3, 4, 1, 1)).data[0, 0, 0] == 3
         assert sum(path.parent == tmp_path for path in open_files()) == _gdal._MAX_OPEN
+
+    def test_the_file_read_last_stays_open(self, tmp_path, coordinates, write_raster):
+        scenes = [open_scene(write_raster(tmp_path / f"{i}.tif", coordinates())) for i in range(_gdal._MAX_OPEN + 1)]
+        for scene in [*scenes[:-1], scenes[0], scenes[-1]]:
+            scene.read(Window(0, 0, 1, 1))
+        assert (tmp_path / "0.tif") in open_files()
+        assert (tmp_path / "1.tif") not in open_files()
 
     def test_a_thread_that_ends_closes_its_files(self, tmp_path, coordinates, write_raster):
         path = write_raster(tmp_path / "a.tif", coordinates())

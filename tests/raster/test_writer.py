@@ -13,6 +13,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 import rasterio
+import rasterio.env
 import rasterio.shutil
 from hypothesis import HealthCheck, given, settings
 from rasterio.enums import ColorInterp
@@ -115,6 +116,11 @@ class TestRoundTrip:
         write_map(expected, tmp_path / "map.tif", overwrite=True, confidence=True)
         assert_same(read_map(tmp_path / "map.tif"), expected)
 
+    def test_control_characters_do_not_break_the_sidecar(self, tmp_path):
+        write_map(make_segmentation(legend=Legend.from_names(["a\x00b\x1b", "c\ufffe"])), tmp_path / "map.tif")
+        names = [category.text or "" for category in ET.parse(tmp_path / "map.tif.aux.xml").getroot().iter("Category")]
+        assert names == ["", "a b ", "c "]
+
 
 class TestFile:
     @pytest.fixture
@@ -167,6 +173,12 @@ class TestFile:
         first, second = map(digest, folders)
         assert first == second
         assert set(first) == {"map.tif", "map.tif.aux.xml", "map_confidence.tif"}
+
+
+def test_writing_leaves_gdals_cache_as_it_was(tmp_path):
+    before = rasterio.env.get_gdal_config("GDAL_CACHEMAX")
+    write_map(make_segmentation(), tmp_path / "map.tif")
+    assert rasterio.env.get_gdal_config("GDAL_CACHEMAX") == before
 
 
 class TestTiles:
@@ -358,11 +370,18 @@ class TestFullDisk:
         limit(1000)
         with (
             pytest.raises(
-                OutputError, match=r"map.tif cannot be written: File too large. Nothing was left behind; the map needs up to 0 MB in"
+                OutputError, match=r"map.tif cannot be written: File too large. Nothing was left behind; the map needs up to 1 MB in"
             ),
             MapWriter(tmp_path / "map.tif", GRID, LEGEND),
         ):
             pytest.fail("the tiles would be computed for nothing")
+
+    def test_the_space_is_taken_and_not_only_promised(self, tmp_path):
+        if not hasattr(os, "posix_fallocate"):
+            pytest.skip("this system cannot reserve space")
+        with MapWriter(tmp_path / "map.tif", GRID, LEGEND):
+            (raw,) = tmp_path.glob(".map.tif.*/classes.raw")
+            assert raw.stat().st_blocks * 512 >= 40 * 50
 
     def test_the_systems_word_for_a_full_disk(self, tmp_path, monkeypatch):
         def full(*args):

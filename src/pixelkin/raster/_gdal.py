@@ -10,6 +10,8 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import rasterio
+from rasterio.env import get_gdal_config, set_gdal_config
 from rasterio.errors import NotGeoreferencedWarning
 
 Dataset = Any
@@ -32,6 +34,18 @@ def quiet() -> Iterator[None]:
     with _warnings_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         yield
+
+
+@contextmanager
+def small_cache() -> Iterator[None]:
+    """GDAL's block cache at 128 MB, while whole files pass through it once; its default is a twentieth of the machine's memory."""
+    before = get_gdal_config("GDAL_CACHEMAX")
+    with rasterio.Env(GDAL_CACHEMAX=128_000_000):
+        try:
+            yield
+        finally:
+            # rasterio.Env does not put this one back.
+            set_gdal_config("GDAL_CACHEMAX", before)
 
 
 def one_line(exc: BaseException) -> str:

@@ -7,6 +7,7 @@ all, while the operating system reports it at once: the space is reserved before
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import tempfile
@@ -29,7 +30,7 @@ from pixelkin.errors import OutputError, RasterError, ShapeError
 from pixelkin.segmentation import Segmentation
 from pixelkin.types import AnyArray, Grid, Legend, Window
 
-from ._gdal import one_line
+from ._gdal import one_line, small_cache
 from .mapfile import add_color_table, confidence_path, is_ours, map_tags, sidecar_path, sidecar_xml
 from .reader import open_dataset
 
@@ -177,9 +178,10 @@ class MapWriter:
         try:
             for file in self._files.values():
                 os.fsync(file)
-            finals = {self.path: self._to_cog("classes", np.dtype("u1"), resampling="MODE")}
-            if self._confidence:
-                finals[confidence_path(self.path)] = self._to_cog("confidence", np.dtype("<f4"), resampling="AVERAGE")
+            with small_cache():
+                finals = {self.path: self._to_cog("classes", np.dtype("u1"), resampling="MODE")}
+                if self._confidence:
+                    finals[confidence_path(self.path)] = self._to_cog("confidence", np.dtype("<f4"), resampling="AVERAGE")
             sidecar = self._folder / "sidecar.xml"
             sidecar.write_bytes(sidecar_xml(self.legend))
             self._check_target()
@@ -225,12 +227,13 @@ class MapWriter:
 
     def _compare(self, cog: Path, layer: str, dtype: np.dtype[np.generic]) -> None:
         """GDAL can lose its last blocks on a full disk without a word; nobody may take such a file for a map."""
-        raw = np.memmap(self._raw(layer), dtype, "r", shape=self.grid.shape)
         with open_dataset(str(cog)) as dataset:
             for window in _tiles(self.grid):
                 part = RasterioWindow(window.col, window.row, window.width, window.height)
-                # Bytes, since NaN differs from itself.
-                if dataset.read(1, window=part).tobytes() != raw[window.slices].tobytes():
+                offset = window.row * self.grid.width * dtype.itemsize
+                # Mapped anew for each strip, or the whole file would end in memory; bytes, since NaN differs from itself.
+                raw = np.memmap(self._raw(layer), dtype, "r", offset=offset, shape=(window.height, self.grid.width))
+                if dataset.read(1, window=part).tobytes() != raw[:, window.slices[1]].tobytes():
                     raise RasterError("it reads back as other pixels")
             overviews = len(dataset.overviews(1))
         for level in range(overviews):
@@ -267,9 +270,9 @@ class MapWriter:
 
     def _refused(self, exc: OSError) -> OutputError:
         reason = exc.strerror or str(exc)
-        needed = self.grid.height * self.grid.width * (5 if self._confidence else 1) / 1e6
+        needed = math.ceil(2 * self.grid.height * self.grid.width * (5 if self._confidence else 1) / 1e6)
         return OutputError(
-            f"{self.path} cannot be written: {reason}. Nothing was left behind; the map needs up to {2 * needed:.0f} MB in "
+            f"{self.path} cannot be written: {reason}. Nothing was left behind; the map needs up to {needed} MB in "
             f"{self.path.parent}: free some space there or choose another folder."
         )
 
