@@ -8,8 +8,6 @@ from dataclasses import replace
 
 import pytest
 
-pytest.importorskip("distributed", reason="needs pixelkin[scale]")
-
 from pixelkin.errors import InputError, OutputError
 from pixelkin.scale import segment
 from pixelkin.scale.dask import connect

@@ -146,7 +146,7 @@ def _segment_scene(
     inputs = {**provenance, "fingerprint": kernel.fingerprint, "tile": plan.tile, "confidence": confidence}
     with Run(out, inputs, resume=resume) as run, rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE):
         todo = [window for window in plan.windows() if not run.finished(window)]
-        told = _Teller(scene.name, len(plan), len(plan) - len(todo), progress)
+        told = Teller(scene.name, len(plan), len(plan) - len(todo), progress)
         for window, data in _results(kernel, todo, budget, client, inputs):
             run.put(window, data)
             told(window)
@@ -190,7 +190,7 @@ def _require_space(out: Path, scene: Scene, confidence: bool) -> None:
         )
 
 
-class _Teller:
+class Teller:
     """Counts tiles and tells how fast it goes."""
 
     def __init__(self, name: str, tiles: int, done: int, progress: Callable[[SegmentProgress], None] | None) -> None:
@@ -198,6 +198,7 @@ class _Teller:
         self._pixels, self._new, self._started = 0, 0, time.monotonic()
 
     def __call__(self, window: Window) -> None:
+        """One more tile is finished."""
         self._done, self._new, self._pixels = self._done + 1, self._new + 1, self._pixels + window.height * window.width
         elapsed = max(time.monotonic() - self._started, 1e-9)
         if self._progress is not None:

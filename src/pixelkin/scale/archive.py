@@ -1,0 +1,408 @@
+"""Embeddings of an image in a Zarr archive: label edits over years of imagery without touching the imagery again.
+
+The local measure reads the feature map C_psi only through the critic's projection u = f(c) (32 numbers a pixel instead of 64), and
+v = g(S) follows from S (10 numbers). So u and S are all that is kept, each channel as int8 with its own scale and offset, or as float16.
+An opened archive is a scene whose bands are these channels, together with a model that takes them for what they are: the rest of
+the program does not know the difference.
+
+One difference there is: past the image's edge an archive is continued by reflecting features, an image by reflecting pixels, so within
+a patch's radius of the edge distances differ a little.
+"""
+
+from __future__ import annotations
+
+import copy
+import datetime as dt
+import hashlib
+import json
+import threading
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError, MissingExtraError, MissingFileError, ModelError, OutputError, RasterError
+from ..model import Model, Standardisation, require_same_model
+from ..scene import Pixels, Scene
+from ..similarity import BLOCK, blocks_of
+from ..similarity import embed as embed_window
+from ..types import AnyArray, BoolArray, FloatArray, Grid, Window
+from .kernel import TileScene
+from .manifest import Run
+from .plan import TilePlan, parse_bytes, with_halo
+from .run import SegmentProgress, Teller
+
+try:
+    import zarr
+    from zarr.codecs import ZstdCodec
+except ImportError as exc:
+    raise MissingExtraError("zarr", extra="scale", purpose="an embedding archive") from exc
+
+Dtype = Literal["int8", "float16", "float32"]
+
+_SHARD = 4 * BLOCK
+"""Side of a file of the archive; a reader fetches the chunks of 256 x 256 pixels in it one by one."""
+_LEVELS = 127
+"""int8 codes on each side of a channel's middle."""
+_VERSION = 1
+
+
+def embed(
+    scene: Scene,
+    model: Model,
+    out: str | Path,
+    *,
+    dtype: Dtype = "int8",
+    memory: int | str = "2GiB",
+    workers: int | None = None,
+    overwrite: bool = False,
+    resume: bool = True,
+    progress: Callable[[SegmentProgress], None] | None = None,
+) -> Path:
+    """Write what the local measure (and the L1 of S) needs to know of each pixel to a Zarr v3 group.
+
+    The group holds `0`, shape (channel, y, x), with 32 channels of u and z_dim of S; overviews `1`, `2`, ..., each half the size, of mean
+    embeddings; `valid`; and attributes with scales, offsets, place, model and scene.
+
+    Args:
+        scene: Image.
+        model: Encoder and critics.
+        out: Folder to make, usually named `.zarr`.
+        dtype: 'int8' (with a scale and an offset a channel), 'float16', or 'float32' (for comparison).
+        memory: Memory of this process.
+        workers: Threads; default two.
+        overwrite: Replace an archive that is there.
+        resume: Go on with an unfinished run.
+        progress: Called after each tile.
+
+    Returns:
+        `out`.
+
+    Raises:
+        ModelError: The scene's bands are not the model's.
+        OutputError: The archive is there, an unfinished run had other inputs, or the disk is full.
+    """
+    target = Path(out)
+    if dtype not in ("int8", "float16", "float32"):
+        raise InputError(f"dtype is {dtype!r}, expected 'int8', 'float16' or 'float32'.")
+    if target.exists() and not overwrite:
+        raise OutputError(f"{target} exists already. Choose another name, or replace it with overwrite=True (--overwrite).")
+    if not target.parent.is_dir():
+        raise OutputError(f"{target.parent} is not a folder, expected one to write {target.name} in. Create it first.")
+    model.band_index(scene)
+    workers = workers or 2
+    _require_memory(memory, model, scene, dtype, workers)
+    inputs = {"fingerprint": scene.fingerprint, "scene": scene.name, "model": model.hash, "dtype": dtype, "tile": _SHARD}
+    with Run(target, inputs, resume=resume) as run:
+        made = run.folder / "embeddings.zarr"
+        try:
+            if not run.marked("created"):
+                _create(made, scene, model, dtype, inputs)
+                run.mark("created")
+            _fill(made, scene, model, run, workers, progress)
+            _overviews(made)
+            if target.exists():
+                _remove(target)
+            made.replace(target)
+        except OSError as exc:
+            if isinstance(exc, OutputError | RasterError):
+                raise
+            raise OutputError(
+                f"{target} cannot be written: {exc.strerror or exc}. Finished parts are kept: free some space and run again."
+            ) from exc
+        run.discard()
+    return target
+
+
+def open_embeddings(path: str | Path, model: Model) -> EmbeddedScene:
+    """An archive as a scene, with the model that reads it.
+
+    >>> archive = open_embeddings("scene.zarr", model)  # doctest: +SKIP
+    >>> segmenter = Segmenter(archive.model).fit(archive, labels)  # doctest: +SKIP
+
+    Raises:
+        MissingFileError: There is no archive.
+        RasterError: It is not one of ours.
+        ModelError: It was made with another model.
+    """
+    try:
+        group = zarr.open_group(str(path), mode="r")
+    except FileNotFoundError as exc:
+        raise MissingFileError(f"{path} is not there, expected an embedding archive. Make one with: pixelkin embed") from exc
+    attributes: dict[str, Any] = dict(group.attrs).get("pixelkin", {})  # type: ignore[assignment]
+    if attributes.get("kind") != "embeddings" or attributes.get("version", 0) > _VERSION:
+        raise RasterError(f"{path} is not an embedding archive that this pixelkin reads. Make one with: pixelkin embed")
+    require_same_model(attributes["inputs"]["model"], model, str(path))
+    return EmbeddedScene(str(path), attributes, ProjectedModel(model, _quantisation(attributes)))
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddedScene:
+    """An embedding archive as an image: bands are channels of u and S as they are stored."""
+
+    path: str
+    attributes: dict[str, Any]
+    model: ProjectedModel
+    """Give this one to the Segmenter."""
+
+    @property
+    def name(self) -> str:
+        """Name of the scene that was embedded."""
+        return str(self.attributes["inputs"]["scene"])
+
+    @property
+    def grid(self) -> Grid:
+        """Where the pixels lie."""
+        grid = self.attributes["grid"]
+        return Grid(grid["height"], grid["width"], tuple(grid["transform"]), grid["crs"])
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """u_1, ..., s_1, ..."""
+        return self.model.bands
+
+    @property
+    def date(self) -> dt.date | None:
+        """Acquisition date where known."""
+        date = self.attributes["date"]
+        return None if date is None else dt.date.fromisoformat(date)
+
+    @property
+    def dtype(self) -> str:
+        """Of what is stored."""
+        return str(self.attributes["inputs"]["dtype"])
+
+    @property
+    def fingerprint(self) -> str:
+        """Follows from the image, the model and how it was stored."""
+        return hashlib.sha256(json.dumps(self.attributes, sort_keys=True).encode()).hexdigest()
+
+    def read(self, window: Window | None = None) -> Pixels:
+        """Stored numbers of a window (default: all), not yet scaled."""
+        rows, cols = (window or self.grid.window).slices
+        data, valid = self._arrays
+        return Pixels(np.asarray(data[:, rows, cols]), np.asarray(valid[rows, cols], np.bool_))
+
+    @cached_property
+    def _arrays(self) -> tuple[Any, Any]:
+        group = zarr.open_group(self.path, mode="r")
+        return group["0"], group["valid"]
+
+
+class ProjectedModel(Model):
+    """The part of a model that is left to do once an image is embedded: the critic's g(S) and its inner products."""
+
+    def __init__(self, model: Model, quantisation: Standardisation) -> None:
+        """Wrap a model.
+
+        Args:
+            model: The one that made the embeddings.
+            quantisation: Offset (`center`) and `scale` of each stored channel.
+        """
+        width = projected_width(model)
+        network = copy.deepcopy(model.network)
+        network.local_critic.project_map = nn.Identity()
+        network.global_critic.project_map = _NotKept()
+        names = tuple(f"u_{i + 1}" for i in range(width)) + tuple(f"s_{i + 1}" for i in range(model.config.z_dim))
+        network.config = replace(model.config, bands=names, widths=(model.config.widths[0], width, model.config.widths[2]))
+        super().__init__(network, quantisation, model.info)
+        # Not of the scales: references move between archives of one model.
+        self.hash = hashlib.sha256(f"{model.hash} embedded for the local measure".encode()).hexdigest()
+
+    def standardise(self, pixels: Pixels) -> Tensor:
+        """U and S from what is stored. No-data pixels have features too: patches that touch them were embedded with them."""
+        scale, center = self.standardisation.scale[:, None, None], self.standardisation.center[:, None, None]
+        return torch.from_numpy(pixels.data.astype(np.float32) * scale + center)
+
+    def embed(self, x: Tensor, *, margin: int = 0) -> tuple[Tensor, Tensor]:
+        """Cut u and S to the reach that a whole model gives them."""
+        width, r = self.config.widths[1], self.config.radius
+        return x[:width, 2:-2, 2:-2].contiguous(), x[
+            width:, r - margin : x.shape[1] - r + margin, r - margin : x.shape[2] - r + margin
+        ].contiguous()
+
+
+class _NotKept(nn.Module):
+    def forward(self, _: Tensor) -> Tensor:
+        raise ModelError("the embeddings hold what the measures 'local' and 'l1' need, expected one of them. Use the imagery for 'global'.")
+
+
+def projected_width(model: Model) -> int:
+    """Channels of u."""
+    return model.config.critic_dim if model.config.critic == "separable" else model.config.critic_width
+
+
+def _project(scene: Scene, model: Model, block: Window) -> tuple[FloatArray, BoolArray]:
+    """U and S of one block: (channel, row, col)."""
+    embedding = embed_window(model, scene, block, model.bands)
+    assert embedding.c is not None
+    assert embedding.s is not None
+    k = (embedding.c.shape[1] - block.height) // 2
+    with torch.inference_mode():
+        c = embedding.c[:, k : k + block.height, k : k + block.width]
+        u = model.network.local_critic.project_map(c.unsqueeze(0))[0]
+    return torch.cat([u, embedding.s]).cpu().numpy(), embedding.valid
+
+
+def _create(path: Path, scene: Scene, model: Model, dtype: Dtype, inputs: dict[str, Any]) -> None:
+    _remove(path)
+    center, scale = _sample(scene, model) if dtype == "int8" else (None, None)
+    grid = scene.grid
+    attributes = {
+        "kind": "embeddings", "version": _VERSION, "inputs": inputs, "date": None if scene.date is None else scene.date.isoformat(),
+        "grid": {"height": grid.height, "width": grid.width, "transform": list(grid.transform), "crs": grid.crs},
+        "channels": {"u": projected_width(model), "s": model.config.z_dim},
+        "scale": None if scale is None else scale.tolist(), "offset": None if center is None else center.tolist(),
+    }  # fmt: skip
+    levels = _level_shapes(grid)
+    group = zarr.create_group(str(path), zarr_format=3, attributes={"pixelkin": attributes, **_conventions(grid, levels)})
+    channels = projected_width(model) + model.config.z_dim
+    for level, (height, width) in enumerate(levels):
+        group.create_array(
+            str(level), shape=(channels, height, width), dtype=dtype, chunks=(channels, BLOCK, BLOCK), shards=(channels, _SHARD, _SHARD),
+            compressors=ZstdCodec(level=3), dimension_names=("channel", "y", "x"),
+        )  # fmt: skip
+    group.create_array("valid", shape=grid.shape, dtype="bool", chunks=(BLOCK, BLOCK), shards=(_SHARD, _SHARD), dimension_names=("y", "x"))
+
+
+def _level_shapes(grid: Grid) -> list[tuple[int, int]]:
+    shapes = [grid.shape]
+    while max(shapes[-1]) > BLOCK:
+        shapes.append(((shapes[-1][0] + 1) // 2, (shapes[-1][1] + 1) // 2))
+    return shapes
+
+
+def _conventions(grid: Grid, levels: list[tuple[int, int]]) -> dict[str, Any]:
+    """Place and pyramid in the words of the GeoZarr conventions, for other programs."""
+    code = {"proj:code": grid.crs} if grid.crs and ":" in grid.crs[:10] else {"proj:wkt2": grid.crs} if grid.crs else {}
+    layout = [
+        {"asset": str(level), **({"derived_from": str(level - 1), "factors": [1, 2, 2]} if level else {})} for level in range(len(levels))
+    ]
+    return {
+        **code,
+        "spatial:dimensions": ["y", "x"],
+        "spatial:transform": list(grid.transform),
+        "multiscales": {"layout": layout, "resampling_method": "average"},
+    }
+
+
+def _sample(scene: Scene, model: Model, blocks: int = 24) -> tuple[FloatArray, FloatArray]:
+    """Offset and scale of each channel from blocks spread at random: int8 spans what was seen there, and clips the little that lies beyond."""
+    every = TilePlan(scene.grid, BLOCK)
+    picks = np.random.default_rng(0).permutation(len(every))[:blocks]
+    lows, highs = [], []
+    for index in picks:
+        values, valid = _project(scene, model, every.window(int(index)))
+        if valid.any():
+            inside = values[:, valid]
+            lows.append(inside.min(axis=1))
+            highs.append(inside.max(axis=1))
+    if not lows:
+        raise RasterError(f"{scene.name} has no valid pixel in {len(picks)} places, expected imagery. Check its no-data value.")
+    low, high = np.min(lows, axis=0), np.max(highs, axis=0)
+    return (low + high) / 2, np.maximum((high - low) / (2 * _LEVELS), np.float32(1e-12))
+
+
+def _quantisation(attributes: dict[str, Any]) -> Standardisation:
+    channels = attributes["channels"]["u"] + attributes["channels"]["s"]
+    if attributes["scale"] is None:
+        return Standardisation(np.zeros(channels, np.float32), np.ones(channels, np.float32))
+    return Standardisation(np.asarray(attributes["offset"], np.float32), np.asarray(attributes["scale"], np.float32))
+
+
+def _stored(values: FloatArray, quantisation: Standardisation, dtype: str) -> AnyArray:
+    if dtype != "int8":
+        return values.astype(dtype)
+    steps = (values - quantisation.center[:, None, None]) / quantisation.scale[:, None, None]
+    codes: AnyArray = np.clip(np.rint(steps), -_LEVELS, _LEVELS).astype(np.int8)
+    return codes
+
+
+def _fill(path: Path, scene: Scene, model: Model, run: Run, workers: int, progress: Callable[[SegmentProgress], None] | None) -> None:
+    group = zarr.open_group(str(path), mode="r+")
+    data: Any = group["0"]
+    valid: Any = group["valid"]
+    quantisation = _quantisation(dict(group.attrs)["pixelkin"])  # type: ignore[arg-type]
+    fingerprint, stop = scene.fingerprint, threading.Event()
+
+    def one(window: Window) -> None:
+        around = with_halo(window, model.config.radius, scene.grid)
+        tile = TileScene(scene, around, scene.read(around), fingerprint, stop)
+        codes = np.empty((data.shape[0], window.height, window.width), data.dtype)
+        usable = np.empty((window.height, window.width), np.bool_)
+        for block in blocks_of(scene.grid, window):
+            inside = (
+                slice(block.row - window.row, block.row - window.row + block.height),
+                slice(block.col - window.col, block.col - window.col + block.width),
+            )
+            values, usable[inside] = _project(tile, model, block)
+            codes[:, *inside] = _stored(values, quantisation, str(data.dtype))
+        rows, cols = window.slices
+        data[:, rows, cols], valid[rows, cols] = codes, usable
+        run.mark(f"{window.row}-{window.col}")
+
+    plan = TilePlan(scene.grid, _SHARD)
+    todo = [window for window in plan.windows() if not run.marked(f"{window.row}-{window.col}")]
+    told = Teller(scene.name, len(plan), len(plan) - len(todo), progress)
+    waiting, under_way = iter(todo), dict[Future[None], Window]()
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            while True:
+                under_way |= {pool.submit(one, window): window for window in islice(waiting, workers - len(under_way))}
+                if not under_way:
+                    return
+                for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                    window = under_way.pop(future)
+                    future.result()
+                    told(window)
+        finally:
+            stop.set()
+
+
+def _overviews(path: Path) -> None:
+    """Each level from the one below, a shard at a time."""
+    group = zarr.open_group(str(path), mode="r+")
+    level = 1
+    while str(level) in group:
+        finer: Any = group[str(level - 1)]
+        coarser: Any = group[str(level)]
+        height, width = coarser.shape[1:]
+        for row in range(0, height, _SHARD):
+            for col in range(0, width, _SHARD):
+                bottom, right = min(height, row + _SHARD), min(width, col + _SHARD)
+                source = np.asarray(finer[:, 2 * row : 2 * bottom, 2 * col : 2 * right])
+                coarser[:, row:bottom, col:right] = _halved(source)
+        level += 1
+
+
+def _halved(values: AnyArray) -> AnyArray:
+    """Means of 2 x 2, the last row and column standing for the one they lack."""
+    padded = np.pad(values, ((0, 0), (0, values.shape[1] % 2), (0, values.shape[2] % 2)), mode="edge")
+    means = padded.reshape(len(padded), padded.shape[1] // 2, 2, padded.shape[2] // 2, 2).mean(axis=(2, 4), dtype=np.float32)
+    rounded: AnyArray = (np.rint(means) if values.dtype.kind == "i" else means).astype(values.dtype)
+    return rounded
+
+
+def _require_memory(memory: int | str, model: Model, scene: Scene, dtype: str, workers: int) -> None:
+    channels = projected_width(model) + model.config.z_dim
+    # A tile in its own type, its packed copy, and the feature maps of a block.
+    tile = _SHARD**2 * (2 * channels * np.dtype(dtype).itemsize + 16 * len(scene.bands))
+    needed = 600 * 2**20 + workers * (tile + 4 * (BLOCK + 2 * model.config.radius) ** 2 * (2 * sum(model.config.widths) + 3 * channels))
+    if parse_bytes(memory) < needed:
+        raise InputError(
+            f"memory is {parse_bytes(memory) // 2**20} MiB, expected at least {needed // 2**20 + 1} MiB for {workers} workers. Allow more, or use fewer workers."
+        )
+
+
+def _remove(path: Path) -> None:
+    import shutil
+
+    if path.exists():
+        shutil.rmtree(path)
