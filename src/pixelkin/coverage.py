@@ -8,7 +8,7 @@ are usual, and the share of pixels beyond them says how much of another image is
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import torch
 from .errors import InputError, RasterError
 from .scene import Scene, Series
 from .segmenter import Segmenter, take
-from .similarity import L1, MutualInformation, blocks_of, embed
+from .similarity import L1, MutualInformation, References, blocks_of, embed
 from .types import FloatArray, Window
 
 USUAL = 0.99
@@ -130,20 +130,37 @@ def nearest_distances(segmenter: Segmenter, scene: Scene, *, blocks: int | None 
     return np.concatenate(out)
 
 
-def measure_coverage(segmenter: Segmenter, labelled: Scene, others: Scene | Series | Sequence[Scene]) -> list[Coverage]:
+def with_limit(segmenter: Segmenter, labelled: Scene, *, blocks: int | None = _SAMPLED_BLOCKS) -> References:
+    """The segmenter's references with the limit that their own image shows; saved with them, it travels to other places."""
+    return replace(segmenter.references, limit=coverage_limit(nearest_distances(segmenter, labelled, blocks=blocks)))
+
+
+def measure_coverage(
+    segmenter: Segmenter, labelled: Scene | None, others: Scene | Series | Sequence[Scene], *, blocks: int | None = _SAMPLED_BLOCKS
+) -> list[Coverage]:
     """How well the references, which were labelled on one image, cover others.
 
     Args:
         segmenter: With references.
-        labelled: The image that shows which distances are usual.
+        labelled: The image that shows which distances are usual; None = the limit saved with the references.
         others: Dates or places to be mapped.
+        blocks: How many blocks of each image to look at; see `nearest_distances`.
 
     Returns:
-        One `Coverage` an image, in order.
+        One `Coverage` an image, in order. `Coverage.warning` is a sentence to show, or None.
+
+    Raises:
+        InputError: There is no labelled image, and the references carry no limit.
     """
-    limit = coverage_limit(nearest_distances(segmenter, labelled))
+    limit = segmenter.references.limit
+    if labelled is not None:
+        limit = with_limit(segmenter, labelled, blocks=blocks).limit
+    if limit is None:
+        raise InputError(
+            "the references do not say what their image shows, expected a limit in them. Give the labelled image, or save them with with_limit()."
+        )
     scenes = [others] if isinstance(others, Scene) else list(others)
-    return [coverage(nearest_distances(segmenter, scene), limit, scene.name) for scene in scenes]
+    return [coverage(nearest_distances(segmenter, scene, blocks=blocks), limit, scene.name) for scene in scenes]
 
 
 def _spread(blocks: list[Window], count: int | None) -> list[Window]:

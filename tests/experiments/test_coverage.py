@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from tests.networks import random_model
 
-from pixelkin.coverage import USUAL, coverage, coverage_limit, measure_coverage, nearest_distances
+from pixelkin.coverage import USUAL, coverage, coverage_limit, measure_coverage, nearest_distances, with_limit
 from pixelkin.errors import InputError, NotFittedError, RasterError
 from pixelkin.scene import ArrayScene
 from pixelkin.segmenter import Segmenter
-from pixelkin.similarity import reference
+from pixelkin.similarity import References, reference
 from pixelkin.types import LabelledPixels
 
 
@@ -77,3 +77,20 @@ def test_a_large_image_is_looked_at_in_some_blocks(rng):
     seg = Segmenter(None).fit(scene, LabelledPixels.from_arrays([0, 5], [0, 4], [1, 2]))
     assert len(nearest_distances(seg, scene, blocks=2)) == 256 * 256 + 88 * 88
     assert len(nearest_distances(seg, scene, blocks=None)) == 600 * 600
+
+
+def test_the_limit_travels_with_the_references(rng, tmp_path):
+    here = ArrayScene(rng.normal(100, 5, (3, 40, 50)).astype(np.float32), name="here")
+    seg = Segmenter(None).fit(here, LabelledPixels.from_arrays([3, 30], [4, 9], [1, 2]))
+    with pytest.raises(InputError, match=r"do not say what their image shows.*with_limit"):
+        measure_coverage(seg, None, here)
+    saved = with_limit(seg, here).save(tmp_path / "references.safetensors")
+    elsewhere = Segmenter(None)
+    elsewhere.references = References.load(saved)
+    assert measure_coverage(elsewhere, None, here) == measure_coverage(seg, here, here)
+    # More references keep a limit that holds, fewer have none.
+    references = elsewhere.references
+    assert references.merge(references).limit == references.limit
+    assert references.merge(seg.references).limit is None
+    assert references.take([0]).limit is None
+    assert references.hash == seg.references.hash

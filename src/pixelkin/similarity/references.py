@@ -42,6 +42,8 @@ class References:
     model_hash: str
     """Hash of the model that made them, 'raw' without one."""
     band_names: tuple[str, ...]
+    limit: float | None = None
+    """What `pixelkin.coverage` found on the labelled image: the distance to the nearest reference that is usual there."""
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -57,6 +59,8 @@ class References:
             s=self.s[rows],
             c=self.c[used],
             windows=windows.view(len(rows), -1),
+            # Of fewer references the nearest is further away: what was usual no longer is.
+            limit=self.limit if len(rows) == len(self) else None,
         )
 
     def drop(self, class_name: str) -> References:
@@ -96,6 +100,8 @@ class References:
             s=torch.cat([self.s, other.s]),
             c=torch.cat([self.c, other.c]),
             windows=torch.cat([self.windows, other.windows + len(self.c)]),
+            # More references only bring the nearest closer, so the larger limit holds for both images.
+            limit=None if self.limit is None or other.limit is None else max(self.limit, other.limit),
         )
 
     @cached_property
@@ -116,7 +122,7 @@ class References:
             "classes": torch.from_numpy(np.ascontiguousarray(self.classes)),
             "bands": self.bands, "s": self.s, "c": self.c, "windows": self.windows.to(torch.int32),
         }  # fmt: skip
-        header = {"legend": self.legend.to_json(), "model_hash": self.model_hash, "band_names": list(self.band_names)}
+        header = {"legend": self.legend.to_json(), "model_hash": self.model_hash, "band_names": list(self.band_names), "limit": self.limit}
         return write_file(path, "references", tensors, header, overwrite=overwrite)
 
     @classmethod
@@ -132,6 +138,7 @@ class References:
             return cls(
                 tensors["classes"].numpy(), Legend.from_json(header["legend"]), tensors["bands"], tensors["s"], tensors["c"],
                 tensors["windows"].long(), header["model_hash"], tuple(header["band_names"]),
+                header.get("limit"),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as exc:
             raise ModelError(
