@@ -1,0 +1,54 @@
+# Two commands for a stranger: `make demo` and `make test`. Both do all the set-up themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+# One thread a worker: the suite runs a worker a core, and nothing in it may depend on the number of threads.
+WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: install demo test lint types docs page pytest bench bench-labels results lock clean
+
+install: .venv/installed
+
+.venv/installed: requirements.lock pyproject.toml hatch_build.py
+	@$(PYTHON) -c 'import sys; sys.exit(f"Python {sys.version.split()[0]} is too old, expected 3.11 or newer. Run: make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: install
+	$(BIN)/pixelkin demo
+
+test: lint types docs page pytest
+
+lint: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: install
+	$(BIN)/mypy
+
+docs: install
+	NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet
+
+page: install
+	cd frontend && PATH="$(CURDIR)/$(BIN):$$PATH" && { test -d node_modules || npm ci --no-audit --no-fund; } && npm test --silent
+
+pytest: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+
+# Figures that the documentation quotes: JSON and a table in benchmarks/results/.
+bench: install
+	$(BIN)/python -m benchmarks
+
+bench-labels: install
+	$(BIN)/python -m benchmarks.labels
+
+results: install
+	$(BIN)/python -m pixelkin.experiments.results
+
+# The lock file, from what is installed and tested. torch is named without its local label, which no registry knows.
+lock:
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/^\(torch==[^+]*\)+.*/\1/' > requirements.lock
+
+clean:
+	rm -rf .venv build dist site

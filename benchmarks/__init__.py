@@ -1,0 +1,1 @@
+"""Speed, memory and quality, measured. `make bench` runs it all."""

@@ -1,0 +1,129 @@
+"""Options and habits that several commands share, declared once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from ..errors import InputError, RasterError
+from ..scene import Scene, Series
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _comma_separated(_: click.Context, __: click.Parameter, value: str | None) -> list[str | int] | None:
+    return None if value is None else [int(part) if part.strip().isdigit() else part.strip() for part in value.split(",")]
+
+
+bands_option = click.option(
+    "--bands", callback=_comma_separated, metavar="LIST", help="Bands to use, names or numbers from 1, e.g. red,green,blue,nir."
+)
+nodata_option = click.option("--nodata", type=float, help="No-data value, instead of the file's own.")
+device_option = click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", show_default=True, help="Where to compute."
+)
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace files that are there.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+
+
+def label_options(command: _Command) -> _Command:
+    """How to read a label file."""
+    for option in (
+        click.option(
+            "--overlap",
+            type=click.Choice(["error", "last"]),
+            default="error",
+            show_default=True,
+            help="Where classes overlap: refuse, or last wins.",
+        ),
+        click.option("--labels-crs", help="CRS of the labels, e.g. EPSG:4326, whatever their file says."),
+        click.option("--brush", type=float, default=1.0, show_default=True, help="Width in pixels of lines and points that carry none."),
+        click.option("--class-property", default="class", show_default=True, help="Property that names the class."),
+    ):
+        command = option(command)
+    return command
+
+
+def training_options(command: _Command) -> _Command:
+    """How to train."""
+    for option in (
+        click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random."),
+        click.option("--steps", type=click.IntRange(min=1), help="Batches to learn from, instead of the preset's."),
+        click.option("--preset", type=click.Choice(["fast", "paper"]), default="fast", show_default=True, help="Training recipe."),
+        click.option(
+            "--patch-size", type=int, default=13, show_default=True, help="Side of a patch in pixels: 13 for detail, 9 for coarse pixels."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def open_one(path: str, bands: Sequence[str | int] | None = None, nodata: float | None = None) -> Scene | Series:
+    """The image, or the series in a folder."""
+    from ..raster import open_scene
+
+    return open_scene(path, bands=bands, nodata=nodata)
+
+
+def open_all(paths: Sequence[str], bands: Sequence[str | int] | None, nodata: float | None) -> list[Scene | Series]:
+    """Every image of files and folders. A folder whose images are no series of one place gives them one by one, and says so."""
+    from ..raster import open_scene
+
+    sources: list[Scene | Series] = []
+    for path in paths:
+        try:
+            sources.append(open_scene(path, bands=bands, nodata=nodata))
+        except RasterError as exc:
+            if not Path(path).is_dir():
+                raise
+            files = sorted(file for file in Path(path).iterdir() if file.suffix.lower() in {".tif", ".tiff", ".vrt", ".jp2", ".img"})
+            scenes = [open_scene(file, bands=bands, nodata=nodata) for file in files]
+            most = max((len(scene.bands) for scene in scenes), default=0)
+            kept = [scene for scene in scenes if len(scene.bands) == most]
+            if not kept:
+                raise
+            click.echo(f"pixelkin: {path} is not one series ({exc}) Its {len(kept)} images are taken one by one.", err=True)
+            sources.extend(kept)
+    return sources
+
+
+def require_absent(path: str | Path, *, overwrite: bool) -> None:
+    """Refuse, before any work, to write over a file."""
+    if Path(path).exists() and not overwrite:
+        raise InputError(f"{path} is there already, expected a new name. Choose another name or pass --overwrite.")
+
+
+def require_folder(path: str | Path) -> None:
+    """Refuse, before any work, a file in a folder that is not there."""
+    if not Path(path).absolute().parent.is_dir():
+        raise InputError(
+            f"folder {Path(path).parent} is not there, expected one to write {Path(path).name} to. Make it first: mkdir -p {Path(path).parent}"
+        )
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    click.echo(json.dumps(value, indent=2, default=str))
+
+
+class _Rate(ProgressColumn):
+    """What the task says of itself: loss, rate."""
+
+    def render(self, task: Task) -> Text:
+        return Text(str(task.fields.get("note", "")))
+
+
+def progress_bar() -> Progress:
+    """A bar on stderr with the share done, a note and the time left; silent where stderr is no terminal."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), _Rate(), TimeRemainingColumn(),
+        console=console, disable=not console.is_terminal,
+    )  # fmt: skip

@@ -1,0 +1,222 @@
+"""`pixelkin segment`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import InputError, LabelError
+from .options import (
+    bands_option,
+    device_option,
+    json_option,
+    label_options,
+    nodata_option,
+    open_one,
+    overwrite_option,
+    print_json,
+    progress_bar,
+    require_absent,
+    require_folder,
+    training_options,
+)
+from .train import train_with_bar
+
+if TYPE_CHECKING:
+    from ..model import Model
+    from ..scene import Scene, Series
+    from ..types import LabelledPixels
+
+
+@click.command("segment")
+@click.argument("image", metavar="IMAGE")
+@click.option("--labels", "-l", "label_file", type=click.Path(), help="Marked pixels: GeoJSON, GeoPackage, Shapefile, CSV, label raster.")
+@click.option("--out", "-o", required=True, type=click.Path(), help="Map to write, .tif; for a series or a project, a folder.")
+@click.option(
+    "--model", "-m", "model_file", type=click.Path(), help="Model of `pixelkin train`. Default: train one on IMAGE and keep it beside OUT."
+)
+@click.option("--raw", is_flag=True, help="Compare raw bands by L1, with no model.")
+@click.option("--measure", type=click.Choice(["local", "global", "l1"]), help="How pixels are compared. Default: local; l1 with --raw.")
+@click.option("--labels-date", metavar="YYYY-MM-DD", help="The date of a series that the labels were drawn on. Default: its first.")
+@click.option("--references", "reference_file", type=click.Path(), help="References saved elsewhere, instead of or besides --labels.")
+@click.option("--save-references", type=click.Path(dir_okay=False), help="Keep what was learned of the labels, for other dates and places.")
+@click.option("--confidence", is_flag=True, help="Also write OUT's confidence, float32.")
+@click.option("--polygons", type=click.Path(dir_okay=False), help="Also outline the classes, .gpkg or .geojson.")
+@click.option("--areas", type=click.Path(dir_okay=False), help="Also write the area of each class, .csv or .json.")
+@click.option("--picture", type=click.Path(dir_okay=False), help="Also draw image, marks, map and confidence, .png.")
+@click.option("--memory", default="2GiB", show_default=True, help="Memory to stay within, for an image of any size.")
+@click.option("--tile", type=int, help="Side of a tile in pixels, a multiple of 256. The map does not depend on it.")
+@click.option("--workers", type=click.IntRange(min=1), help="Threads. Default: one a core. The map does not depend on it.")
+@click.option("--scheduler", metavar="tcp://HOST:PORT", help="Dask scheduler whose workers compute.")
+@click.option("--restart", is_flag=True, help="Start anew instead of going on with a run that was stopped.")
+@training_options
+@label_options
+@bands_option
+@nodata_option
+@device_option
+@overwrite_option
+@json_option
+def segment_command(image: str, out: str, as_json: bool, **options: Any) -> None:
+    """Map an image or a series from a few labels.
+
+    IMAGE is a raster, a folder of dates, or a project of the labelling page. Marks on one date map all dates. A run that
+    was stopped goes on when the same command is given again, and ends with the same bits.
+    """
+    from ..session.project import is_project
+
+    if is_project(image):
+        written = _segment_project(image, out, options)
+    else:
+        written = _segment(open_one(image, options["bands"], options["nodata"]), out, options)
+    if as_json:
+        print_json({"written": [str(path) for path in written]})
+    else:
+        for path in written:
+            click.echo(path)
+
+
+def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[Path]:
+    from ..scale import segment
+    from ..scene import Series
+    from ..segmenter import Segmenter
+
+    overwrite = options["overwrite"]
+    if options["label_file"] is None and options["reference_file"] is None:
+        raise InputError(
+            "there is nothing to map from, expected --labels FILE or --references FILE. Mark some pixels: pixelkin serve IMAGE"
+        )
+    extras = {kind: options[kind] for kind in ("polygons", "areas", "picture") if options[kind]}
+    if isinstance(source, Series) and extras:
+        raise InputError(f"--{next(iter(extras))} is for one image, {len(source)} dates were given. Leave it out, or segment one date.")
+    for path in [*extras.values(), *([options["save_references"]] if options["save_references"] else [])]:
+        require_absent(path, overwrite=overwrite)
+        require_folder(path)
+    if not isinstance(source, Series):
+        require_absent(out, overwrite=overwrite)
+        require_folder(out)
+    labels, labelled = _read_labels(source, options)
+    segmenter = Segmenter(_model(source, out, options), measure=options["measure"], workers=options["workers"])
+    if options["reference_file"]:
+        from ..similarity import References
+
+        segmenter.references = References.load(options["reference_file"])
+    if labels is not None:
+        segmenter.add(labelled, labels)
+    written = []
+    if options["save_references"]:
+        written.append(segmenter.references.save(options["save_references"], overwrite=overwrite))
+    with progress_bar() as bar:
+        task = bar.add_task("mapping", total=None)
+        client = _client(options["scheduler"])
+        path = segment(
+            source, segmenter, out, memory=options["memory"], tile=options["tile"], workers=options["workers"], client=client, overwrite=overwrite,
+            resume=not options["restart"], confidence=options["confidence"],
+            progress=lambda told: bar.update(task, total=told.tiles, completed=told.tiles_done, note=told.name),
+        )  # fmt: skip
+    written.append(path)
+    if extras:
+        written += _extras(labelled, labels, path, extras, overwrite)
+    return written
+
+
+def _segment_project(image: str, out: str, options: dict[str, Any]) -> list[Path]:
+    from ..session.mapping import Format, segment_project
+
+    formats: list[Format] = ["cog"]
+    for name in ("confidence", "polygons", "areas"):
+        if options[name]:
+            formats.append(name)
+    with progress_bar() as bar:
+        task = bar.add_task("mapping", total=1)
+        return segment_project(
+            image,
+            out,
+            formats=formats,
+            overwrite=options["overwrite"],
+            progress=lambda done, note: bar.update(task, completed=done, note=note),
+        )
+
+
+def _read_labels(source: Scene | Series, options: dict[str, Any]) -> tuple[LabelledPixels | None, Scene]:
+    from ..labels import read_labels
+    from ..scene import Series
+
+    scene = source
+    if isinstance(source, Series):
+        scene = source.at(options["labels_date"]) if options["labels_date"] else source.scenes[0]
+        if options["label_file"] and not options["labels_date"]:
+            click.echo(
+                f"pixelkin: the labels are taken to be of {scene.date}, the first of {len(source)} dates. Name another with --labels-date.",
+                err=True,
+            )
+    elif options["labels_date"]:
+        raise InputError(f"--labels-date {options['labels_date']} is for a series, one image was given. Leave it out.")
+    assert not isinstance(scene, Series)
+    if options["label_file"] is None:
+        return None, scene
+    labels = read_labels(
+        options["label_file"],
+        scene,
+        class_property=options["class_property"],
+        brush_px=options["brush"],
+        overlap=options["overlap"],
+        crs=options["labels_crs"],
+    )
+    if len(labels.legend) < 2 and not options["reference_file"]:
+        raise LabelError(
+            f"{options['label_file']} has one class only ({labels.legend.names[0]!r}), expected at least two. Mark some pixels of another class."
+        )
+    return labels, scene
+
+
+def _model(source: Scene | Series, out: str, options: dict[str, Any]) -> Model | None:
+    from ..model import load_model
+    from ..training import pick_device
+
+    if options["raw"]:
+        if options["model_file"] or options["measure"] in ("local", "global"):
+            raise InputError("--raw compares raw bands without a model, --model or --measure needs one. Leave one of them out.")
+        return None
+    device = pick_device(options["device"])
+    if options["model_file"]:
+        return load_model(options["model_file"]).to(device)
+    if options["reference_file"]:
+        raise InputError("--references were made with a model, expected it as --model FILE too.")
+    # Kept, so that the next map of this image, or of its neighbour, needs no training.
+    kept = Path(out).with_name(Path(out).stem + ".model.safetensors")
+    if kept.exists():
+        click.echo(f"pixelkin: using {kept}, trained by an earlier run. Delete it to train anew.", err=True)
+        return load_model(kept).to(device)
+    require_folder(out)
+    click.echo(f"pixelkin: no --model, training one on this image first; it will be kept as {kept}.", err=True)
+    training = {name: options[name] for name in ("patch_size", "preset", "steps", "seed", "device")}
+    state = Path(f"{kept}.checkpoint")
+    model = train_with_bar(source, checkpoint=state, **training)
+    model.save(kept)
+    state.unlink(missing_ok=True)
+    return model.to(device)
+
+
+def _client(scheduler: str | None) -> Any:
+    if scheduler is None:
+        return None
+    from ..scale.dask import connect
+
+    return connect(scheduler)
+
+
+def _extras(scene: Scene, labels: LabelledPixels | None, path: Path, extras: dict[str, str], overwrite: bool) -> list[Path]:
+    from ..maps import area_table, overview, write_area_table, write_polygons
+    from ..raster import read_map
+
+    segmentation = read_map(path)
+    written = []
+    if "polygons" in extras:
+        written.append(write_polygons(segmentation, extras["polygons"], overwrite=overwrite))
+    if "areas" in extras:
+        written.append(write_area_table(area_table(segmentation), extras["areas"], overwrite=overwrite))
+    if "picture" in extras:
+        written.append(overview(scene, labels, segmentation, extras["picture"], overwrite=overwrite))
+    return [Path(path) for path in written]
