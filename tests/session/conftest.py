@@ -14,7 +14,9 @@ from pixelkin.session import Project, Session, open_project
 HEIGHT, WIDTH = 300, 420
 
 
-def write_image(path: Path, *, seed: int = 0, shape: tuple[int, int] = (HEIGHT, WIDTH), nodata_rows: int = 4, crs: str | None = "EPSG:32631") -> Path:
+def write_image(
+    path: Path, *, seed: int = 0, shape: tuple[int, int] = (HEIGHT, WIDTH), nodata_rows: int = 4, crs: str | None = "EPSG:32631"
+) -> Path:
     """Band 1 = row, band 2 = column, band 3 = a few grey levels, so that many pixels are equally near to two labels."""
     rows, cols = np.indices(shape)
     grey = np.random.default_rng(seed).integers(1, 5, shape)

@@ -90,7 +90,10 @@ def test_what_is_shown_exported_and_segmented_is_the_same_bit_for_bit(project: P
     on_page = classes_of(shown(session), session)
 
     job = finished(session, session.start_export(["cog", "confidence", "polygons", "areas"]))
-    assert (job.state, [file.name for file in job.files]) == ("done", ["field.tif", "field_confidence.tif", "field.gpkg", "field_areas.csv"])
+    assert (job.state, [file.name for file in job.files]) == (
+        "done",
+        ["field.tif", "field_confidence.tif", "field.gpkg", "field_areas.csv"],
+    )
     written = segment_project(project.folder, tmp_path / "out", formats=("cog", "confidence"))
     for path in (project.folder / "exports" / "field.tif", written[0]):
         with rasterio.open(path) as dataset:
@@ -221,7 +224,9 @@ def test_labels_travel_through_every_file_format_without_losing_a_pixel(project:
         path = session.export_labels(tmp_path / f"labels.{suffix}", "field")
         other = Session(Project.create(tmp_path / suffix, session.project.scene("field")), train=False)
         other.import_labels(path, "field")
-        np.testing.assert_array_equal(other.state.labelled_pixels("field").to_mask((HEIGHT, WIDTH)), before.to_mask((HEIGHT, WIDTH)), suffix)
+        np.testing.assert_array_equal(
+            other.state.labelled_pixels("field").to_mask((HEIGHT, WIDTH)), before.to_mask((HEIGHT, WIDTH)), suffix
+        )
         assert [entry.name for entry in other.state.legend] == ["water", "land"]
         assert [entry.color for entry in other.state.legend] == [entry.color for entry in session.state.legend]
         other.undo()

@@ -76,7 +76,9 @@ class Guard:
                 await self._app(scope, receive_some, send_safely)
         if too_much and not started:
             too_much = False
-            await error_response("TooLarge", f"the request is larger than {limit} bytes. Send it in parts.", 413)(scope, receive, send_safely)
+            await error_response("TooLarge", f"the request is larger than {limit} bytes. Send it in parts.", 413)(
+                scope, receive, send_safely
+            )
 
     def _check(self, scope: Scope) -> Response | None:
         """A refusal, or None."""
