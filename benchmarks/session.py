@@ -1,0 +1,223 @@
+"""How the labelling server holds up: `python -m benchmarks.session [durability|tiles|repaint|start IMAGE]`.
+
+durability   2,000 marks and 500 undos with the server killed at random: nothing acknowledged may be lost, memory stays flat
+tiles        20 clients that ask for image and map tiles for 60 s
+repaint      from a mark to the answer of every map tile in view: 1 Mpx, 60 labels, an encoder, embeddings cached (no browser)
+start        from starting the process to the first image tile of an image, e.g. a 10,000 x 10,000 COG
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import itertools
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import rasterio
+
+ROOT = Path(__file__).parent.parent
+
+
+def write_image(path: Path, height: int, width: int) -> Path:
+    """Smooth fields with noise, four uint16 bands, tiled, with overviews."""
+    rows, cols = np.indices((height, width))
+    rng = np.random.default_rng(0)
+    fields = 2000 + 900 * np.sin(rows / 90) * np.cos(cols / 70)
+    data = np.stack([fields * (1 + band / 4) + rng.integers(0, 150, (height, width)) for band in range(4)]).astype(np.uint16)
+    with rasterio.open(
+        path, "w", driver="COG", height=height, width=width, count=4, dtype="uint16", nodata=0, crs="EPSG:32631",
+        transform=rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000), compress="deflate",
+    ) as dataset:  # fmt: skip
+        dataset.write(data)
+    return path
+
+
+@contextmanager
+def server(target: Path) -> Iterator[httpx.Client]:
+    """`pixelkin serve` on loopback."""
+    command = [sys.executable, "-m", "pixelkin", "serve", str(target), "--no-open", "--no-train", "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    url = process.stdout.readline().removeprefix("pixelkin is at ").strip()
+    try:
+        with httpx.Client(base_url=url, timeout=60) as client:
+            yield client
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def draw(client: httpx.Client, scene: dict[str, Any], chance: random.Random, number: int) -> dict[str, Any]:
+    """Mark one random pixel."""
+    place = [chance.uniform(0, scene["width"]), chance.uniform(0, scene["height"])]
+    mark = {
+        "op": "add_mark",
+        "scene": scene["id"],
+        "class_id": 1 + number % 3,
+        "kind": "point",
+        "geometry": {"type": "Point", "coordinates": place},
+    }
+    return dict(client.post("/api/edits", json={"key": f"k{number}", "edits": [mark]}).raise_for_status().json())
+
+
+def prepare(client: httpx.Client, labels: int) -> dict[str, Any]:
+    """Three classes and some labels; waits until the map is there."""
+    classes = [{"op": "add_class", "name": name} for name in ("water", "land", "rock")]
+    client.post("/api/edits", json={"key": "classes", "edits": classes}).raise_for_status()
+    scene = client.get("/api/project").json()["scenes"][0]
+    chance = random.Random(1)
+    for number in range(labels):
+        draw(client, scene, chance, number)
+    while not client.get("/api/project").json()["map"]["ready"]:
+        time.sleep(0.1)
+    while client.get(f"/api/scenes/{scene['id']}/areas").json()["complete"] < 1:
+        time.sleep(0.5)
+    return dict(scene)
+
+
+def durability() -> dict[str, Any]:
+    """2,000 marks, 500 undos, 20 kills."""
+    sys.path.insert(0, str(ROOT))
+    from tests.web.conftest import ServerProcess
+    from tests.web.conftest import write_image as small_image
+    from tests.web.durability import hammer
+
+    with tempfile.TemporaryDirectory() as folder:
+        process = ServerProcess(small_image(Path(folder) / "field.tif"))
+        try:
+            report = hammer(process, marks=2000, undos=500, kills=20, seed=3)
+        finally:
+            process.kill()
+    return {
+        "kills": report.kills,
+        "lost": len(report.lost),
+        "twice": len(report.twice),
+        "seconds": round(report.seconds, 1),
+        "memory_mb": [round(value) for value in report.memory_mb],
+    }
+
+
+def tiles(seconds: float = 60.0, clients: int = 20) -> dict[str, Any]:
+    """Clients that ask for tiles one after another, each for itself."""
+    with tempfile.TemporaryDirectory() as folder, server(write_image(Path(folder) / "field.tif", 3000, 3000)) as client:
+        scene = prepare(client, 30)
+        revision = client.get("/api/health").json()["revision"]
+        across = -(-scene["width"] // 256)
+        spent: list[float] = []
+        errors: list[str] = []
+        end = time.monotonic() + seconds
+
+        def ask(number: int) -> None:
+            chance = random.Random(number)
+            with httpx.Client(base_url=client.base_url, timeout=30) as own:
+                while time.monotonic() < end:
+                    z = chance.choice([0, 0, 0, 1, 2])
+                    x, y = (chance.randrange(max(1, across >> z)) for _ in range(2))
+                    low = chance.randrange(50)  # so that most tiles are not in the server's cache
+                    image = f"/api/scenes/{scene['id']}/image/{z}/{x}/{y}.png?bands=3,2,1&range={low},4000;{low},4000;{low},4000"
+                    path = chance.choice([image, f"/api/scenes/{scene['id']}/map/{revision}/{z}/{x}/{y}.png"])
+                    began = time.perf_counter()
+                    answer = own.get(path)
+                    spent.append(time.perf_counter() - began)
+                    if answer.status_code != 200:
+                        errors.append(f"{answer.status_code} {path}")
+
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return {
+        "requests": len(spent),
+        "errors": len(errors),
+        "median_ms": round(1000 * statistics.median(spent), 1),
+        "p95_ms": round(1000 * float(np.percentile(spent, 95)), 1),
+    }
+
+
+def repaint(marks: int = 40) -> dict[str, Any]:
+    """Marks on 1024 x 1024 pixels, all 16 tiles fetched over six connections as a browser does."""
+    from pixelkin.model import Model, ModelConfig, Network, Standardisation
+    from pixelkin.session import open_project
+
+    out: dict[str, Any] = {}
+    for measure in ("l1 on raw bands", "local"):
+        with tempfile.TemporaryDirectory() as folder:
+            image = write_image(Path(folder) / "field.tif", 1024, 1024)
+            project = open_project([image])
+            if measure == "local":
+                config = ModelConfig(bands=next(iter(project.scenes.values())).bands, patch_size=13, z_dim=10)
+                standard = Standardisation(np.full(4, 2000, np.float32), np.full(4, 900, np.float32))
+                # Untrained: speed does not depend on what was learnt.
+                model = Model(Network(config, seed=0), standard, {})
+                project.update(model=model.save(project.folder / "models" / "encoder-untrained.safetensors"))
+            project.close()
+            with server(image) as client, concurrent.futures.ThreadPoolExecutor(6) as pool:
+                scene = prepare(client, 60)
+                chance, total, edit = random.Random(2), [], []
+                for number in range(marks):
+                    began = time.perf_counter()
+                    revision = draw(client, scene, chance, 1000 + number)["revision"]
+                    edit.append(time.perf_counter() - began)
+                    paths = [f"/api/scenes/{scene['id']}/map/{revision}/0/{x}/{y}.png" for x, y in itertools.product(range(4), range(4))]
+                    for answer in pool.map(client.get, paths):
+                        answer.raise_for_status()
+                    total.append(time.perf_counter() - began)
+                    client.post("/api/undo", json={"key": f"u{number}"}).raise_for_status()
+                    while client.get(f"/api/scenes/{scene['id']}/areas").json()["complete"] < 1:
+                        time.sleep(0.1)
+                out[measure] = {
+                    "edit_median_ms": round(1000 * statistics.median(edit), 1),
+                    "repaint_median_ms": round(1000 * statistics.median(total), 1),
+                    "repaint_p95_ms": round(1000 * float(np.percentile(total, 95)), 1),
+                }
+    return out
+
+
+def start(image: str) -> dict[str, Any]:
+    """From a cold process, with a new project, to the bytes of the first tile."""
+    spent = []
+    for _ in range(3):
+        with tempfile.TemporaryDirectory() as folder:
+            began = time.perf_counter()
+            command = [
+                sys.executable,
+                "-m",
+                "pixelkin",
+                "serve",
+                image,
+                "--project",
+                f"{folder}/p",
+                "--no-open",
+                "--no-train",
+                "--port",
+                "0",
+            ]
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ})
+            assert process.stdout is not None
+            url = process.stdout.readline().removeprefix("pixelkin is at ").strip()
+            with httpx.Client(base_url=url, timeout=60) as client:
+                scene = client.get("/api/project").json()["scenes"][0]
+                client.get(f"/api/scenes/{scene['id']}/image/{scene['levels']}/0/0.png").raise_for_status()
+                spent.append(time.perf_counter() - began)
+            process.kill()
+            process.wait()
+    return {"first_tile_s": [round(value, 2) for value in spent]}
+
+
+if __name__ == "__main__":
+    name, *rest = sys.argv[1:] or ["durability"]
+    print(json.dumps({name: {"durability": durability, "tiles": tiles, "repaint": repaint, "start": start}[name](*rest)}, indent=1))
