@@ -108,7 +108,7 @@ def test_an_interrupted_run_goes_on_and_gives_the_same(images_folder, tmp_path):
         pass
 
     def stop(done: int, total: int, seconds_left: float, what: str) -> None:
-        if done == 9:
+        if done == 7:
             raise StopError
 
     with pytest.raises(StopError):
@@ -122,7 +122,8 @@ def test_an_interrupted_run_goes_on_and_gives_the_same(images_folder, tmp_path):
     again = Runner(open_data(images_folder), TINY, tmp_path / "cut", progress=lambda d, t, s, w: told.append((d, t))).run(plan)
     assert [cell.confusions for cell in again] == [cell.confusions for cell in whole]
     assert told[0][0] >= done - 1
-    assert told[-1] == (len(whole) + 1, len(whole) + 1)
+    # The model was trained before; what is left is cells alone.
+    assert told[-1] == (len(whole), len(whole))
     lines = len(path.read_text().splitlines())
     Runner(open_data(images_folder), TINY, tmp_path / "cut").run(plan)
     assert len(path.read_text().splitlines()) == lines

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import threading
 import time
 import zlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -126,6 +129,10 @@ def draw_marks(classes: UInt8Array, legend: Legend, per_class: int, seed: int, n
     return LabelledPixels(rows, cols, classes[rows, cols], Legend(tuple(present))), short
 
 
+_Job = tuple[int, Task, Method, int, int]
+"""Seed, task, method, N, M."""
+
+
 class Runner:
     """Runs plans on a data set, and remembers every cell."""
 
@@ -154,6 +161,7 @@ class Runner:
         self._spent: dict[str, list[float]] = {"training": [], "cell": []}
         self._left: dict[str, set[str]] = {"training": set(), "cell": set()}
         self._total = 0
+        self._lock = threading.RLock()
         self._features = FeatureCache(limit=3 * max(2, len(self.tasks[0].scored) + 1))
 
     def run(self, plan: Plan) -> list[Cell]:
@@ -168,30 +176,51 @@ class Runner:
             for m in plan.marks
         ]
         keys = [self._key(*job) for job in jobs]
-        trainings = {self._model_key(method, seed) for seed, _, method, _, _ in jobs if method.encoder is not None}
-        self._left = {
-            "training": {key for key in trainings if not self._store.has(key)},
-            "cell": {key for key in keys if key not in self._cells.known},
-        }
-        self._total = len(trainings) + len(keys)
-        answers: dict[tuple[str, str], Any] = {}
-        for job, key in zip(jobs, keys, strict=True):
-            if key in self._cells.known:
-                continue
-            seed, task, method, n, m = job
-            # One answerer for all N and M of a task: what it knows of the image serves them all.
-            place = f"{seed}/{task.name}", method.name
-            if place not in answers:
-                answers.clear()
-                answers[place] = self._answerer(method, seed)
-            self._tell(f"{method.name}, N = {n}, M = {m}, {task.name}, seed {seed}")
-            cell = self._measure(answers[place], task, method, n, m, seed)
-            self._cells.add(key, cell)
-            self._spent["cell"].append(cell.seconds)
-            self._left["cell"].discard(key)
+        todo = [(job, key) for job, key in zip(jobs, keys, strict=True) if key not in self._cells.known]
+        encoders = {self._model_key(job[2], job[0]): (job[2].encoder, job[0]) for job, _ in todo if job[2].encoder is not None}
+        self._left = {"training": {key for key in encoders if not self._store.has(key)}, "cell": {key for _, key in todo}}
+        self._total = len(self._left["training"]) + len(keys)
+        for encoder, seed in encoders.values():
+            assert encoder is not None
+            self.model(encoder, seed)
+        groups: dict[tuple[int, str], list[tuple[_Job, str]]] = {}
+        for job, key in todo:
+            groups.setdefault((job[0], job[1].name), []).append((job, key))
+        self._all(list(groups.values()))
         self._tell("done")
         # Cells are shared between tables; the row that asks gives its own name.
         return [replace(self._cells.known[key], method=job[2].name) for job, key in zip(jobs, keys, strict=True)]
+
+    def _all(self, groups: list[list[tuple[_Job, str]]]) -> None:
+        """The cells of each group, in order; groups of single images side by side."""
+        # An image of 200 x 200 is one block, which one core computes; those of a series are several, and share features.
+        workers = (os.cpu_count() or 1) if self.dataset.kind == "images" else 1
+        stop = threading.Event()
+
+        def one(group: list[tuple[_Job, str]]) -> None:
+            features = self._features if workers == 1 else FeatureCache()
+            answerer, of = None, None
+            for (seed, task, method, n, m), key in group:
+                if stop.is_set():
+                    return
+                # One answerer for all N and M: what it knows of the image serves them all.
+                if of != method:
+                    answerer, of = self._answerer(method, seed, features), method
+                self._tell(f"{method.name}, N = {n}, M = {m}, {task.name}, seed {seed}")
+                cell = self._measure(answerer, task, method, n, m, seed)
+                with self._lock:
+                    self._cells.add(key, cell)
+                    self._spent["cell"].append(cell.seconds / workers)
+                    self._left["cell"].discard(key)
+
+        with ThreadPoolExecutor(workers, thread_name_prefix="cells") as pool:
+            try:
+                for future in [pool.submit(one, group) for group in groups]:
+                    future.result()
+            except BaseException:
+                stop.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
 
     def model(self, encoder: Encoder, seed: int) -> Model:
         """The trained model of an encoder."""
@@ -213,12 +242,12 @@ class Runner:
 
     def segment(self, method: Method, seed: int, scene: Scene, labels: LabelledPixels, others: Sequence[Scene]) -> list[Segmentation]:
         """Maps of some images from the labels of one."""
-        answerer = self._answerer(method, seed).fit(scene, labels)
+        answerer = self._answerer(method, seed, self._features).fit(scene, labels)
         return [answerer.predict(other) for other in others]
 
-    def _answerer(self, method: Method, seed: int) -> Any:
+    def _answerer(self, method: Method, seed: int, features: FeatureCache) -> Any:
         if method.classical is not None:
-            return classical(method.classical, smoothing=method.smoothing, seed=seed, cache=self._features)
+            return classical(method.classical, smoothing=method.smoothing, seed=seed, cache=features)
         model = None if method.encoder is None else self.model(method.encoder, seed)
         return Segmenter(model, measure=method.measure)
 
@@ -266,8 +295,9 @@ class Runner:
             return
         # What was never done has no known time: the estimate starts too low and settles after the first training and cell.
         left = sum(len(self._left[kind]) * sum(times) / max(1, len(times)) for kind, times in self._spent.items())
-        done = self._total - len(self._left["training"]) - len(self._left["cell"])
-        self._progress(done, self._total, left, what)
+        with self._lock:
+            done = self._total - len(self._left["training"]) - len(self._left["cell"])
+            self._progress(done, self._total, left, what)
 
 
 @dataclass(frozen=True)
