@@ -186,6 +186,7 @@ view.left.map.onSettled((revision) => {
   if (byId("map").dataset["settled"] === String(revision)) return;
   byId("map").dataset["settled"] = String(revision);
   performance.mark("pixelkin:settled", { detail: revision });
+  status.refresh();
 });
 
 // The map's own listeners

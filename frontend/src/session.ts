@@ -234,7 +234,12 @@ export class Session {
     for (const id of changes.deleted) for (const marks of this.marksByScene.values()) marks.delete(id);
     for (const mark of changes.marks) this.marksByScene.get(mark.scene)?.set(mark.id, mark);
     const chosen = changes.classes.some((one) => one.id === classId) ? classId : (changes.classes[0]?.id ?? 0);
-    this.store.set({ project: { ...project, ...status, revision: changes.revision, classes: changes.classes }, classId: chosen });
+    // Where all marks of an image are known here, so is the count of its labelled pixels.
+    const scenes = project.scenes.map((scene) => {
+      const marks = this.marksByScene.get(scene.id);
+      return marks ? { ...scene, labelled_pixels: [...marks.values()].reduce((sum, mark) => sum + (mark.class_id === 0 ? 0 : mark.labels), 0) } : scene;
+    });
+    this.store.set({ project: { ...project, scenes, ...status, revision: changes.revision, classes: changes.classes }, classId: chosen });
     this.suggestions = [];
     this.publishMarks();
     if (changes.conflict_pixels > 0 || this.store.get().conflicts.length > 0) void this.guard(() => this.loadConflicts());

@@ -10,6 +10,8 @@ import { byId, h } from "./dom";
 
 export interface Status {
   hover(point: Point | null): void;
+  /** Ask again about the pixel under the pointer: the map has changed. */
+  refresh(): void;
 }
 
 /** The server is asked about a pixel when the pointer rests on it. */
@@ -58,8 +60,14 @@ export function buildStatus(session: Session, view: MapView): Status {
     values.textContent = (info.values ?? []).slice(0, 6).map((value, i) => `${scene?.bands[i]} ${+value.toPrecision(5)}`).join("  ");
   };
 
+  let under: Point | null = null;
   return {
+    refresh() {
+      last = "";
+      this.hover(under);
+    },
     hover(point) {
+      under = point;
       const { scene } = store.get();
       if (!scene || !point) return;
       const [x, y] = point;
