@@ -1,0 +1,252 @@
+"""The command line as a user types it: real files in, real files out, one clear line when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from tests.networks import random_model
+
+from pixelkin.cli import main
+from pixelkin.raster import open_scene, read_map
+from pixelkin.segmenter import Segmenter
+from pixelkin.types import LabelledPixels, Legend
+
+
+def run(*args: object) -> int:
+    """Exit code of a command."""
+    try:
+        main([str(arg) for arg in args])
+    except SystemExit as exc:
+        return int(exc.code or 0)
+    return 0
+
+
+@pytest.fixture
+def folder(tmp_path, rng) -> Path:
+    """Two dates of 60 x 50 pixels, left half dark, and labels on both halves."""
+    for date in ("2020-01-05", "2020-03-01"):
+        data = rng.integers(20, 60, (3, 60, 50), dtype=np.uint8)
+        data[:, :, 25:] += 120
+        (tmp_path / "series").mkdir(exist_ok=True)
+        with rasterio.open(
+            tmp_path / "series" / f"{date}.tif", "w", driver="GTiff", count=3, height=60, width=50, dtype="uint8", crs="EPSG:32631",
+            transform=rasterio.Affine(10, 0, 500000, 0, -10, 4600000),
+        ) as file:  # fmt: skip
+            file.write(data)
+    (tmp_path / "labels.csv").write_text(
+        "x,y,class\n"
+        + "".join(
+            f"{500005 + 10 * col},{4599995 - 10 * row},{name}\n"
+            for row, col, name in ((5, 3, "dark"), (40, 10, "dark"), (9, 40, "light"), (50, 30, "light"))
+        )
+    )
+    random_model().save(tmp_path / "model.safetensors")
+    return tmp_path
+
+
+def test_segment_writes_the_map_that_the_api_gives(folder, capsys):
+    image = folder / "series" / "2020-01-05.tif"
+    out = folder / "map.tif"
+    assert run("segment", image, "--labels", folder / "labels.csv", "--model", folder / "model.safetensors", "--measure", "local", "--out", out,
+               "--confidence", "--polygons", folder / "map.gpkg", "--areas", folder / "areas.csv", "--picture", folder / "map.png",
+               "--save-references", folder / "refs.safetensors", "--json") == 0  # fmt: skip
+    written = json.loads(capsys.readouterr().out)["written"]
+    assert [Path(path).name for path in written] == ["refs.safetensors", "map.tif", "map.gpkg", "areas.csv", "map.png"]
+    assert all(Path(path).stat().st_size > 0 for path in written)
+
+    from pixelkin.labels import read_labels
+    from pixelkin.model import load_model
+
+    scene = open_scene(image)
+    expected = (
+        Segmenter(load_model(folder / "model.safetensors"), measure="local")
+        .fit(scene, read_labels(folder / "labels.csv", scene))
+        .predict(scene)
+    )
+    result = read_map(out)
+    np.testing.assert_array_equal(result.classes, expected.classes)
+    np.testing.assert_array_equal(result.confidence, expected.confidence)
+    assert result.legend.names == ("dark", "light")
+
+
+def test_references_of_one_date_map_another_without_labels(folder):
+    common = ("--model", folder / "model.safetensors")
+    first, second = (folder / "series" / f"{date}.tif" for date in ("2020-01-05", "2020-03-01"))
+    run(
+        "segment",
+        first,
+        *common,
+        "--labels",
+        folder / "labels.csv",
+        "--out",
+        folder / "a.tif",
+        "--save-references",
+        folder / "refs.safetensors",
+    )
+    assert run("segment", second, *common, "--references", folder / "refs.safetensors", "--out", folder / "b.tif") == 0
+    run("segment", folder / "series", *common, "--labels", folder / "labels.csv", "--labels-date", "2020-01-05", "--out", folder / "maps")
+    whole = read_map(next((folder / "maps").glob("*2020-03-01*.tif")))
+    np.testing.assert_array_equal(read_map(folder / "b.tif").classes, whole.classes)
+
+
+def test_a_series_says_which_date_the_labels_are_taken_to_be_of(folder, capsys):
+    assert run("segment", folder / "series", "--raw", "--labels", folder / "labels.csv", "--out", folder / "maps") == 0
+    assert "the labels are taken to be of 2020-01-05, the first of 2 dates" in capsys.readouterr().err
+    assert len(list((folder / "maps").glob("*.tif"))) == 2
+
+
+def test_train_then_segment_then_evaluate(folder, capsys):
+    model = folder / "trained.safetensors"
+    assert run("train", folder / "series", "--out", model, "--patch-size", 7, "--steps", 2, "--log", folder / "log.csv", "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["options"]["steps"] == 2
+    assert not Path(f"{model}.checkpoint").exists()
+    assert len((folder / "log.csv").read_text().splitlines()) == 3
+    run("segment", folder / "series" / "2020-01-05.tif", "--raw", "--labels", folder / "labels.csv", "--out", folder / "map.tif")
+    capsys.readouterr()
+    assert run("evaluate", folder / "map.tif", "--truth", folder / "labels.csv", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["accuracy"] == 1.0
+
+
+def test_segment_without_a_model_trains_one_and_keeps_it(folder, capsys):
+    image = folder / "series" / "2020-01-05.tif"
+    base = ("segment", image, "--labels", folder / "labels.csv", "--patch-size", 7, "--steps", 2)
+    assert run(*base, "--out", folder / "map.tif") == 0
+    assert "training one on this image first" in capsys.readouterr().err
+    assert (folder / "map.model.safetensors").exists()
+    assert run(*base, "--out", folder / "map.tif", "--overwrite") == 0
+    assert "trained by an earlier run" in capsys.readouterr().err
+
+
+def test_labels_convert_keeps_every_mark(folder, capsys):
+    image = folder / "series" / "2020-01-05.tif"
+    assert run("labels", "convert", folder / "labels.csv", folder / "labels.tif", "--scene", image) == 0
+    assert run("labels", "check", folder / "labels.tif", "--scene", image, "--json") == 0
+    assert json.loads(capsys.readouterr().out.split("\n", 1)[1]) == {"dark": 2, "light": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("model.safetensors", "model"),
+        ("series", "series"),
+        ("series/2020-01-05.tif", "image"),
+        ("refs.safetensors", "references"),
+        ("map.tif", "map"),
+    ],
+)
+def test_info_knows_every_kind_of_file(folder, capsys, name, kind):
+    run(
+        "segment",
+        folder / "series" / "2020-01-05.tif",
+        "--raw",
+        "--labels",
+        folder / "labels.csv",
+        "--out",
+        folder / "map.tif",
+        "--save-references",
+        folder / "refs.safetensors",
+    )
+    capsys.readouterr()
+    assert run("info", folder / name, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["kind"] == kind
+    assert run("info", folder / name) == 0
+    assert kind in capsys.readouterr().out
+
+
+def test_doctor_finds_nothing_wrong(capsys):
+    assert run("doctor", "--json") == 0
+    checks = json.loads(capsys.readouterr().out)["checks"]
+    assert len(checks) == 3
+    assert set(checks.values()) == {"ok"}
+
+
+def bad(folder: Path, capsys, *args: object) -> str:
+    """The one line that a mistake gets."""
+    assert run(*args) == 2
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.splitlines() if "error" in line.lower()]
+    assert len(lines) == 1, captured.err
+    assert "Traceback" not in captured.err
+    assert not list(folder.glob("map*.tif")), "nothing is left half-written"
+    return lines[0]
+
+
+def test_mistakes_get_one_line_and_exit_code_2(folder, capsys):
+    image = folder / "series" / "2020-01-05.tif"
+    out = ("--out", folder / "map.tif")
+    labels = ("--labels", folder / "labels.csv")
+    assert "gone.tif does not exist" in bad(folder, capsys, "segment", folder / "gone.tif", *labels, *out, "--raw")
+    assert "expected --labels FILE or --references FILE" in bad(folder, capsys, "segment", image, *out, "--raw")
+    assert "--raw compares raw bands without a model" in bad(
+        folder, capsys, "segment", image, *labels, *out, "--raw", "--model", folder / "model.safetensors"
+    )
+    assert "no image of 2021-01-01 in the series" in bad(
+        folder, capsys, "segment", folder / "series", *labels, "--labels-date", "2021-01-01", "--out", folder / "maps", "--raw"
+    )
+    (folder / "one.csv").write_text("x,y,class\n500005,4599995,dark\n")
+    assert "has one class only ('dark')" in bad(folder, capsys, "segment", image, "--labels", folder / "one.csv", *out, "--raw")
+    (folder / "text.tif").write_text("this is no raster")
+    assert "text.tif" in bad(folder, capsys, "segment", folder / "text.tif", *labels, *out, "--raw")
+    (folder / "pickle.safetensors").write_bytes(b"\x80\x04\x95.")
+    assert "Pickles are never loaded" in bad(folder, capsys, "segment", image, *labels, *out, "--model", folder / "pickle.safetensors")
+    assert "nowhere is not there" in bad(folder, capsys, "train", image, "--out", folder / "nowhere" / "model.safetensors")
+
+
+def test_a_map_that_is_there_is_kept(folder, capsys):
+    image = folder / "series" / "2020-01-05.tif"
+    (folder / "map.tif").write_bytes(b"precious")
+    assert run("segment", image, "--labels", folder / "labels.csv", "--raw", "--out", folder / "map.tif") == 2
+    assert "map.tif is there already" in capsys.readouterr().err
+    assert (folder / "map.tif").read_bytes() == b"precious"
+
+
+def test_a_usage_error_is_exit_code_2(capsys):
+    assert run("segment", "--nonsense") == 2
+    assert "No such option" in capsys.readouterr().err
+
+
+def test_ctrl_c_is_exit_code_130(monkeypatch, folder, capsys):
+    import pixelkin.training as training
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "train", interrupted)
+    assert run("train", folder / "series", "--out", folder / "m.safetensors") == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_help_is_quick_and_complete():
+    code = "import sys; from pixelkin.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\nprint('torch' in sys.modules, 'rasterio' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    for name in ("demo", "train", "segment", "evaluate", "reproduce", "info", "labels", "serve", "doctor"):
+        assert name in out
+    assert out.splitlines()[-1] == "False False"
+
+
+def test_references_of_other_classes_join_those_of_labels(folder):
+    """A class mapped elsewhere comes along."""
+    image = folder / "series" / "2020-01-05.tif"
+    scene = open_scene(image)
+    legend = Legend.from_names(["snow", "light"])
+    elsewhere = Segmenter(None).fit(scene, LabelledPixels.from_arrays([0, 1], [0, 30], [1, 2], legend))
+    elsewhere.references.save(folder / "refs.safetensors")
+    run(
+        "segment",
+        image,
+        "--raw",
+        "--labels",
+        folder / "labels.csv",
+        "--references",
+        folder / "refs.safetensors",
+        "--out",
+        folder / "map.tif",
+    )
+    assert read_map(folder / "map.tif").legend.names == ("snow", "light", "dark")
