@@ -47,7 +47,7 @@ def open_scene(
 
     Args:
         source: Path of a raster that GDAL reads, or a name that GDAL knows (/vsizip/..., https://...); a folder; a list of these;
-            an array of shape (band, row, col); or a `Scene` or `Series`, which comes back as it is.
+            a Zarr store; an xarray DataArray or Dataset; an array of shape (band, row, col); or a `Scene` or `Series`, which comes back as it is.
         bands: Names or numbers, from 1, of the bands to use, in that order; default all but an alpha band. An alpha band
             asked for here is data.
         nodata: No-data value to use instead of the file's own; mask and alpha bands still count.
@@ -94,6 +94,27 @@ def _open_array(source: AnyArray, options: OpenOptions) -> Scene:
     return ArrayScene(scene.data, mask=(scene.data != options.nodata).all(axis=0), date=options.date, bands=scene.bands)
 
 
+def _open_xarray(source: Any, options: OpenOptions) -> Scene | Series:
+    from .xarray import open_xarray
+
+    _refuse_date(options)
+    return open_xarray(source, bands=options.bands, nodata=options.nodata)
+
+
+def _is_zarr(source: Any) -> bool:
+    if not isinstance(source, str | os.PathLike):
+        return False
+    path = os.fspath(source).rstrip("/")
+    return path.endswith(".zarr") or any((Path(path) / marker).is_file() for marker in ("zarr.json", ".zgroup"))
+
+
+def _open_zarr(source: str | os.PathLike[str], options: OpenOptions) -> Scene | Series:
+    from .xarray import open_zarr
+
+    _refuse_date(options)
+    return open_zarr(os.fspath(source), bands=options.bands, nodata=options.nodata)
+
+
 def _open_folder(source: str | os.PathLike[str], options: OpenOptions) -> Series:
     _refuse_date(options)
     folder = Path(source)
@@ -123,6 +144,8 @@ _OPENERS: tuple[tuple[Callable[[Any], bool], Callable[[Any, OpenOptions], Scene 
     # First match wins: a test that names a narrower kind (a Zarr folder, a DataArray) goes above the wider one.
     (lambda source: isinstance(source, Scene | Series), _open_ready),
     (lambda source: isinstance(source, np.ndarray), _open_array),
+    (lambda source: type(source).__module__.split(".")[0] == "xarray", _open_xarray),
+    (_is_zarr, _open_zarr),
     (lambda source: isinstance(source, str | os.PathLike) and Path(source).is_dir(), _open_folder),
     (lambda source: isinstance(source, str | os.PathLike), _open_file),
     (lambda source: isinstance(source, list | tuple), _open_list),

@@ -224,9 +224,7 @@ class ProjectedModel(Model):
     def embed(self, x: Tensor, *, margin: int = 0) -> tuple[Tensor, Tensor]:
         """Cut u and S to the reach that a whole model gives them."""
         width, r = self.config.widths[1], self.config.radius
-        return x[:width, 2:-2, 2:-2].contiguous(), x[
-            width:, r - margin : x.shape[1] - r + margin, r - margin : x.shape[2] - r + margin
-        ].contiguous()
+        return x[:width, 2:-2, 2:-2].contiguous(), x[width:, r:-r, r:-r].contiguous()
 
 
 class _NotKept(nn.Module):

@@ -97,12 +97,12 @@ class Run:
             manifest = json.loads(path.read_text())
             theirs = dict(manifest["inputs"])
         except (ValueError, KeyError, TypeError) as exc:
-            raise OutputError(f"{path} is not a manifest that can be read ({exc}). Start anew with resume=False (--no-resume).") from exc
+            raise OutputError(f"{path} is not a manifest that can be read ({exc}). Start anew with resume=False (--restart).") from exc
         changed = sorted(key for key in {*theirs, *self.inputs} if theirs.get(key) != self.inputs.get(key))
         if manifest.get("version") != VERSION or changed:
             raise OutputError(
                 f"{self.target} has an unfinished run with other inputs ({', '.join(changed) or 'version'} changed), expected the same. "
-                "Give the inputs it had, or start anew with resume=False (--no-resume)."
+                "Give the inputs it had, or start anew with resume=False (--restart)."
             )
 
     def finished(self, window: Window) -> bool:

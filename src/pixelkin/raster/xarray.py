@@ -1,0 +1,363 @@
+"""xarray objects as images, and maps as xarray objects; nothing is loaded before a window is asked for.
+
+The coordinate reference system and the affine transform are read and written where rioxarray and GDAL look for them: a scalar
+coordinate `spatial_ref` (or the one that `grid_mapping` names) with `crs_wkt`, and regular `x` and `y` coordinates of pixel centres.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from rasterio.crs import CRS
+from rasterio.errors import CRSError
+
+from pixelkin.errors import InputError, MissingExtraError, RasterError
+from pixelkin.scene import Pixels, Scene, Series
+from pixelkin.segmentation import Segmentation
+from pixelkin.types import AnyArray, BoolArray, Grid, Window
+
+from .reader import crs_text, select_bands
+
+try:
+    import xarray as xr
+except ImportError as exc:
+    raise MissingExtraError("xarray", extra="scale", purpose="an xarray object") from exc
+
+_ROWS = ("y", "latitude", "lat", "northing")
+_COLS = ("x", "longitude", "lon", "easting")
+_TIMES = ("time", "t", "date")
+_BANDS = ("band", "bands", "channel", "wavelength")
+
+
+@dataclass(frozen=True, eq=False)
+class XarrayScene:
+    """One image in a DataArray of dimensions (band, row, col), whatever they are called; made by `open_xarray`."""
+
+    array: xr.DataArray
+    """(band, row, col); numpy- or dask-backed."""
+    name: str
+    grid: Grid
+    bands: tuple[str, ...]
+    date: dt.date | None
+    nodata: float | None = None
+    valid: xr.DataArray | None = None
+    """(row, col), True = usable, beside no-data and NaN; None = all."""
+
+    @property
+    def dtype(self) -> str:
+        """Of what `read` returns."""
+        return str(self.array.dtype)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the pixels where they are in memory, else of the recipe (the dask graph) by which they will be read."""
+        parts = [self.array] if self.valid is None else [self.array, self.valid]
+        digest = hashlib.sha256(repr((self.bands, self.grid, self.nodata)).encode())
+        for part in parts:
+            digest.update(_identity(part).encode())
+        return digest.hexdigest()
+
+    def read(self, window: Window | None = None) -> Pixels:
+        """Pixels of a window inside the image (default: all of it); computes what is dask-backed."""
+        rows, cols = (window or self.grid.window).slices
+        data = _values(self.array[:, rows, cols])
+        if self.array.dtype.kind == "f":
+            valid: BoolArray = np.asarray(np.isfinite(data).all(axis=0))
+        else:
+            valid = np.ones(data.shape[1:], np.bool_)
+        if self.nodata is not None:
+            valid &= (data != data.dtype.type(self.nodata)).all(axis=0)
+        if self.valid is not None:
+            valid &= _values(self.valid[rows, cols]).astype(np.bool_)
+        return Pixels(data, valid)
+
+
+def open_xarray(
+    source: xr.DataArray | xr.Dataset,
+    *,
+    bands: Sequence[str | int] | None = None,
+    nodata: float | None = None,
+    valid: xr.DataArray | None = None,
+    name: str | None = None,
+    crs: str | None = None,
+) -> Scene | Series:
+    """An xarray object as a scene, or with a time dimension as a series.
+
+    Args:
+        source: A DataArray with dimensions for rows and columns (y and x, lat and lon, ...), and optionally bands and time; or a Dataset
+            whose variables over rows and columns are the bands.
+        bands: Names or numbers, from 1, of the bands to use.
+        nodata: No-data value; default the one in `_FillValue`, `missing_value` or `nodata`.
+        valid: True where usable, with the rows, columns and times of `source`; a cloud mask, for one.
+        name: Name of the scene; default the object's own.
+        crs: Coordinate reference system where the object has none, 'EPSG:n' or WKT.
+
+    Raises:
+        RasterError: Dimensions are missing or unknown, or coordinates are not regular.
+    """
+    grid = _grid(source, crs)
+    array = _as_array(source)
+    names = _names(array)
+    if bands is not None:
+        picked = [index - 1 for index in select_bands(name or str(array.name or "the array"), names, bands)]
+        array, names = array.isel({_dim(array, _BANDS) or "band": picked}), [names[i] for i in picked]
+    if nodata is None:
+        nodata = _nodata(source, array)
+    label = name or str(array.name or "array")
+    row, col, time = _require(array, _ROWS), _require(array, _COLS), _dim(array, _TIMES)
+    band = _dim(array, _BANDS)
+    assert band is not None
+    if time is None:
+        when = next((array.coords[key] for key in _TIMES if key in array.coords and array.coords[key].ndim == 0), None)
+        mask = None if valid is None else valid.transpose(row, col)
+        return XarrayScene(array.transpose(band, row, col), label, grid, tuple(names), None if when is None else _day(when), nodata, mask)
+    scenes = []
+    for index in range(array.sizes[time]):
+        one = array.isel({time: index})
+        day = _day(one.coords[time])
+        mask = None if valid is None else valid.isel({time: index}).transpose(row, col)
+        scenes.append(XarrayScene(one.transpose(band, row, col), day.isoformat(), grid, tuple(names), day, nodata, mask))
+    return Series(tuple(scenes))
+
+
+def open_zarr(
+    store: Any,
+    *,
+    group: str | None = None,
+    bands: Sequence[str | int] | None = None,
+    nodata: float | None = None,
+    storage_options: dict[str, Any] | None = None,
+) -> Scene | Series:
+    """An image in a Zarr store (version 2 or 3), lazily; see `open_xarray`.
+
+    Args:
+        store: A folder, a URL such as 's3://bucket/image.zarr' (read with fsspec), or a Zarr store object such as obstore's.
+        group: Group inside the store.
+        bands: As in `open_xarray`.
+        nodata: As in `open_xarray`.
+        storage_options: For fsspec: credentials, endpoint.
+
+    Raises:
+        RasterError: There is no Zarr store, or no image in it.
+    """
+    try:
+        # Stored numbers and their no-data value, not floats: what a GeoTIFF of the same image would give.
+        dataset = xr.open_zarr(
+            store, group=group, mask_and_scale=False, decode_coords="all", storage_options=storage_options, consolidated=False
+        )
+    except (OSError, KeyError, ValueError) as exc:
+        raise RasterError(f"{store} cannot be read as Zarr ({exc}). Check the path and the group.") from exc
+    name = (
+        str(store).rstrip("/").rsplit("/", 1)[-1].removesuffix(".zarr")
+        if isinstance(store, str) or hasattr(store, "__fspath__")
+        else "zarr"
+    )
+    return open_xarray(dataset, bands=bands, nodata=nodata, name=name)
+
+
+def to_xarray(segmentation: Segmentation) -> xr.Dataset:
+    """A map as a Dataset: `classes` with CF flag attributes, `confidence` with NaN where the image had no data."""
+    grid = segmentation.grid
+    classes = np.where(segmentation.valid, segmentation.classes, np.uint8(0))
+    confidence = np.where(segmentation.valid, segmentation.confidence, np.float32(np.nan))
+    return _dataset(classes, confidence, segmentation, grid)
+
+
+def segment_lazily(scene: Scene, segmenter: Any, *, tile: int = 1024) -> xr.Dataset:
+    """The map of an image as a dask-backed Dataset: nothing is read or computed before its values are asked for.
+
+    Args:
+        scene: Image of any size.
+        segmenter: Fitted Segmenter; what it has learned later does not count.
+        tile: Side of the result's chunks in pixels, a multiple of 256. The values do not depend on it.
+
+    Returns:
+        `classes` uint8 and `confidence` float32 over (y, x), as `to_xarray` gives them.
+    """
+    import dask.array as da
+    from dask.delayed import delayed
+
+    from pixelkin.similarity import BLOCK
+
+    if tile < BLOCK or tile % BLOCK:
+        raise InputError(f"tile is {tile} pixels, expected a multiple of {BLOCK}. Use {max(1, round(tile / BLOCK)) * BLOCK}.")
+    grid = scene.grid
+    replica = segmenter.replica(cache_bytes=0)
+    provenance = segmenter.provenance(scene)
+    token = hashlib.sha256(repr((scene.fingerprint, sorted(provenance.items()), tile)).encode()).hexdigest()[:16]
+    held = delayed((scene, replica), name=f"pixelkin-kernel-{token}", traverse=False)
+    rows = []
+    for row in range(0, grid.height, tile):
+        line = []
+        for col in range(0, grid.width, tile):
+            window = Window(row, col, min(tile, grid.height - row), min(tile, grid.width - col))
+            both = delayed(_both)(held, window, dask_key_name=f"pixelkin-tile-{token}-{row}-{col}")
+            line.append(da.from_delayed(both, (2, window.height, window.width), np.float32, name=f"pixelkin-map-{token}-{row}-{col}"))
+        rows.append(da.concatenate(line, axis=2))
+    layers = da.concatenate(rows, axis=1)
+    empty = Segmentation(
+        np.empty((0, 0), np.uint8), np.empty((0, 0), np.float32), np.empty((0, 0), np.bool_), segmenter.references.legend, grid, provenance
+    )
+    return _dataset(layers[0].astype(np.uint8), layers[1], empty, grid)
+
+
+def _both(held: tuple[Scene, Any], window: Window) -> AnyArray:
+    scene, segmenter = held
+    found = segmenter.predict(scene, window)
+    # uint8 ids are exact in float32, so one array carries both.
+    return np.stack([np.where(found.valid, found.classes, 0), np.where(found.valid, found.confidence, np.nan)]).astype(np.float32)
+
+
+def _dataset(classes: Any, confidence: Any, segmentation: Segmentation, grid: Grid) -> xr.Dataset:
+    legend = segmentation.legend
+    flags = {
+        "flag_values": np.array(legend.ids, np.uint8),
+        "flag_meanings": " ".join(name.replace(" ", "_") for name in legend.names),
+        "flag_colors": " ".join("#{:02x}{:02x}{:02x}".format(*entry.color) for entry in legend),
+        "grid_mapping": "spatial_ref",
+    }
+    a, b, _, d, _, _ = grid.transform
+    coordinates: dict[str, Any] = {}
+    if b == 0 and d == 0:
+        coordinates["x"] = ("x", np.array([grid.xy(0, col)[0] for col in range(grid.width)]))
+        coordinates["y"] = ("y", np.array([grid.xy(row, 0)[1] for row in range(grid.height)]))
+    reference: dict[str, Any] = {
+        "GeoTransform": " ".join(repr(float(v)) for v in (grid.transform[2], a, b, grid.transform[5], d, grid.transform[4]))
+    }
+    if grid.crs is not None:
+        reference |= {"crs_wkt": CRS.from_user_input(grid.crs).to_wkt(), "spatial_ref": CRS.from_user_input(grid.crs).to_wkt()}
+    coordinates["spatial_ref"] = ((), 0, reference)
+    return xr.Dataset(
+        {
+            "classes": (("y", "x"), classes, {**flags, "_FillValue": 0}),
+            "confidence": (("y", "x"), confidence, {"grid_mapping": "spatial_ref"}),
+        },
+        coords=coordinates,
+        attrs={f"pixelkin_{key}": value for key, value in segmentation.provenance.items()},
+    )
+
+
+def _as_array(source: xr.DataArray | xr.Dataset) -> xr.DataArray:
+    """Bands, rows and columns in one DataArray."""
+    if isinstance(source, xr.Dataset):
+        layers = {str(key): value for key, value in source.data_vars.items() if _dim(value, _ROWS) and _dim(value, _COLS)}
+        if not layers:
+            raise RasterError(
+                f"the Dataset has variables {list(source.data_vars)}, expected one over rows and columns. Give one with y and x."
+            )
+        if len(layers) == 1 and _dim(next(iter(layers.values())), _BANDS):
+            return next(iter(layers.values()))
+        return xr.concat(
+            list(layers.values()),
+            dim=xr.Variable("band", list(layers)),
+            coords="minimal",
+            compat="override",
+            combine_attrs="drop_conflicts",
+        )
+    return source if _dim(source, _BANDS) else source.expand_dims("band")
+
+
+def _names(array: xr.DataArray) -> list[str]:
+    band = _dim(array, _BANDS)
+    assert band is not None
+    if "long_name" in array.attrs and len(np.atleast_1d(array.attrs["long_name"])) == array.sizes[band]:
+        return [str(name) for name in np.atleast_1d(array.attrs["long_name"])]
+    if band in array.coords and array.coords[band].dtype.kind in "UOS":
+        return [str(name) for name in array.coords[band].values]
+    return [f"band_{i + 1}" for i in range(array.sizes[band])]
+
+
+def _dim(array: xr.DataArray, names: tuple[str, ...]) -> str | None:
+    return next((str(dim) for dim in array.dims if str(dim).lower() in names), None)
+
+
+def _require(array: xr.DataArray, names: tuple[str, ...]) -> str:
+    dim = _dim(array, names)
+    if dim is None:
+        raise RasterError(
+            f"the array has dimensions {list(array.dims)}, expected one of {list(names)}. Rename them with array.rename(...)."
+        )
+    return dim
+
+
+def _grid(source: xr.DataArray | xr.Dataset, crs: str | None) -> Grid:
+    array = (
+        source
+        if isinstance(source, xr.DataArray)
+        else next((v for v in source.data_vars.values() if _dim(v, _ROWS) and _dim(v, _COLS)), None)
+    )
+    if array is None:
+        raise RasterError(f"the Dataset has variables {list(source)}, expected one over rows and columns. Give one with y and x.")
+    row, col = _require(array, _ROWS), _require(array, _COLS)
+    height, width = array.sizes[row], array.sizes[col]
+    e, f = _axis(array, row, height)
+    a, c = _axis(array, col, width)
+    return Grid(height, width, (a, 0.0, c, 0.0, e, f), crs or _crs(source, array))
+
+
+def _axis(array: xr.DataArray, dim: str, size: int) -> tuple[float, float]:
+    """Step, and outer edge of the first pixel; row and column numbers where there are no coordinates."""
+    if dim not in array.coords:
+        return 1.0, 0.0
+    centres = np.asarray(array.coords[dim].values, np.float64)
+    step = (centres[-1] - centres[0]) / (size - 1) if size > 1 else 1.0
+    if step == 0 or np.abs(np.diff(centres) - step).max(initial=0) > 1e-3 * abs(step):
+        raise RasterError(f"coordinate {dim!r} is not regular, expected equal steps. Resample the array to a regular grid first.")
+    return float(step), float(centres[0] - step / 2)
+
+
+def _crs(source: xr.DataArray | xr.Dataset, array: xr.DataArray) -> str | None:
+    name = str(array.attrs.get("grid_mapping", array.encoding.get("grid_mapping", "spatial_ref")))
+    places = [source.coords.get(name), source.attrs, array.attrs]
+    for place in places:
+        attributes = {} if place is None else getattr(place, "attrs", place)
+        for key in ("crs_wkt", "spatial_ref", "crs", "proj:code"):
+            try:
+                if key in attributes:
+                    return crs_text(CRS.from_user_input(str(attributes[key])))
+            except CRSError:
+                continue
+    return None
+
+
+def _nodata(source: xr.DataArray | xr.Dataset, array: xr.DataArray) -> float | None:
+    layers = [array, *(source.data_vars.values() if isinstance(source, xr.Dataset) else [])]
+    for layer in layers:
+        for key in ("_FillValue", "missing_value", "nodata"):
+            value = layer.attrs.get(key, layer.encoding.get(key))
+            if value is not None and np.isfinite(float(np.atleast_1d(value)[0])):
+                return float(np.atleast_1d(value)[0])
+    return None
+
+
+def _day(value: xr.DataArray) -> dt.date:
+    day: dt.date = np.asarray(value.values).astype("datetime64[D]").item()
+    return day
+
+
+def _values(array: xr.DataArray) -> AnyArray:
+    if array.chunks is None:
+        return np.asarray(array.values)
+    return np.asarray(array.data.compute(scheduler="synchronous"))
+
+
+def _identity(array: xr.DataArray) -> str:
+    if array.chunks is None:
+        return hashlib.sha256(np.ascontiguousarray(array.values).tobytes()).hexdigest()
+    return str(array.data.name) + repr(array.chunks) + _sources(array)
+
+
+def _sources(array: xr.DataArray) -> str:
+    """Sizes and times of the files of a local Zarr store, whose graph has the same name when they change."""
+    from pathlib import Path
+
+    source = array.encoding.get("source")
+    if not source or not Path(source).exists():
+        return ""
+    return repr(sorted((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in Path(source).rglob("*") if file.is_file()))
