@@ -55,7 +55,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(scene):
     assert fit(scene).hash != fit(scene, seed=1).hash
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for a kill between two steps."""
 
 
@@ -65,9 +65,9 @@ def test_a_killed_run_goes_on_with_the_same_bits(scene, tmp_path, stop_at):
 
     def kill(progress):
         if progress.step == stop_at:
-            raise Killed
+            raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         fit(scene, steps=110, checkpoint=tmp_path / "run.ckpt", log=tmp_path / "resumed.csv", progress=kill)
     steps_after = []
     resumed = fit(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import InputError, LabelError
+from ..errors import InputError, LabelError, MissingExtraError
 from .options import (
     bands_option,
     device_option,
@@ -48,8 +49,11 @@ if TYPE_CHECKING:
 @click.option("--picture", type=click.Path(dir_okay=False), help="Also draw image, marks, map and confidence, .png.")
 @click.option("--memory", default="2GiB", show_default=True, help="Memory to stay within, for an image of any size.")
 @click.option("--tile", type=int, help="Side of a tile in pixels, a multiple of 256. The map does not depend on it.")
-@click.option("--workers", type=click.IntRange(min=1), help="Threads. Default: one a core. The map does not depend on it.")
-@click.option("--scheduler", metavar="tcp://HOST:PORT", help="Dask scheduler whose workers compute.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads. Default: one a core. The map does not depend on it.")
+@click.option("--workers", type=click.IntRange(min=1), help="Compute in so many processes of a local Dask cluster, --memory each.")
+@click.option(
+    "--scheduler", metavar="tcp://HOST:PORT", help="Compute on the Dask cluster of this scheduler, which sees IMAGE under the same path."
+)
 @click.option("--restart", is_flag=True, help="Start anew instead of going on with a run that was stopped.")
 @training_options
 @label_options
@@ -97,7 +101,7 @@ def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[
         require_absent(out, overwrite=overwrite)
         require_folder(out)
     labels, labelled = _read_labels(source, options)
-    segmenter = Segmenter(_model(source, out, options), measure=options["measure"], workers=options["workers"])
+    segmenter = Segmenter(_model(source, out, options), measure=options["measure"], workers=options["threads"])
     if options["reference_file"]:
         from ..similarity import References
 
@@ -107,11 +111,10 @@ def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[
     written = []
     if options["save_references"]:
         written.append(segmenter.references.save(options["save_references"], overwrite=overwrite))
-    with progress_bar() as bar:
+    with progress_bar() as bar, _cluster(options) as client:
         task = bar.add_task("mapping", total=None)
-        client = _client(options["scheduler"])
         path = segment(
-            source, segmenter, out, memory=options["memory"], tile=options["tile"], workers=options["workers"], client=client, overwrite=overwrite,
+            source, segmenter, out, memory=options["memory"], tile=options["tile"], workers=options["threads"], client=client, overwrite=overwrite,
             resume=not options["restart"], confidence=options["confidence"],
             progress=lambda told: bar.update(task, total=told.tiles, completed=told.tiles_done, note=told.name),
         )  # fmt: skip
@@ -199,12 +202,15 @@ def _model(source: Scene | Series, out: str, options: dict[str, Any]) -> Model |
     return model.to(device)
 
 
-def _client(scheduler: str | None) -> Any:
-    if scheduler is None:
-        return None
-    from ..scale.dask import connect
+def _cluster(options: dict[str, Any]) -> AbstractContextManager[Any]:
+    if options["scheduler"] is None and options["workers"] is None:
+        return nullcontext()
+    try:
+        from ..scale.dask import connect
+    except ImportError as exc:
+        raise MissingExtraError("dask", extra="scale", purpose="--scheduler or --workers") from exc
 
-    return connect(scheduler)
+    return connect(scheduler=options["scheduler"], workers=options["workers"], memory=options["memory"])
 
 
 def _extras(scene: Scene, labels: LabelledPixels | None, path: Path, extras: dict[str, str], overwrite: bool) -> list[Path]:

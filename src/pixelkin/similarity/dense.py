@@ -161,7 +161,7 @@ class MutualInformation:
         return torch.cat([vectors * self.critic.scale, self.critic.bias.expand(len(vectors), 1)], dim=1)
 
     def _evaluate(self, rows: Tensor, columns: Tensor, buffer: Tensor | None = None) -> Tensor:
-        """t of every row (n, d) with every column (d, p), whichever of the two is the map's side."""
+        """The critic's t of every row (n, d) with every column (d, p), whichever of the two is the map's side."""
         critic = self.critic
         shape = len(rows), columns.shape[1]
         t = columns.new_empty(shape) if buffer is None else buffer[: shape[0] * shape[1]].view(shape)
