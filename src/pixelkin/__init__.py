@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .training import train as train
     from .types import LabelledPixels as LabelledPixels
     from .types import Legend as Legend
+    from .web import label as label
 
 # Torch and GDAL take seconds to import; each name brings its room only when it is first used.
 _ROOMS = {
@@ -30,6 +31,7 @@ _ROOMS = {
     "Segmentation": ("segmentation", "Segmentation"),
     "Segmenter": ("segmenter", "Segmenter"),
     "Series": ("scene", "Series"),
+    "label": ("web", "label"),
     "load": ("model", "load_model"),
     "open_scene": ("raster", "open_scene"),
     "read_labels": ("labels", "read_labels"),

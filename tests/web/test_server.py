@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,8 +16,9 @@ import pytest
 import rasterio
 from click.testing import CliRunner
 
-import pixelkin.session
-from pixelkin.errors import InputError
+import pixelkin
+import pixelkin.session.project
+from pixelkin.errors import InputError, MissingExtraError
 from pixelkin.scene import ArrayScene
 from pixelkin.session import Project, Session, segment_project
 from pixelkin.web.command import serve_command
@@ -150,3 +152,12 @@ def test_a_session_that_was_never_closed_is_opened_again(tmp_path: Path) -> None
     session = Session(Project.create(tmp_path / "p", ArrayScene(np.ones((1, 9, 9), np.uint8), name="one")), train=False)
     session.close()
     assert Project.open(tmp_path / "p").store.revision == 0
+
+
+def test_without_the_web_extra_the_message_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name == "pixelkin.web.notebook" or name.split(".")[0] == "uvicorn"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "pixelkin.web.server", raising=False)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(MissingExtraError, match=r"the labelling page needs uvicorn.* pip install 'pixelkin\[web\]'"):
+        _ = pixelkin.label

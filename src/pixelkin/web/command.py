@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from .server import Address
 
 
 @click.command("serve")
@@ -23,12 +27,7 @@ def serve_command(
     PATH is a raster, a folder of dates, several of these, or a project folder. The page is usable at once; labels are saved as
     you draw.
     """
-    try:
-        from .server import Address, get, serve
-    except ImportError as exc:
-        from ..errors import MissingExtraError
-
-        raise MissingExtraError(exc.name or "fastapi", extra="web", purpose="pixelkin serve") from exc
+    from . import get, serve
 
     if get_path is not None:
         answer = get(get_path, paths, project=project)
