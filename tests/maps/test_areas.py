@@ -153,7 +153,7 @@ def test_a_table_is_never_written_over_unless_told(make_map, tmp_path):
     table = area_table(make_map([[1]]))
     path = tmp_path / "areas.csv"
     path.write_text("mine")
-    with pytest.raises(OutputError, match=r"areas.csv is there already, expected a new name. Allow it to be overwritten"):
+    with pytest.raises(OutputError, match=r"areas.csv is there already, expected a new name. Choose another name"):
         write_area_table(table, path)
     assert path.read_text() == "mine"
     write_area_table(table, path, overwrite=True)

@@ -6,8 +6,8 @@ import pytest
 from pyogrio.errors import DataSourceError
 
 from pixelkin.errors import OutputError, ShapeError
+from pixelkin.files import replacing
 from pixelkin.maps import Score, write_polygons
-from pixelkin.maps._files import replacing
 from pixelkin.types import Legend
 
 

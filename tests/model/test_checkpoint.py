@@ -10,6 +10,7 @@ import pytest
 import torch
 from tests.networks import random_model
 
+from pixelkin import files
 from pixelkin.errors import MissingFileError, ModelError, OutputError
 from pixelkin.model import checkpoint, load_model
 
@@ -75,7 +76,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(OutputError, match=r"model\.safetensors cannot be written: No space left on device"):
         random_model().save(tmp_path / "model.safetensors")
     assert list(tmp_path.iterdir()) == []

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pixelkin.errors import LabelError, MissingFileError, OutputError
+from pixelkin.files import refused, require_writable
 from pixelkin.scene import Scene
 from pixelkin.types import BoolArray, Grid, IntArray, LabelledPixels, Window
 
@@ -264,10 +265,7 @@ def _replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """A path in a temporary folder beside `path`; all files there take their places when the block ends well."""
     if path.suffix.lower() not in _WRITTEN:
         raise OutputError(f"{path.name} has suffix {path.suffix!r}, expected one of {', '.join(_WRITTEN)}. Choose another name.")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} is there already, expected a new name. Allow it to be overwritten, or choose another name.")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path} cannot be written: its folder {path.parent} is not there. Make the folder first.")
+    require_writable(path, overwrite=overwrite)
     folder = None
     try:
         folder = Path(tempfile.mkdtemp(prefix=".pixelkin-", dir=path.parent))
@@ -282,9 +280,7 @@ def _replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     except OutputError:
         raise
     except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written: {error.strerror or error}. Check free space and permissions of {path.parent}."
-        ) from error
+        raise refused(path, error) from error
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)

@@ -16,7 +16,7 @@ from pixelkin.errors import LabelError, ShapeError
 from pixelkin.segmentation import Segmentation
 from pixelkin.types import AnyArray, IntArray, LabelledPixels, Legend, LegendClass, default_color
 
-from ._files import number_or_none
+from ._numbers import number_or_none
 from ._text import format_table, number
 
 Float64Array = npt.NDArray[np.float64]

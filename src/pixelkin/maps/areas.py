@@ -23,7 +23,8 @@ from pixelkin.errors import LabelError, OutputError, RasterError
 from pixelkin.segmentation import Segmentation
 from pixelkin.types import Color, Grid
 
-from ._files import dump_json, number_or_none, replacing
+from ..files import replacing
+from ._numbers import dump_json, number_or_none
 from ._text import format_table, number, percent
 from .accuracy import Score
 

@@ -28,7 +28,7 @@ from pixelkin.scene import Scene
 from pixelkin.segmentation import Segmentation
 from pixelkin.types import AnyArray, Color, Grid, LabelledPixels, UInt8Array
 
-from ._files import replacing
+from ..files import replacing
 from ._text import number, percent
 from .accuracy import Score
 from .areas import area_table

@@ -18,7 +18,7 @@ from skimage.measure import label
 from pixelkin.errors import InputError, OutputError
 from pixelkin.segmentation import Segmentation
 
-from ._files import replacing
+from ..files import replacing
 from .areas import SQUARE_METRES_PER_HECTARE, cell_areas
 
 _DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".json": "GeoJSON"}

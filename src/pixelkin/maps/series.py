@@ -12,7 +12,8 @@ from pixelkin.errors import InputError, OutputError, RasterError
 from pixelkin.segmentation import Segmentation
 from pixelkin.types import Color
 
-from ._files import number_or_none, replacing
+from ..files import replacing
+from ._numbers import number_or_none
 from .areas import area_table, csv_text
 
 

@@ -7,8 +7,6 @@ a newer file by name instead of misreading it.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ..errors import InputError, MissingFileError, ModelError, OutputError
+from ..errors import InputError, MissingFileError, ModelError
+from ..files import replacing
 from .config import ModelConfig
 from .network import Network
 from .standardise import Standardisation
@@ -38,23 +37,9 @@ def write_file(path: str | Path, kind: str, tensors: Mapping[str, Tensor], heade
         OutputError: The file exists and overwrite is False, or the disk refuses it.
     """
     target = Path(path)
-    if target.exists() and not overwrite:
-        raise OutputError(f"{target} is there already, expected a new name. Choose another name or pass overwrite=True (--overwrite).")
     metadata = {_KEY: json.dumps({"kind": kind, "version": VERSION, **header}, sort_keys=True)}
-    data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata)
-    temporary = None
-    try:
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except OSError as exc:
-        raise OutputError(f"{target} cannot be written: {exc.strerror or exc}. Free some space or choose another folder.") from exc
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+    with replacing(target, overwrite=overwrite) as temporary:
+        temporary.write_bytes(save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata))
     return target
 
 
