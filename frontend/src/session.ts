@@ -215,8 +215,15 @@ export class Session {
 
   private takeResult(result: EditResult): void {
     this.store.set({ online: true });
+    if (result.revision <= this.revision && !result.changes.reset) {
+      // Learned already, with what was true later: whether there is a map, for one.
+      this.publishMarks();
+      return;
+    }
     if (result.changes.since > this.revision || result.changes.reset) {
-      // Somebody else's changes lie between.
+      // Somebody else's changes lie between; the marks just drawn must not vanish meanwhile.
+      for (const mark of result.changes.marks) this.marksByScene.get(mark.scene)?.set(mark.id, mark);
+      this.publishMarks();
       void this.catchUp();
       return;
     }
@@ -247,24 +254,27 @@ export class Session {
   }
 
   private catchingUp = false;
+  private behind = false;
 
   /** Ask what changed since the revision known here. */
   private async catchUp(): Promise<void> {
+    this.behind = true;
     if (this.catchingUp) return;
     this.catchingUp = true;
-    try {
-      const changes = await api.changes(this.revision);
-      if (changes.reset) {
-        await this.reload();
-        return;
-      }
-      const { classes: _classes, revision: _revision, ...status } = await api.project();
-      this.takeChanges(changes, status);
-    } catch (error) {
-      this.report(error);
-    } finally {
-      this.catchingUp = false;
+    // What is asked for while an answer is under way may be newer than the answer.
+    while (this.behind) {
+      this.behind = false;
+      await this.guard(async () => {
+        const changes = await api.changes(this.revision);
+        if (changes.reset) {
+          await this.reload();
+          return;
+        }
+        const { classes: _classes, revision: _revision, ...status } = await api.project();
+        this.takeChanges(changes, status);
+      });
     }
+    this.catchingUp = false;
   }
 
   private marksOf(scene: Scene | null): readonly Mark[] {
@@ -328,8 +338,7 @@ export class Session {
       const { project } = this.store.get();
       const wasAway = !this.store.get().online || (project !== null && project.instance !== instance);
       this.store.set({ online: true });
-      if (!project) return;
-      if (wasAway) {
+      if (!project || wasAway) {
         void this.guard(async () => {
           await this.reload();
           this.store.set({ jobs: (await api.jobs()).jobs });

@@ -403,6 +403,7 @@ def test_what_is_exported_is_what_was_shown(page: LabellingPage, shared_server: 
     page.two_classes(place.water[0], place.land[0])
     row, col = place.land[1]
     page.drag("box", (row, col), (row + 3, col + 4))
+    assert page.counts() == {"water": 1, "land": 21}
     page.settled()
     page.opaque()
     shown = page.look()

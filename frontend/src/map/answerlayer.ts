@@ -57,6 +57,7 @@ export class AnswerLayer extends CanvasLayer {
     if (focus) this.focus = focus;
     if (wanted?.scene.id === this.wanted?.scene.id && wanted?.revision === this.wanted?.revision) return;
     this.wanted = wanted;
+    if (!wanted) this.board.want([], "", 0, [0, 0]);
     this.changed();
   }
 

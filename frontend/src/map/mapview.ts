@@ -89,6 +89,7 @@ export class MapView {
       enableRotation: false,
     });
     this.olMap.setView(view);
+    this.olMap.updateSize();
     this.fit();
     return this.projection;
   }

@@ -15,6 +15,16 @@ function formatShare(area: number | null, unit: string, pixels: number, fraction
 export function buildClasses(session: Session, goToConflict: () => void): HTMLElement {
   const { store } = session;
   const list = h("div", { class: "classes", role: "radiogroup", "aria-label": "Class to mark with" });
+  list.addEventListener("keydown", (event) => {
+    const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+    const classes = store.get().project?.classes ?? [];
+    const next = step && classes[classes.findIndex((one) => one.id === store.get().classId) + step];
+    if (!next) return;
+    event.preventDefault();
+    event.stopPropagation();
+    store.set({ classId: next.id });
+    rows.get(next.id)?.row.querySelector<HTMLElement>("[role=radio]")?.focus();
+  });
   const name = h("input", { type: "text", maxlength: 80, placeholder: "New class", "aria-label": "Name of the new class", id: "new-class", autocomplete: "off" });
   const form = h(
     "form",
