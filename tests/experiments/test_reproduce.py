@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import jaccard_score
 
 from pixelkin.errors import InputError, OutputError
-from pixelkin.experiments import protocol, reproduce, speed, tables
+from pixelkin.experiments import protocol, reproduce, results, speed, tables
 from pixelkin.experiments.command import reproduce_command
 from pixelkin.experiments.datasets import open_data
 from pixelkin.experiments.encoders import ABLATIONS, DEEP_INFOMAX, NO_DATE_PAIRS, OURS, VAE
@@ -234,3 +234,31 @@ def test_the_command_prints_what_it_wrote(images_folder, tmp_path):
     result = CliRunner().invoke(reproduce_command, arguments, catch_exceptions=False)
     assert result.exit_code == 0
     assert [Path(path).name for path in json.loads(result.stdout)] == ["fields-table1.csv", "fields-table1.md", "fields-table1.json"]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_all_results_are_written_in_one_go_and_listed(images_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "FOLDERS", ("fields",))
+    monkeypatch.setattr(results, "TABLES", {"table1": ""})
+    monkeypatch.setattr(speed, "CASES", (("small", 24, 2, 3, 9, "local", 1),))
+    arguments = [
+        "--data",
+        str(images_folder.parent),
+        "--out",
+        str(tmp_path / "out"),
+        "--cache",
+        str(tmp_path / "cache"),
+        "--budget",
+        "smoke",
+    ]
+    for _ in range(2):  # a second run replaces what the first one wrote
+        result = CliRunner().invoke(results.main, arguments, catch_exceptions=False)
+        assert result.exit_code == 0
+    index = (tmp_path / "out" / "index.md").read_text()
+    for name in ("fields-table1", "speed"):
+        assert f"({name}.md) ([CSV]({name}.csv), [manifest]({name}.json))" in index
+        assert all((tmp_path / "out" / f"{name}.{suffix}").exists() for suffix in ("md", "csv", "json"))
+    assert not list((tmp_path / "out").glob("*.png"))
+    result = CliRunner().invoke(results.main, ["--data", str(tmp_path / "nowhere"), *arguments[2:]])
+    assert result.exit_code == 2
+    assert "Error: " in result.output

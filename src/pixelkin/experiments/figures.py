@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ..errors import InputError
+from ..files import replacing
 from ..maps import colorize, rgb, score
 from ..scene import Scene
 from ..segmentation import Segmentation
 from ..types import AnyArray, LabelledPixels, Legend, UInt8Array
 from .datasets import Dataset, Truth
-from .files import replacing
 from .protocol import Method, Runner, draw_marks
 from .tables import MARKS, OURS_GLOBAL, OURS_LOCAL, SIMILARITIES
 
@@ -204,9 +204,9 @@ def _save(sheet: Sequence[Sequence[Panel]], legend: Legend, title: str, path: Pa
             ax.set_title(panel.title, fontsize=7.5)
             if panel.marks is not None:
                 faces = [colors[i] for i in panel.marks.classes.tolist()]
-                ax.scatter(panel.marks.cols, panel.marks.rows, s=9, c=faces, edgecolors="black", linewidths=0.4)
+                ax.scatter(panel.marks.cols, panel.marks.rows, s=9, c=faces, edgecolors="white", linewidths=0.5)
     handles = [Patch(facecolor=colors[entry.id], edgecolor="black", linewidth=0.4, label=entry.name) for entry in legend]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)), frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=10)
-    with replacing(path) as temporary:
+    with replacing(path, overwrite=True) as temporary:
         figure.savefig(temporary, metadata={"Software": None})

@@ -1,16 +1,14 @@
-"""Files in folders and zip archives under one name each, and whole files or none."""
+"""Files in folders and zip archives under one name each, and small files written whole."""
 
 from __future__ import annotations
 
 import json
-import secrets
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, MissingFileError, OutputError
+from ..errors import InputError, MissingFileError
+from ..files import refused, replacing
 
 
 def files_under(source: str | Path) -> list[str]:
@@ -46,25 +44,19 @@ def read_bytes(name: str) -> bytes:
         return opened.read(member)
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` that takes its place when the block ends well; OutputError where the disk refuses."""
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+def make_folder(path: Path) -> Path:
+    """Make a folder and those above it; OutputError where the disk refuses."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(path)
-    except OutputError:
-        raise
+        path.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
-        raise OutputError(f"{path} cannot be written: {exc.strerror or exc}. Check free space and permissions of {path.parent}.") from exc
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise refused(path, exc) from exc
+    return path
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write a text file whole, in place of what was there."""
-    with replacing(path) as temporary:
+    """Write a text file whole, in place of what was there; makes its folder."""
+    make_folder(path.parent)
+    with replacing(path, overwrite=True) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path
 

@@ -22,10 +22,11 @@ from rasterio.transform import Affine
 from rasterio.windows import Window as RasterioWindow
 
 from ..errors import InputError, LabelError, MissingFileError, OutputError, RasterError
+from ..files import replacing
 from ..labels.label_raster import write_label_raster
 from ..raster._gdal import one_line, quiet
 from ..types import AnyArray, Color, Grid, LabelledPixels, Legend, LegendClass, UInt8Array, Window
-from .files import files_under, replacing, write_json
+from .files import files_under, make_folder, write_json
 
 LEGEND = Legend(
     (
@@ -142,6 +143,8 @@ def prepare(
     images, labels = _find(source, layout)
     options = {"layout": asdict(layout), "seed": seed}
     state = _state(target, options)
+    for folder in ("images", "labels"):
+        make_folder(target / folder)
     tiles = (*layout.labelled, *layout.unlabelled)
     for done, tile in enumerate(tiles):
         if progress is not None:
@@ -299,7 +302,7 @@ def _write_images(tile: str, row: int, pixels: Any, target: Path, layout: Layout
     for col in range(layout.blocks):
         grid = _grid(pixels, row, col, layout)
         with (
-            replacing(target / "images" / f"{tile}_{row:02d}_{col:02d}.tif") as path,
+            replacing(target / "images" / f"{tile}_{row:02d}_{col:02d}.tif", overwrite=True) as path,
             rasterio.open(
                 path, "w", driver="GTiff", width=grid.width, height=grid.height, count=4, dtype="uint8", compress="deflate",
                 crs=grid.crs, transform=Affine(*grid.transform), photometric="RGB", alpha="unspecified",
@@ -314,7 +317,7 @@ def _write_labels(tile: str, row: int, classes: UInt8Array, pixels: Any, target:
     half = layout.block_px // 2
     for col in range(layout.blocks):
         mask = classes[::2, ::2][:, col * half : (col + 1) * half]
-        with replacing(target / "labels" / f"{tile}_{row:02d}_{col:02d}.tif") as path:
+        with replacing(target / "labels" / f"{tile}_{row:02d}_{col:02d}.tif", overwrite=True) as path:
             write_label_raster(LabelledPixels.from_mask(mask, LEGEND), _grid(pixels, row, col, layout), path)
 
 

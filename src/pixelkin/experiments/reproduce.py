@@ -12,10 +12,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, OutputError
+from ..errors import InputError
+from ..files import require_writable
 from . import figures, speed, tables
 from .datasets import Dataset, open_data
-from .files import write_json, write_text
+from .files import make_folder, write_json, write_text
 from .protocol import BUDGETS, Runner, Summary, summarise
 
 TABLES = {
@@ -71,9 +72,10 @@ def reproduce(
     dataset = None if name == "speed" or data is None else data if isinstance(data, Dataset) else open_data(data)
     stem = Path(out) / (name if dataset is None else f"{dataset.name}-{name}")
     targets = [stem.with_suffix(suffix) for suffix in (".csv", ".md", ".json", *([".png"] if name in figures.FIGURES else []))]
-    there = [path for path in targets if path.exists()]
-    if there and not overwrite:
-        raise OutputError(f"{there[0]} is there already, expected a new place. Choose another --out or pass --overwrite.")
+    # Before the work, not after it.
+    make_folder(Path(out))
+    for path in targets:
+        require_writable(path, overwrite=overwrite)
 
     manifest: dict[str, Any] = {"name": name, "budget": budget, **_circumstances()}
     if dataset is None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from ..errors import PkError
+from .files import write_text
 from .reproduce import TABLES, reproduce
 
 FOLDERS = ("vegas", "boadella")
@@ -39,9 +40,22 @@ def main(data: Path | None, out: Path, cache: Path, budget: str, seeds: int | No
                     click.echo(path)
         for path in reproduce("speed", budget=budget, out=out, overwrite=True):
             click.echo(path)
+        click.echo(write_index(out))
     except PkError as exc:
         click.echo(f"Error: {exc}", err=True)
         raise SystemExit(exc.exit_code) from None
+
+
+def write_index(folder: Path) -> Path:
+    """A page that lists the tables of a folder, `index.md`."""
+    pages = sorted(path for path in folder.glob("*.md") if path.name != "index.md")
+    titles = [path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") for path in pages]
+    lines = [
+        f"- [{title}]({path.name}) ([CSV]({path.stem}.csv), [manifest]({path.stem}.json))"
+        for title, path in zip(titles, pages, strict=True)
+    ]
+    head = "# Results\n\nWritten by `make results`; each table says when, where and at which commit it was made. [How to read them](../experiments.md).\n\n"
+    return write_text(folder / "index.md", head + "\n".join(lines) + "\n")
 
 
 def _tell(done: int, total: int, seconds_left: float, what: str) -> None:

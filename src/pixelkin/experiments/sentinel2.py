@@ -24,12 +24,13 @@ from rasterio.transform import Affine
 from rasterio.windows import Window as RasterioWindow
 
 from ..errors import InputError, MissingFileError, OutputError, RasterError
+from ..files import replacing, require_writable
 from ..raster import open_scene
 from ..raster._gdal import borrow, one_line, quiet
 from ..raster.reader import crs_text, open_dataset
 from ..scene import Pixels, Scene, Series
 from ..types import Grid, Window
-from .files import files_under, read_bytes, replacing
+from .files import files_under, make_folder, read_bytes
 
 _log = logging.getLogger(__name__)
 
@@ -210,9 +211,9 @@ def crop_series(
         _log.warning("%d dates have data in the window, fewer than the %d asked for: all are kept", len(chosen), dates)
     scenes = [series.scenes[i] for i in chosen]
     paths = [target / f"{scene.date}.tif" for scene in scenes]
-    there = [path for path in paths if path.exists()]
-    if there and not overwrite:
-        raise OutputError(f"{there[0]} is there already, expected a new folder. Choose another one or pass overwrite=True (--overwrite).")
+    make_folder(target)
+    for path in paths:
+        require_writable(path, overwrite=overwrite)
     for scene, path in zip(scenes, paths, strict=True):
         _write(scene, window, path)
     return paths
@@ -241,7 +242,7 @@ def _write(scene: Scene, window: Window, path: Path) -> None:
     data = np.where(pixels.valid, pixels.data, 0)
     try:
         with (
-            replacing(path) as temporary,
+            replacing(path, overwrite=True) as temporary,
             rasterio.open(
                 temporary, "w", driver="GTiff", width=grid.width, height=grid.height, count=len(data), dtype=data.dtype, nodata=0,
                 crs=grid.crs, transform=Affine(*grid.transform), compress="deflate", tiled=True, blockxsize=256, blockysize=256,
