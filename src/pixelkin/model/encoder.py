@@ -7,6 +7,7 @@ each pixel exactly what it gives for the patch around that pixel. Everything den
 from __future__ import annotations
 
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .config import ModelConfig
 
@@ -21,7 +22,7 @@ class Encoder(nn.Module):
         self.conv2 = nn.Sequential(nn.Conv2d(first, second, 3, bias=False), nn.BatchNorm2d(second), nn.ReLU())
         self.conv3 = nn.Sequential(nn.Conv2d(second, third, 3, bias=False), nn.BatchNorm2d(third), nn.ReLU())
         # A dense layer over what conv3 leaves of a patch, written as a convolution of that size.
-        self.dense = nn.Conv2d(third, config.z_dim, config.patch_size - 6)
+        self.dense: nn.Module = nn.Conv2d(third, config.z_dim, config.patch_size - 6)
 
     def feature_map(self, x: Tensor) -> Tensor:
         """C_psi: (n, F, height - 4, width - 4), >= 0."""
@@ -32,6 +33,22 @@ class Encoder(nn.Module):
         """S from C_psi: (n, z_dim, h, w) with h = 1 for a patch, or one S for each pixel of an image."""
         s: Tensor = self.dense(self.conv3(c))
         return s
+
+    def normalise_shared(self) -> None:
+        """For training: give S unit spread in each channel by a batch norm without weights, until `fold`.
+
+        The L1 term of Eq. 6 has no unit of its own: without this it can be made small by a smaller S, which teaches nothing.
+        """
+        assert isinstance(self.dense, nn.Conv2d)
+        self.dense = nn.Sequential(self.dense, nn.BatchNorm2d(self.dense.out_channels, affine=False))
+
+    def fold(self) -> None:
+        """End `normalise_shared`: one dense layer again, which is the same function in evaluation mode."""
+        assert isinstance(self.dense, nn.Sequential)
+        dense, norm = self.dense.eval()
+        assert isinstance(dense, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
+        self.dense = fuse_conv_bn_eval(dense, norm)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """C_psi and S of patches or of a padded image."""
