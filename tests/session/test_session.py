@@ -65,7 +65,7 @@ def classes_of(picture: np.ndarray[Any, Any], session: Session) -> np.ndarray[An
 
 
 def finished(session: Session, job: Job) -> Job:
-    for _ in range(600):
+    for _ in range(3600):
         if session.jobs.get(job.id).finished:
             return session.jobs.get(job.id)
         time.sleep(0.05)

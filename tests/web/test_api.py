@@ -97,8 +97,9 @@ def test_a_class_loses_its_key_only_when_told(client: TestClient) -> None:
 
 
 def test_map_tiles_are_of_one_revision(client: TestClient) -> None:
+    client.patch("/api/settings", json={"measure": "l1"})  # a labelled pixel keeps its class, with confidence 1
     edit(client, *CLASSES)
-    early = client.get("/api/scenes/field/map/1/0/0/0.png")
+    early = client.get("/api/scenes/field/map/2/0/0/0.png")
     assert (early.status_code, early.json()["error"]["type"]) == (409, "NotReady")
     revision = edit(client, add_mark(1, 20, 30), add_mark(2, 200, 350))["revision"]
     answer = client.get(f"/api/scenes/field/map/{revision}/0/0/0.png")
@@ -137,6 +138,7 @@ def test_image_tiles_show_pixels_as_asked(client: TestClient) -> None:
 
 
 def test_one_pixel_says_where_and_what_it_is(client: TestClient, session: Session) -> None:
+    client.patch("/api/settings", json={"measure": "l1"})
     edit(client, *CLASSES, add_mark(1, 20, 30), add_mark(2, 200, 350))
     session.compute_all()
     pixel = client.get("/api/scenes/field/pixel", params={"row": 20, "col": 30}).json()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import threading
 import time
@@ -102,6 +103,15 @@ def test_the_map_on_the_page_is_that_of_the_command_line(tmp_path: Path, serve: 
     (written,) = segment_project(tmp_path / "field.pixelkin", tmp_path / "out")
     with rasterio.open(tmp_path / "page.tif") as one, rasterio.open(written) as other:
         np.testing.assert_array_equal(one.read(1), other.read(1))
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_that_is_told_to_end_leaves_one_whole_file(tmp_path: Path, serve: Serve, sent: signal.Signals) -> None:
+    server = serve(write_image(tmp_path / "field.tif"))
+    server.client.post("/api/edits", json={"key": key(), "edits": CLASSES}).raise_for_status()
+    server.process.send_signal(sent)
+    assert server.process.wait(timeout=20) == 0
+    assert sorted(path.name for path in (tmp_path / "field.pixelkin").glob("labels*")) == ["labels.gpkg"]
 
 
 def test_one_request_is_answered_without_a_server(tmp_path: Path) -> None:

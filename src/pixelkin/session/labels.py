@@ -57,7 +57,7 @@ class ValidMasks:
 
 
 class LabelState:
-    """Marks and classes as of one revision of the store. Not safe to change from two threads at once."""
+    """Marks and classes as of one revision of the store. Any thread may read; one at a time may `absorb`."""
 
     def __init__(self, scenes: Mapping[str, Scene]) -> None:
         self._scenes = scenes
@@ -94,41 +94,44 @@ class LabelState:
 
     def absorb(self, changes: StoreChanges) -> None:
         """Take in what happened since `revision`."""
+        # Other threads read while this goes on: new tables are made and then put in place of the old ones.
+        marks, covers, canvases = dict(self.marks), dict(self._covers), dict(self.canvases)
         dirty = set()
         for mark_id in changes.deleted:
-            gone = self.marks.pop(mark_id, None)
-            self._covers.pop(mark_id, None)
+            gone = marks.pop(mark_id, None)
+            covers.pop(mark_id, None)
             if gone is not None:
                 dirty.add(gone.scene)
         for mark in changes.marks:
             if mark.scene not in self._scenes:
                 continue
-            old = self.marks.get(mark.id)
+            old = marks.get(mark.id)
             if old is None or (old.geometry, old.brush_px, old.class_id == ERASER) != (
                 mark.geometry,
                 mark.brush_px,
                 mark.class_id == ERASER,
             ):
                 try:
-                    self._covers[mark.id] = self.cover(mark)
+                    covers[mark.id] = self.cover(mark)
                 except LabelError:
                     # The image changed under an old mark: the mark stays, and teaches nothing.
-                    self._covers[mark.id] = np.empty(0, np.int64)
-            self.marks[mark.id] = mark
+                    covers[mark.id] = np.empty(0, np.int64)
+            marks[mark.id] = mark
             dirty.add(mark.scene)
         for scene_id in dirty:
-            marks = sorted((mark for mark in self.marks.values() if mark.scene == scene_id), key=lambda mark: mark.order)
-            self.canvases[scene_id] = paint(marks, self._covers)
+            of_scene = sorted((mark for mark in marks.values() if mark.scene == scene_id), key=lambda mark: mark.order)
+            canvases[scene_id] = paint(of_scene, covers)
+        self._covers, self.marks, self.canvases = covers, marks, canvases
         self.classes = changes.classes
         self.revision = changes.revision
 
     def pixels_of(self, mark_id: str) -> IntArray:
-        """Flat index of the pixels that a mark covers, rising."""
-        return self._covers[mark_id]
+        """Flat index of the pixels that a mark covers, rising; none where there is no such mark."""
+        return self._covers.get(mark_id, np.empty(0, np.int64))
 
     def covered(self, mark_id: str) -> int:
         """How many pixels a mark covers."""
-        return len(self._covers[mark_id])
+        return len(self.pixels_of(mark_id))
 
     def lessons(self, pixels_per_mark: int) -> list[Lesson]:
         """What the segmenter learns from; see `painting.lessons`."""

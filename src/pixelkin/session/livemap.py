@@ -10,7 +10,8 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,7 @@ _CACHED_BLOCKS = 4096
 """About 0.2 MB each; the answers of a 16,000 x 16,000 image."""
 _RECENT_BLOCKS = 24
 """What a screen shows."""
+_TOO_FEW = "Mark at least two classes."
 _SETTLE_S = 0.15
 """How long the background waits after a change, so that the page asks first."""
 
@@ -45,6 +47,8 @@ class BlockAnswer:
     """(row, col) 0..255 for 0..1."""
     valid: BoolArray
     """(row, col)."""
+    notes: dict[str, Any] = field(default_factory=dict)
+    """What others have worked out of it; each is worked out once."""
 
 
 def blocks_across(size: int) -> int:
@@ -72,12 +76,13 @@ class LiveMap:
         self._scenes = scenes
         self._notify = notify
         self._learner = Learner(scenes, segmenter)
-        self._teaching = threading.RLock()
+        self._teaching = threading.Lock()
         self._cache_lock = threading.Lock()
+        self._pending: list[Lesson] | None = None
         self._cache: OrderedDict[BlockKey, BlockAnswer] = OrderedDict()
         self._in_work: dict[tuple[int, BlockKey], threading.Event] = {}
         self.version = 0
-        self.reason: str | None = "Mark at least two classes."
+        self.reason: str | None = _TOO_FEW
         """Why there is no map, None where there is one."""
         self._focus: tuple[str, int, int] = (next(iter(scenes)), 0, 0)
         self._recent: OrderedDict[BlockKey, None] = OrderedDict()
@@ -96,29 +101,42 @@ class LiveMap:
         self._thread.join(timeout=10)
 
     def learn(self, lessons: list[Lesson]) -> None:
-        """Take other labels, in the order in which ties are decided; every block is then computed anew when asked for."""
-        with self._teaching:
-            if lessons_equal(lessons, self._learner.learnt) and self.reason is None:
+        """Take other labels, in the order in which ties are decided.
+
+        Returns at once: the engine learns them when somebody asks for a block, so that a mark is acknowledged before, and of
+        many marks in a row only the last state is learnt.
+        """
+        with self._cache_lock:
+            current = self._learner.learnt if self._pending is None else self._pending
+            if lessons_equal(lessons, current) and self.reason is None:
                 return
-            # First the new version, then the new labels: a prediction that saw some of them is superseded by then.
-            self._forget()
-            self._teach(lessons)
+            self._pending = lessons
+            enough = len({class_id for lesson in lessons for class_id in np.unique(lesson.classes).tolist()}) >= 2
+            self.reason = None if enough else _TOO_FEW
+            self._supersede()
+        with self._wake:
+            self._wake.notify_all()
 
     def switch(self, segmenter: Segmenter) -> None:
         """Go on with another model; labels are kept, and the blocks last looked at are ready before the change shows."""
         learner = Learner(self._scenes, segmenter)
         with self._teaching:
-            lessons, ready = self._learner.learnt, self.reason is None
-        if ready:
+            self._learn_pending()
+            lessons = self._learner.learnt
+        if lessons:
             learner.learn(lessons)
             for scene_id, row, col in list(self._recent):
                 segmenter.predict(self._scenes[scene_id], block_window(self._scenes[scene_id].grid, row, col))
         with self._teaching:
+            self._learn_pending()
             lessons = self._learner.learnt
-            self._forget()
-            self._learner = learner
-            if lessons:
-                self._teach(lessons)
+            with self._cache_lock:
+                self._learner = learner
+                if not lessons_equal(lessons, learner.learnt):
+                    self._pending = lessons
+                self._supersede()
+        with self._wake:
+            self._wake.notify_all()
 
     def focus(self, scene_id: str, row: float, col: float) -> None:
         """The place from which the background works outwards."""
@@ -157,25 +175,26 @@ class LiveMap:
             count = sum(1 for key in self._cache if key[0] == scene_id)
         return count, blocks_across(grid.height) * blocks_across(grid.width)
 
-    def _teach(self, lessons: list[Lesson]) -> None:
-        if len({class_id for lesson in lessons for class_id in np.unique(lesson.classes).tolist()}) < 2:
+    def _learn_pending(self) -> None:
+        """Learn what `learn` was given last; the caller holds `_teaching`."""
+        with self._cache_lock:
+            lessons, self._pending = self._pending, None
+        if lessons is None:
+            return
+        if self.reason is not None:
             self._learner.reset()
-            self.reason = "Mark at least two classes."
             return
         try:
             self._learner.learn(lessons)
-            self.reason = None
         except PkError as exc:
             self._learner.reset()
             self.reason = str(exc)
 
-    def _forget(self) -> None:
-        with self._cache_lock:
-            self.version += 1
-            self._cache.clear()
-        with self._wake:
-            self._changed_at = time.monotonic()
-            self._wake.notify_all()
+    def _supersede(self) -> None:
+        """From now on answers are of a new version; the caller holds `_cache_lock`."""
+        self.version += 1
+        self._cache.clear()
+        self._changed_at = time.monotonic()
 
     def _compute(self, key: BlockKey, version: int) -> BlockAnswer | None:
         while True:
@@ -201,6 +220,9 @@ class LiveMap:
     def _predict(self, key: BlockKey, version: int) -> BlockAnswer | None:
         scene = self._scenes[key[0]]
         with self._teaching:
+            if version != self.version:
+                return None
+            self._learn_pending()
             if version != self.version or self.reason is not None:
                 return None
             segmenter = self._learner.segmenter

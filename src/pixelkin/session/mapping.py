@@ -16,7 +16,6 @@ from ..errors import InputError, LabelError, OutputError
 from ..model import Model, load_model
 from ..scene import Scene
 from ..segmentation import Segmentation
-from ..segmenter import Measure as EngineMeasure
 from ..segmenter import Segmenter
 from ..similarity.blocks import BLOCK
 from ..types import Legend, Window
@@ -35,16 +34,15 @@ def load_encoder(project: Project) -> Model | None:
     return None if project.model_path is None else load_model(project.model_path)
 
 
-def measure_in_use(settings: ProjectSettings, *, has_model: bool) -> EngineMeasure:
-    """How pixels are compared now."""
-    if settings.measure == "auto":
-        return "local" if has_model else "l1"
-    return settings.measure if has_model else "l1"
-
-
 def make_segmenter(model: Model | None, settings: ProjectSettings, *, cache_bytes: int = 1 << 30) -> Segmenter:
-    """A fresh Segmenter as the project's settings ask for."""
-    return Segmenter(model, measure=measure_in_use(settings, has_model=model is not None), cache_bytes=cache_bytes)
+    """A fresh Segmenter as the project's settings ask for; without an encoder, what needs one is what `auto` is."""
+    measure = None if settings.measure == "auto" or (model is None and settings.measure != "l1") else settings.measure
+    return Segmenter(model, measure=measure, cache_bytes=cache_bytes)
+
+
+def comparison(segmenter: Segmenter) -> str:
+    """How a Segmenter decides, in a word."""
+    return segmenter.measure
 
 
 def map_scene(segmenter: Segmenter, scene: Scene, legend: Legend, tell: Tell) -> Segmentation:

@@ -41,7 +41,7 @@ class ProjectSettings:
     """What a user may choose for the whole project."""
 
     measure: Measure = "auto"
-    """How pixels are compared; auto = local once an encoder is there, l1 on the raw bands until then."""
+    """How pixels are compared once an encoder is there; auto = as `pixelkin.Segmenter` does by default."""
     pixels_per_mark: int = 32
     """A mark that covers more pixels teaches with this many, spread over it. 1..4096."""
 

@@ -119,6 +119,7 @@ class Session:
         self._model_job: str | None = None
         self._model_message = "The engine is starting."
         self._model_failed = False
+        self._measure_in_use = "l1"
         self._statistics: dict[str, list[BandStatistics]] = {}
         self._ramp: UInt8Array | None = None
         self._closed = threading.Event()
@@ -161,9 +162,8 @@ class Session:
         """The encoder, and its training."""
         training = self._model_job is not None and self.jobs.get(self._model_job).state in ("queued", "running")
         state: ModelState = "training" if training else "ready" if self._model is not None else "failed" if self._model_failed else "none"
-        measure = self.project.settings.measure
-        in_use = measure if self._model is not None and measure != "auto" else "local" if self._model is not None else "l1"
-        return ModelStatus(state, None if self._model is None else self._model.hash, in_use, self._model_job, self._model_message)
+        digest = None if self._model is None else self._model.hash
+        return ModelStatus(state, digest, self._measure_in_use, self._model_job, self._model_message)
 
     def statistics(self, scene_id: str) -> list[BandStatistics]:
         """Statistics of a scene's bands, from an overview."""
@@ -344,16 +344,14 @@ class Session:
             answer = None if live is None else live.peek(scene_id, row, col, version)
             if answer is None:
                 continue
+            if "areas" not in answer.notes:
+                answer.notes["areas"] = _tally(answer.classes, answer.valid, cells, row * TILE, col * TILE)
+            here, here_metres = answer.notes["areas"]
             done += 1
             total += answer.classes.size
-            valid += int(answer.valid.sum())
-            pixels += np.bincount(answer.classes[answer.valid], minlength=256)
-            if cells is not None:
-                part = cells if cells.shape == (1, 1) else cells[row * TILE : row * TILE + answer.classes.shape[0]]
-                if part.shape[1] > 1:
-                    part = part[:, col * TILE : col * TILE + answer.classes.shape[1]]
-                weights = np.broadcast_to(part, answer.classes.shape)
-                metres += np.bincount(answer.classes[answer.valid], weights=weights[answer.valid], minlength=256)
+            valid += int(here.sum())
+            pixels += here
+            metres += here_metres
         return done / len(blocks), total, valid, pixels, None if cells is None else metres
 
     def suggest(self, scene_id: str, count: int = 10) -> list[Suggestion]:
@@ -364,7 +362,9 @@ class Session:
         for row, col in _blocks(grid):
             answer = None if live is None else live.peek(scene_id, row, col, version)
             if answer is not None:
-                candidates += _least_confident(answer.confidence, answer.valid, row * TILE, col * TILE)
+                if "doubtful" not in answer.notes:
+                    answer.notes["doubtful"] = _least_confident(answer.confidence, answer.valid, row * TILE, col * TILE)
+                candidates += answer.notes["doubtful"]
         labelled = self.state.canvases[scene_id].pixels
         chosen: list[tuple[int, int, int]] = []
         apart = max(4.0, 0.05 * max(grid.shape))
@@ -525,11 +525,13 @@ class Session:
             if self._live is not None:
                 return
             from .livemap import LiveMap
-            from .mapping import load_encoder, make_segmenter
+            from .mapping import comparison, load_encoder, make_segmenter
 
             settings = self.project.settings
             self._model, self._model_path = load_encoder(self.project), self.project.model_path
-            live = LiveMap(self.project.scenes, make_segmenter(self._model, settings, cache_bytes=self._cache_bytes), self._filled)
+            segmenter = make_segmenter(self._model, settings, cache_bytes=self._cache_bytes)
+            self._measure_in_use = comparison(segmenter)
+            live = LiveMap(self.project.scenes, segmenter, self._filled)
             with self._lock:
                 self._live = live
                 self._teach()
@@ -543,14 +545,16 @@ class Session:
 
     def _switch(self, cause: str) -> None:
         """Go over to the project's settings and model of now."""
-        from .mapping import load_encoder, make_segmenter
+        from .mapping import comparison, load_encoder, make_segmenter
 
         self.start_engine()
         assert self._live is not None
         with self._engine_lock:
             if self._model_path != self.project.model_path:
                 self._model, self._model_path = load_encoder(self.project), self.project.model_path
-            self._live.switch(make_segmenter(self._model, self.project.settings, cache_bytes=self._cache_bytes))
+            segmenter = make_segmenter(self._model, self.project.settings, cache_bytes=self._cache_bytes)
+            self._live.switch(segmenter)
+            self._measure_in_use = comparison(segmenter)
         with self._lock:
             if cause != "remote":
                 receipt = self.project.store.touch(str(uuid.uuid4()), cause)
@@ -686,6 +690,19 @@ def _cells(grid: Grid) -> Any:
     if grid not in _cell_cache:
         _cell_cache[grid] = cell_areas(grid)[0]
     return _cell_cache[grid]
+
+
+def _tally(classes: UInt8Array, valid: Any, cells: Any, top: int, left: int) -> tuple[IntArray, Any]:
+    """Valid pixels of each class id in a block, and their square metres (0 without a CRS)."""
+    inside = classes[valid]
+    counts = np.bincount(inside, minlength=256)
+    if cells is None:
+        return counts, np.zeros(256)
+    # Cells broadcast: one number, one a row, or one a pixel.
+    part = cells if cells.shape[0] == 1 else cells[top : top + classes.shape[0]]
+    part = part if part.shape[1] == 1 else part[:, left : left + classes.shape[1]]
+    weights = np.broadcast_to(part, classes.shape)[valid]
+    return counts, np.bincount(inside, weights=weights, minlength=256)
 
 
 def _least_confident(confidence: UInt8Array, valid: Any, top: int, left: int) -> list[tuple[int, int, int]]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import secrets
+import signal
 import socket
 import threading
 import webbrowser
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,9 +80,18 @@ def serve(
                 announce(address)
             if open_browser:
                 threading.Thread(target=webbrowser.open, args=(address.url,), daemon=True).start()
-            server.run(sockets=[listener])
+            _run_until_interrupted(server, listener)
         finally:
             session.close()
+
+
+def _run_until_interrupted(server: uvicorn.Server, listener: socket.socket) -> None:
+    """Ctrl-C and SIGTERM end the server, and then the program closes its project in peace."""
+    if threading.current_thread() is threading.main_thread():
+        # uvicorn stops at the signal and then raises it again for whoever comes next: us.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
 
 
 def make_server(session: Session, settings: WebSettings) -> uvicorn.Server:
