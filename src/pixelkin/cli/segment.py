@@ -28,7 +28,11 @@ from .train import train_with_bar
 if TYPE_CHECKING:
     from ..model import Model
     from ..scene import Scene, Series
+    from ..segmenter import Segmenter
     from ..types import LabelledPixels
+
+# Blocks of each image that are compared with what the labelled image shows: enough for a share, little beside the map.
+_LOOKED_AT = 4
 
 
 @click.command("segment")
@@ -82,6 +86,7 @@ def segment_command(image: str, out: str, as_json: bool, **options: Any) -> None
 
 
 def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[Path]:
+    from ..coverage import with_limit
     from ..scale import segment
     from ..scene import Series
     from ..segmenter import Segmenter
@@ -110,7 +115,8 @@ def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[
         segmenter.add(labelled, labels)
     written = []
     if options["save_references"]:
-        written.append(segmenter.references.save(options["save_references"], overwrite=overwrite))
+        kept = segmenter.references if labels is None else with_limit(segmenter, labelled, blocks=_LOOKED_AT)
+        written.append(kept.save(options["save_references"], overwrite=overwrite))
     with progress_bar() as bar, _cluster(options) as client:
         task = bar.add_task("mapping", total=None)
         path = segment(
@@ -119,9 +125,23 @@ def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[
             progress=lambda told: bar.update(task, total=told.tiles, completed=told.tiles_done, note=told.name),
         )  # fmt: skip
     written.append(path)
+    _warn_of_foreign_ground(segmenter, labelled if labels is not None else None, source)
     if extras:
         written += _extras(labelled, labels, path, extras, overwrite)
     return written
+
+
+def _warn_of_foreign_ground(segmenter: Segmenter, labelled: Scene | None, source: Scene | Series) -> None:
+    """Say which images lie outside of what the references cover; see `pixelkin.coverage`."""
+    from ..coverage import measure_coverage
+    from ..scene import as_scenes
+
+    others = [scene for scene in as_scenes(source) if labelled is None or scene.fingerprint != labelled.fingerprint]
+    if not others or (labelled is None and segmenter.references.limit is None):
+        return
+    for found in measure_coverage(segmenter, labelled, others, blocks=_LOOKED_AT):
+        if found.warning:
+            click.echo(f"pixelkin: {found.warning}", err=True)
 
 
 def _segment_project(image: str, out: str, options: dict[str, Any]) -> list[Path]:
