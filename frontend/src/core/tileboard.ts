@@ -109,11 +109,11 @@ export class TileBoard<T> {
     return slot.shown;
   }
 
-  /** True where every wanted tile shows the newest revision, or never will. */
+  /** True where every wanted tile shows the newest revision. */
   get settled(): boolean {
     return this.wanted.every((tile) => {
       const slot = this.slots.get(keyOf(this.scope, tile));
-      return !!slot && (this.isFresh(slot) || slot.failedRevision >= this.revision);
+      return !!slot && this.isFresh(slot);
     });
   }
 

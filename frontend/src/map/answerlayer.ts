@@ -27,10 +27,16 @@ export function levelFor(resolution: number, levels: number): number {
   return Math.max(0, Math.min(levels, Math.floor(Math.log2(resolution) + 1e-9)));
 }
 
+/** Pauses before a tile that failed is asked for again; the longest is for a server in trouble. */
+const FIRST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 8000;
+
 export class AnswerLayer extends CanvasLayer {
   private wanted: Wanted | null = null;
   private focus: readonly [number, number] | null = null;
   private stamp = 0;
+  private pause = FIRST_PAUSE_MS;
+  private retry: number | undefined;
   private readonly board: TileBoard<ImageBitmap>;
   private readonly settledListeners = new Set<(revision: number) => void>();
 
@@ -45,8 +51,9 @@ export class AnswerLayer extends CanvasLayer {
       fetch: (tile, scope, revision, signal) => this.fetchTile(tile, scope, revision, signal),
       changed: () => this.changed(),
       release: (bitmap) => bitmap.close(),
-      // Superseded and not-ready answers are part of the game; the next revision asks again.
+      // Superseded and not-ready answers are part of the game: somebody else may have changed something this very moment.
       failed: (error) => {
+        this.retrySoon();
         if (!(error instanceof ApiError && (error.status === 409 || error.isOffline))) onError(error);
       },
     });
@@ -57,6 +64,7 @@ export class AnswerLayer extends CanvasLayer {
     if (focus) this.focus = focus;
     if (wanted?.scene.id === this.wanted?.scene.id && wanted?.revision === this.wanted?.revision) return;
     this.wanted = wanted;
+    this.pause = FIRST_PAUSE_MS;
     if (!wanted) this.board.want([], "", 0, [0, 0]);
     this.changed();
   }
@@ -65,6 +73,12 @@ export class AnswerLayer extends CanvasLayer {
   more(): void {
     this.stamp++;
     this.board.retryUnfinished();
+  }
+
+  private retrySoon(): void {
+    clearTimeout(this.retry);
+    this.retry = window.setTimeout(() => this.board.retryUnfinished(), this.pause);
+    this.pause = Math.min(this.pause * 2, LONGEST_PAUSE_MS);
   }
 
   /** Calls back at every frame in which all of the view shows the newest revision. */
