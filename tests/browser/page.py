@@ -153,6 +153,10 @@ class LabellingPage:
         self.tab.mouse.up()
         self.saved()
 
+    def patch(self, row: int, col: int) -> None:
+        """Mark 9 x 9 pixels: enough to turn the map there, however the engine smooths."""
+        self.drag("box", (row - 4, col - 4), (row + 4, col + 4))
+
     def two_classes(self, water: Point, land: Point) -> None:
         """The shortest way to a map."""
         self.add_class("water")

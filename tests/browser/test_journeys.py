@@ -119,13 +119,13 @@ def test_two_marks_make_a_map_and_a_third_repaints_it(page: LabellingPage, place
     assert page.color(*place.water[0]) == color_of(page, "water")
     assert page.color(*place.land[0]) == color_of(page, "land")
     page.add_class("field")
-    page.point(*place.land[1])
+    page.patch(*place.land[1])
     page.settled()
     page.tab.mouse.move(2, 2)
     page.tab.wait_for_timeout(60)
     assert page.color(*place.land[1]) == color_of(page, "field")
     assert page.color(*place.water[0]) == color_of(page, "water")
-    assert page.counts() == {"water": 1, "land": 1, "field": 1}
+    assert page.counts() == {"water": 1, "land": 1, "field": 81}
     page.until("[...document.querySelectorAll('.class-area')].every(one => one.textContent.includes('%'))")
 
 
@@ -167,7 +167,7 @@ def test_undo_and_redo_go_back_and_forth(page: LabellingPage, place: Place) -> N
     page.opaque()
     assert page.color(*place.land[1]) == color_of(page, "land")
     page.choose("water")
-    page.point(*place.land[1])
+    page.patch(*place.land[1])
     page.settled()
     page.tab.mouse.move(2, 2)
     assert page.color(*place.land[1]) == color_of(page, "water")
@@ -179,7 +179,7 @@ def test_undo_and_redo_go_back_and_forth(page: LabellingPage, place: Place) -> N
     page.key("Control+Shift+z")
     page.saved()
     page.settled()
-    assert page.counts() == {"water": 2, "land": 1}
+    assert page.counts() == {"water": 82, "land": 1}
     assert page.color(*place.land[1]) == color_of(page, "water")
 
 

@@ -4,7 +4,7 @@ import type { Session } from "../session";
 import { isOver } from "../core/types";
 import { byId, h, icon, iconButton, replace } from "./dom";
 
-const MEASURES = { l1: "raw bands (L1)", local: "learned, local", global: "learned, global" } as const;
+const MEASURES: Readonly<Record<string, string>> = { l1: "raw bands (L1)", local: "learned, local", global: "learned, global" };
 
 export interface HeaderActions {
   importLabels: () => void;
@@ -64,7 +64,8 @@ export function buildHeader(session: Session, actions: HeaderActions): void {
     model.dataset["state"] = condition;
     model.dataset["measure"] = measure_in_use;
     model.title = message ?? "How alike two pixels are is measured on this.";
-    const text = condition === "training" ? `${MEASURES[measure_in_use]} · training${percent}` : condition === "failed" ? `${MEASURES[measure_in_use]} · training failed` : MEASURES[measure_in_use];
+    const compared = MEASURES[measure_in_use] ?? measure_in_use;
+    const text = condition === "training" ? `${compared} · training${percent}` : condition === "failed" ? `${compared} · training failed` : compared;
     replace(model, condition === "training" && bar, h("span", {}, text));
     const running = state.jobs.filter((one) => !isOver(one)).length;
     badge.textContent = running > 0 ? String(running) : "";
