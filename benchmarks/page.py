@@ -36,8 +36,8 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-# A map of 1024 x 1024 screen pixels beside the page's own parts.
-VIEW = {"width": 1024 + 53 + 316, "height": 1024 + 49 + 27}
+# An image of 1024 x 1024 pixels at 1:1 beside the page's own parts, with the margin that the page leaves around it.
+VIEW = {"width": 1024 + 53 + 316 + 40, "height": 1024 + 49 + 27 + 40}
 _WATCH = """() => {
   window.times = [];
   const map = document.querySelector("#map");
