@@ -19,6 +19,7 @@ from .errors import InputError, ModelError, TrainingError
 from .model import Model, ModelConfig, Network, ObjectiveOptions, Standardisation, objective
 from .model.checkpoint import read_file, write_file
 from .model.views import ViewOptions, ViewPool
+from .parallel import Group, joined
 from .scene import Pixels, Scene, Series, as_scenes
 from .types import Window
 
@@ -94,6 +95,8 @@ def train(
 ) -> Model:
     """Learn a model from imagery alone.
 
+    Under `torchrun` several processes share each batch; the first alone writes checkpoint and log, and all return the same model.
+
     Args:
         sources: Scenes and series to learn from; dates of a series are views of one another.
         patch_size: Side s of a patch in pixels, odd, >= 7.
@@ -136,16 +139,19 @@ def train(
             f"too little valid imagery: {len(pool.centres)} places for {config.patch_size} x {config.patch_size} patches, "
             f"expected at least {options.batch_size}. Give more imagery or a smaller patch size."
         )
-    network = _optimise(
-        Network(config, seed=options.seed),
-        pool,
-        options,
-        pick_device(device),
-        _identity(config, options, scenes),
-        checkpoint,
-        log,
-        progress,
-    )
+    chosen = pick_device(device)
+    with joined(chosen) as processes:
+        network = _optimise(
+            Network(config, seed=options.seed),
+            pool,
+            options,
+            chosen,
+            _identity(config, options, scenes),
+            checkpoint,
+            log if processes.main else None,
+            progress if processes.main else None,
+            processes,
+        )
     info = {
         "preset": preset,
         "options": asdict(options),
@@ -178,6 +184,7 @@ def _optimise(
     checkpoint: str | Path | None,
     log: str | Path | None,
     progress: Callable[[TrainingProgress], None] | None,
+    processes: Group,
 ) -> Network:
     if options.unit_spread:
         network.encoder.normalise_shared()
@@ -186,6 +193,9 @@ def _optimise(
     done = 0
     if checkpoint is not None and Path(checkpoint).exists():
         done = _resume(Path(checkpoint), network, adam, identity)
+    if not processes.main:
+        checkpoint = None
+    shared = processes.share(network, options.batch_size)
     started, first = time.monotonic(), done
     with _Log(log, first) as write_log:
         try:
@@ -195,7 +205,7 @@ def _optimise(
                 # Each step has its own generator, so a resumed run draws what an uninterrupted one would.
                 generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
                 x, y = pool.draw(options.batch_size, options.views, generator)
-                terms = objective(network, x.to(device), y.to(device), options.objective, generator)
+                terms = objective(shared, x.to(device), y.to(device), options.objective, generator)
                 loss = float(terms.loss.detach())
                 if not math.isfinite(loss):
                     raise TrainingError(
@@ -203,7 +213,7 @@ def _optimise(
                         f"Lower the learning rate (it is {learning_rate(options, step):g}) or look for extreme values in the imagery."
                     )
                 adam.zero_grad()
-                terms.loss.backward()  # type: ignore[no-untyped-call]
+                processes.backward(terms.loss, network)
                 adam.step()
                 done = step + 1
                 rate = (done - first) * options.batch_size / max(time.monotonic() - started, 1e-9)
@@ -222,6 +232,7 @@ def _optimise(
             raise
     if checkpoint is not None:
         _save_state(Path(checkpoint), network, adam, done, identity)
+    processes.leave(network)
     if options.unit_spread:
         network.encoder.fold()
     return network.eval()
