@@ -80,6 +80,11 @@ class Group:
                 module.__class__ = nn.BatchNorm2d  # type: ignore[assignment]
 
 
+def writes_files() -> bool:
+    """True in the one process of a training that writes files, and where there is only one."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def joined(device: torch.device) -> Iterator[Group]:
     """The group that torchrun started this process in; a group of one without it.

@@ -96,3 +96,18 @@ def test_a_lost_process_ends_all_with_a_message_and_the_run_goes_on(tmp_path):
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     done = len(losses(tmp_path))
     assert done >= 50
+
+
+def test_the_command_under_torchrun_writes_one_model(tmp_path):
+    import rasterio
+
+    image = np.random.default_rng(0).integers(1, 255, (3, 96, 96)).astype(np.uint8)
+    with rasterio.open(tmp_path / "image.tif", "w", driver="GTiff", height=96, width=96, count=3, dtype="uint8", crs="EPSG:32631",
+                       transform=rasterio.Affine(10, 0, 0, 0, -10, 0)) as file:  # fmt: skip
+        file.write(image)
+    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]
+    command = ["-m", "pixelkin", "train", str(tmp_path / "image.tif"), "-o", str(tmp_path / "model.safetensors"), "--steps", "2"]
+    run = subprocess.run([sys.executable, *torchrun, *command], capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count("model.safetensors: model") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["image.tif", "model.safetensors"]

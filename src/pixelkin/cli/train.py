@@ -60,11 +60,16 @@ def train_command(
 
     IMAGE is a raster, or a folder of them; dated images of one place are a series, whose dates teach what does not matter.
     More imagery is better: give all of it. A run that was stopped goes on when the same command is given again.
+    Several processes or GPUs: torchrun --nproc-per-node N -m pixelkin train ...
     """
+    from ..parallel import writes_files
+
     require_absent(out, overwrite=overwrite)
     require_folder(out)
     state = checkpoint or f"{out}.checkpoint"
     model = train_with_bar(open_all(images, bands, nodata), checkpoint=state, **options)
+    if not writes_files():
+        return
     model.save(out, overwrite=overwrite)
     if checkpoint is None:
         Path(state).unlink(missing_ok=True)
