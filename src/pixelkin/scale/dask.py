@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ except ImportError as exc:
 
 _PER_THREAD = 3
 """Tiles a worker's thread has waiting: enough that it never waits for the scheduler."""
+_RECOUNT_S = 2.0
+"""Seconds between two questions how many threads there are now."""
 
 
 @contextmanager
@@ -88,9 +91,12 @@ def run_dask(kernel: TileKernel, windows: Iterable[Window], client: Client, inpu
     todo = iter(windows)
     completed = as_completed(loop=client.loop)
     under_way: dict[str, Window] = {}
+    threads, asked = 0, -_RECOUNT_S
 
     def top_up() -> None:
-        threads = max(1, sum(client.nthreads().values()))
+        nonlocal threads, asked
+        if time.monotonic() - asked >= _RECOUNT_S:
+            threads, asked = max(1, sum(client.nthreads().values())), time.monotonic()
         for window in islice(todo, max(0, _PER_THREAD * threads + 1 - len(under_way))):
             key = f"pixelkin-tile-{name}-{window.row}-{window.col}"
             # Rows first: neighbours in time are neighbours in the file.
