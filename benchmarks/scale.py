@@ -130,10 +130,10 @@ def growth(folder: Path) -> dict[str, Any]:
         return cpu(lambda: segment(series, segmenter, folder / f"dates{dates}", overwrite=True))[0]
 
     cases: dict[str, list[tuple[float, float]]] = {
-        "pixels": [(side * side, whole(side, 20, 4)) for side in (512, 1024, 1536, 2048)],
-        "labels": [(n, whole(768, n, 4)) for n in (10, 20, 40, 80, 160)],
-        "bands": [(n, whole(768, 20, n)) for n in (3, 4, 8, 16)],
-        "dates": [(n, whole(512, 20, 4, n)) for n in (1, 2, 4, 8)],
+        "pixels": [(side * side, whole(side, 20, 4)) for side in (512, 768, 1024, 1536)],
+        "labels": [(n, whole(512, n, 4)) for n in (10, 20, 40, 80)],
+        "bands": [(n, whole(512, 20, n)) for n in (3, 4, 8, 16)],
+        "dates": [(n, whole(512, 20, 4, n)) for n in (1, 2, 4)],
     }
     return {name: {"points": points, **fit([x for x, _ in points], [y for _, y in points])} for name, points in cases.items()}
 

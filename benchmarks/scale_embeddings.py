@@ -22,6 +22,7 @@ WATER_DATES = ("2020-02-02", "2020-06-21", "2020-09-14", "2021-07-16")
 
 
 def truth(path: Path) -> np.ndarray:
+    """A label raster."""
     return pk.open_scene(path).read().data[0]
 
 
@@ -75,6 +76,7 @@ def compare(name: str, scenes: dict[str, pk.ArrayScene], masks: dict[str, np.nda
 
 
 def main() -> None:
+    """Measure both scenes."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--draws", type=int, default=3)
