@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,28 +18,50 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .decision import (
+    CANDIDATES,
+    REACH,
+    Conflict,
+    Guide,
+    Learned,
+    Nearest,
+    Suggestion,
+    assess,
+    background,
+    decide_nearest,
+    fit,
+    pick,
+    smooth,
+    take,
+)
 from .errors import InputError, LabelError, ModelError, NotFittedError, RasterError
 from .model import Model, require_same_model
 from .scene import Scene, Series
 from .segmentation import Segmentation
-from .similarity import L1, RAW, MutualInformation, References, blocks_of, collect, embed, overlap
-from .types import BoolArray, FloatArray, LabelledPixels, UInt8Array, Window
+from .similarity import CONTEXT, L1, RAW, MutualInformation, References, blocks_of, collect, describe, embed, overlap
+from .types import AnyArray, BoolArray, FloatArray, IntArray, LabelledPixels, UInt8Array, Window
 
 Measure = Literal["local", "global", "l1"]
+Method = Literal["auto", "nearest", "vote", "logistic"]
+
+__all__ = ["Measure", "Method", "Segmenter", "take"]
 
 
 class Segmenter:
     """Maps images from a few labelled pixels; a label never retrains anything.
 
-    Work is done and kept block by block: a label added later is the only one evaluated, a label removed
-    recomputes its class only, and either way the map is the one a fresh fit would give, bit for bit.
+    Work is done and kept block by block, so that an image is embedded once. The nearest reference is found by evaluating
+    new labels only; a learner learns anew from all labels, in milliseconds. Either way the map after additions and
+    removals is the one a fresh fit would give, bit for bit.
     """
 
     def __init__(
         self,
         model: Model | None = None,
         *,
+        method: Method | None = None,
         measure: Measure | None = None,
+        abstain: float = 0.0,
         cache_bytes: int = 1 << 30,
         workers: int | None = None,
     ) -> None:
@@ -46,11 +69,25 @@ class Segmenter:
 
         Args:
             model: Encoder and critics; None compares raw bands.
-            measure: 'local' (the default with a model) or 'global' mutual information, or 'l1': the L1 distance of
+            method: How labels decide: 'nearest' (the paper's Algorithm 2), or a learner on the model's features with smoothing: 'vote',
+                'logistic', or 'auto' for both together; see `pixelkin.decision.learned`. Default 'auto', or 'nearest' where a
+                measure is named.
+            measure: For the nearest: 'local' (the default with a model) or 'global' mutual information, or 'l1': the L1 distance of
                 representations, or of raw bands without a model.
-            cache_bytes: Memory for what is known of blocks (16 MiB each); the least recently used go first. 0 keeps nothing.
+            abstain: Pixels of less confidence, 0..1, get class 0.
+            cache_bytes: Memory for what is known of blocks (16 MiB each, 22 MiB with a learner); the least recently used go first.
+                0 keeps nothing.
             workers: Threads; default one a core. The result does not depend on it.
         """
+        method = method or ("auto" if measure is None else "nearest")
+        if method not in ("auto", "nearest", "vote", "logistic"):
+            raise InputError(f"method is {method!r}, expected 'auto', 'nearest', 'vote' or 'logistic'.")
+        if method != "nearest" and measure is not None:
+            raise InputError(f"method {method!r} compares learned features, expected no measure beside it. Leave out measure={measure!r}.")
+        if not 0 <= abstain <= 1:
+            raise InputError(f"abstain is {abstain!r}, expected a confidence from 0 (label every pixel) to 1.")
+        self.method: Method = method
+        self.abstain = abstain
         measure = measure or ("l1" if model is None else "local")
         if measure not in ("local", "global", "l1"):
             raise InputError(f"measure is {measure!r}, expected 'local', 'global' or 'l1'.")
@@ -63,6 +100,17 @@ class Segmenter:
         self._cache = _Cache(cache_bytes)
         self._fitted: _Fitted | None = None
         self._next_serial = 0
+
+    @property
+    def conflicts(self) -> tuple[Conflict, ...]:
+        """Labels that contradict others, as far as the labels let it be seen; always empty for the nearest reference."""
+        return self._require_fitted().conflicts
+
+    @property
+    def halo(self) -> int:
+        """Pixels around a block that its map depends on."""
+        radius = 0 if self.model is None else self.model.config.radius
+        return radius if self.method == "nearest" else radius + CONTEXT + REACH
 
     @property
     def references(self) -> References:
@@ -168,9 +216,10 @@ class Segmenter:
             window: Window inside the image; default all of it.
 
         Returns:
-            A Segmentation, or one a date. Confidence is 1 - exp(-(D_2 - D_1) / J) for mutual information and
-            1 - D_1 / D_2 for L1, D_1 and D_2 being the distances to the nearest reference of the best and of the
-            second class, J the local positions (1 for global): 0 where two classes are equally near, 1 where no other comes close.
+            A Segmentation, or one a date. Confidence is, with a learner, the calibrated probability that the class is
+            right (see `pixelkin.decision.calibration`). With the nearest reference it is 1 - exp(-(D_2 - D_1) / J) for mutual
+            information and 1 - D_1 / D_2 for L1, D_1 and D_2 being the distances to the nearest reference of the best and of the second
+            class, J the local positions (1 for global): 0 where two classes are equally near, 1 where no other comes close.
 
         Raises:
             NotFittedError: No labels yet.
@@ -204,22 +253,86 @@ class Segmenter:
         self._each(one, blocks_of(scene.grid, window))
         return Segmentation(classes, confidence, valid, fitted.references.legend, scene.grid.crop(window), self._provenance(scene, fitted))
 
+    def suggest(self, scene: Scene, k: int = 10) -> list[Suggestion]:
+        """Pixels whose labels would help most: in doubt, common, and different from one another.
+
+        Args:
+            scene: The image to label further.
+            k: How many pixels, >= 1.
+
+        Returns:
+            At most k valid pixels, the most doubtful first. The same labels give the same suggestions.
+
+        Raises:
+            NotFittedError: No labels yet.
+        """
+        if k < 1:
+            raise InputError(f"k is {k}, expected at least one pixel to suggest.")
+        fitted = self._require_fitted()
+        result = self.predict(scene)
+        marked = [(row, col) for origin in fitted.origins if origin is not None for name, row, col in [origin] if name == scene.fingerprint]
+        free = result.valid.copy()
+        free[tuple(np.array(marked, np.int64).reshape(-1, 2).T)] = False
+        # Evenly spread over the image, so that the sample does not depend on chance.
+        step = max(1, int(np.sqrt(free.size / CANDIDATES)))
+        rows, cols = (index.ravel() for index in np.mgrid[step // 2 : free.shape[0] : step, step // 2 : free.shape[1] : step])
+        keep = free[rows, cols]
+        rows, cols = rows[keep], cols[keep]
+        doubt = 1 - result.confidence[rows, cols]
+        place = np.stack([rows, cols], axis=1) / max(free.shape)
+        vectors = np.concatenate([place, self._looks(scene, rows, cols, fitted)], axis=1)
+        chosen: list[int] = pick(doubt, vectors, min(k, len(rows))).tolist() if len(rows) else []
+        return [Suggestion(int(rows[i]), int(cols[i]), float(doubt[i])) for i in chosen]
+
+    def _looks(self, scene: Scene, rows: IntArray, cols: IntArray, fitted: _Fitted) -> AnyArray:
+        """What some pixels look like, (n, d) of about unit spread; nothing where no learner keeps features."""
+        if self.method == "nearest":
+            return np.empty((len(rows), 0))
+        own = fitted.prepared.own
+        centre, scale = background(fitted.references)
+        looks = np.empty((len(rows), own))
+        for block in blocks_of(scene.grid, scene.grid.window):
+            inside = (block.row <= rows) & (rows < block.row + block.height) & (block.col <= cols) & (cols < block.col + block.width)
+            entry = self._entry(scene, block, scene.fingerprint)
+            assert isinstance(entry, _Described)
+            at = torch.from_numpy(rows[inside] - block.row + REACH), torch.from_numpy(cols[inside] - block.col + REACH)
+            looks[inside] = entry.features[:own, at[0], at[1]].T.cpu().double().numpy()
+        standardised: AnyArray = (looks - centre[:own]) / scale[:own] / np.sqrt(own)
+        return standardised
+
     def _decide(self, scene: Scene, block: Window, fingerprint: str, fitted: _Fitted) -> tuple[UInt8Array, FloatArray, BoolArray]:
         entry = self._entry(scene, block, fingerprint)
         with entry.lock:
-            best, order = entry.update(self._similarity, fitted)
-        classes, confidence = decide(
-            best, order, fitted.ids, relative=isinstance(self._similarity, L1), positions=self._similarity.positions
-        )
-        classes[~entry.valid], confidence[~entry.valid] = 0, 0
+            # The same question again: a window shown anew, or a suggestion after a map.
+            if entry.decided is not None and entry.decided[0] is fitted:
+                return entry.decided[1], entry.decided[2], entry.valid
+            if isinstance(entry, Nearest):
+                best, order = entry.update(self._similarity, fitted.prepared, fitted.references, fitted.serials, fitted.ids)
+                classes, confidence = decide_nearest(
+                    best, order, fitted.ids, relative=isinstance(self._similarity, L1), positions=self._similarity.positions
+                )
+            else:
+                classes, confidence = entry.decide(fitted.prepared, fitted.ids)
+            classes[~entry.valid], confidence[~entry.valid] = 0, 0
+            if self.abstain:
+                classes[confidence < self.abstain] = 0
+            entry.decided = fitted, classes, confidence
         return classes, confidence, entry.valid
 
-    def _entry(self, scene: Scene, block: Window, fingerprint: str) -> _Block:
+    def _entry(self, scene: Scene, block: Window, fingerprint: str) -> Nearest | _Described:
         key = fingerprint, block
         entry = self._cache.get(key)
         if entry is None:
-            embedding = embed(self.model, scene, block, self._bands(scene))
-            entry = self._cache.put(key, _Block(self._similarity.project(embedding), embedding.valid))
+            if self.method == "nearest":
+                embedding = embed(self.model, scene, block, self._bands(scene))
+                entry = Nearest(self._similarity.project(embedding), embedding.valid)
+            else:
+                embedding = embed(self.model, scene, block, self._bands(scene), margin=CONTEXT + REACH)
+                inside = slice(CONTEXT, -CONTEXT)
+                entry = _Described.of(
+                    describe(embedding), embedding.bands[:, inside, inside], embedding.valid[inside, inside], learned=self.model is not None
+                )
+            entry = self._cache.put(key, entry)
         return entry
 
     def _collect(self, scene: Scene, labels: LabelledPixels) -> References:
@@ -242,7 +355,27 @@ class Segmenter:
         return scene.bands
 
     def _set(self, references: References, origins: list[_Origin | None], serials: list[int]) -> None:
-        self._fitted = _Fitted(references, origins, serials, self._similarity.prepare(references))
+        present = set(references.classes.tolist())
+        ids = [i for i in references.legend.ids if i in present]
+        conflicts: tuple[Conflict, ...] = ()
+        prepared: Any
+        if self.method == "nearest":
+            prepared = self._similarity.prepare(references)
+        else:
+            assessment = assess(references, ids, self.method)
+            prepared = replace(fit(references, ids, self.method), sharpness=assessment.sharpness)
+            if self.model is not None:
+                prepared = prepared.to(self.model.device)
+            conflicts = assessment.conflicts
+        known = self._fitted.conflicts if self._fitted is not None else ()
+        self._fitted = _Fitted(references, origins, serials, prepared, ids, conflicts)
+        fresh = {str(conflict): None for conflict in conflicts if conflict not in known}
+        if fresh:
+            warnings.warn(
+                f"labels contradict each other: {'; '.join(list(fresh)[:3])}{'; ...' if len(fresh) > 3 else ''}. "
+                "Correct them, or merge classes that are the same; segmenter.conflicts has them all.",
+                stacklevel=3,
+            )
 
     def _serials(self, n: int) -> list[int]:
         first = self._next_serial
@@ -262,7 +395,9 @@ class Segmenter:
         return {
             "model": fitted.references.model_hash,
             "references": fitted.references.hash,
-            "measure": self.measure,
+            "method": self.method,
+            **({"measure": self.measure} if self.method == "nearest" else {}),
+            **({"abstain": f"{self.abstain:g}"} if self.abstain else {}),
             "scene": scene.name,
             "pixelkin": version("pixelkin"),
             "torch": version("torch"),
@@ -282,87 +417,48 @@ class _Fitted:
     serials: list[int]
     """Rising number of each reference, never used twice by a Segmenter: who was given first, and what a block has seen."""
     prepared: Any
-    ids: list[int] = field(init=False)
+    """What the method made of the references."""
+    ids: list[int]
     """Ids of the classes that have references, in legend order."""
-
-    def __post_init__(self) -> None:
-        present = set(self.references.classes.tolist())
-        object.__setattr__(self, "ids", [i for i in self.references.legend.ids if i in present])
+    conflicts: tuple[Conflict, ...]
 
 
 @dataclass(eq=False)
-class _Block:
-    """What is known of one block: its projection, and the nearest reference of each class so far."""
+class _Described:
+    """One block for a learner: its features, REACH pixels beyond the block on each side."""
 
-    projection: Any
+    features: Tensor
+    """(K, row + 2 REACH, col + 2 REACH)"""
+    guide: Guide
     valid: BoolArray
+    """(row, col)"""
     lock: threading.Lock = field(default_factory=threading.Lock)
-    seen: dict[int, frozenset[int]] = field(default_factory=dict)
-    """Class id -> serials of the references in `best`."""
-    best: dict[int, Tensor] = field(default_factory=dict)
-    """Class id -> (row, col) distance of the nearest reference."""
-    order: dict[int, Tensor] = field(default_factory=dict)
-    """Class id -> (row, col) serial of that reference."""
+    decided: tuple[Any, UInt8Array, FloatArray] | None = None
+    """The last answer, and the references it was given with."""
+
+    @classmethod
+    def of(cls, features: Tensor, bands: Tensor, valid: BoolArray, *, learned: bool) -> _Described:
+        usable = torch.from_numpy(valid).to(bands.device)
+        if learned:
+            features = features.half()  # of a network: small numbers, of which three digits tell all
+        elif valid.any():
+            known = bands[:, usable]
+            level, spread = known.mean(dim=1), known.std(dim=1, correction=0)
+            bands = (bands - level[:, None, None]) / (spread + 1e-6 * level.abs() + 1e-12)[:, None, None]
+        return cls(features, Guide.of(bands, usable), valid[REACH:-REACH, REACH:-REACH])
 
     @property
     def nbytes(self) -> int:
-        """Memory held, with room for the planes of eight classes."""
-        tensors = vars(self.projection).values() if hasattr(self.projection, "__dict__") else [self.projection]
-        return int(sum(t.nbytes for t in tensors)) + self.valid.nbytes * (1 + 8 * 12)
+        return self.features.nbytes + self.guide.nbytes + self.valid.nbytes
 
-    def update(self, similarity: Any, fitted: _Fitted) -> tuple[list[Tensor], list[Tensor]]:
-        """Evaluate the references not yet seen; a class that lost one starts again."""
-        new: list[int] = []
-        wanted: dict[int, set[int]] = {class_id: set() for class_id in fitted.ids}
-        for serial, class_id in zip(fitted.serials, fitted.references.classes.tolist(), strict=True):
-            wanted[class_id].add(serial)
-        for class_id in list(self.seen):
-            if not self.seen[class_id] <= wanted.get(class_id, set()):
-                del self.seen[class_id], self.best[class_id], self.order[class_id]
-        classes = fitted.references.classes.tolist()
-        for index, serial in enumerate(fitted.serials):
-            if serial not in self.seen.get(classes[index], ()):
-                new.append(index)
-        # Some references at a time: their distances are (n, row, col).
-        for start in range(0, len(new), 64):
-            part = new[start : start + 64]
-            for index, distance in zip(part, similarity.distances(self.projection, take(fitted.prepared, part)), strict=True):
-                self._take_in(classes[index], fitted.serials[index], distance)
-        self.seen = {class_id: frozenset(serials) for class_id, serials in wanted.items()}
-        return [self.best[i] for i in fitted.ids], [self.order[i] for i in fitted.ids]
-
-    def _take_in(self, class_id: int, serial: int, distance: Tensor) -> None:
-        if class_id not in self.best:
-            self.best[class_id] = distance.clone()
-            self.order[class_id] = torch.full(distance.shape, serial, dtype=torch.int64, device=distance.device)
-            return
-        # Serials rise, so strictly nearer is what gives a tie to the reference given first.
-        nearer = distance < self.best[class_id]
-        self.best[class_id] = torch.where(nearer, distance, self.best[class_id])
-        self.order[class_id].masked_fill_(nearer, serial)
-
-
-def take(prepared: Any, index: list[int]) -> Any:
-    """Some of the prepared references."""
-    if isinstance(prepared, Tensor):
-        return prepared[index]
-    return replace(prepared, v=prepared.v[index], windows=prepared.windows[index], alone=prepared.alone[index])
-
-
-def decide(best: list[Tensor], order: list[Tensor], ids: list[int], *, relative: bool, positions: int) -> tuple[Any, Any]:
-    """Class and confidence from each class's nearest distance; a tie goes to the class of the reference given first."""
-    with torch.inference_mode():
-        nearest, given, winner = best[0].clone(), order[0].clone(), torch.zeros_like(best[0], dtype=torch.int64)
-        second = torch.full_like(nearest, torch.inf)
-        for k in range(1, len(best)):
-            wins = (best[k] < nearest) | ((best[k] == nearest) & (order[k] < given))
-            second = torch.minimum(second, torch.where(wins, nearest, best[k]))
-            nearest = torch.where(wins, best[k], nearest)
-            given = torch.where(wins, order[k], given)
-            winner.masked_fill_(wins, k)
-        confidence = torch.where(second > 0, 1 - nearest / second, 0) if relative else 1 - torch.exp((nearest - second) / positions)
-        classes = torch.tensor(ids, dtype=torch.uint8, device=winner.device)[winner]
-        return classes.cpu().numpy(), confidence.cpu().numpy()
+    def decide(self, learned: Learned, ids: list[int]) -> tuple[UInt8Array, FloatArray]:
+        with torch.inference_mode():
+            probabilities = learned.probabilities(self.features.flatten(1)).view(len(ids), *self.features.shape[1:])
+            power = smooth(probabilities, self.guide) ** learned.sharpness
+            confidence, winner = power.max(dim=0)
+            confidence = confidence / power.sum(dim=0)
+            classes = torch.tensor(ids, dtype=torch.uint8, device=winner.device)[winner]
+            return classes.cpu().numpy(), confidence.cpu().numpy()
 
 
 class _Cache:
@@ -370,7 +466,7 @@ class _Cache:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._entries: OrderedDict[tuple[str, Window], _Block] = OrderedDict()
+        self._entries: OrderedDict[tuple[str, Window], Nearest | _Described] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
@@ -378,13 +474,13 @@ class _Cache:
         # Another process fills its own.
         return _Cache, (self._limit,)
 
-    def get(self, key: tuple[str, Window]) -> _Block | None:
+    def get(self, key: tuple[str, Window]) -> Nearest | _Described | None:
         with self._lock:
             if key in self._entries:
                 self._entries.move_to_end(key)
             return self._entries.get(key)
 
-    def put(self, key: tuple[str, Window], entry: _Block) -> _Block:
+    def put(self, key: tuple[str, Window], entry: Nearest | _Described) -> Nearest | _Described:
         """Keep an entry; returns the one already there, if two threads made it at once."""
         with self._lock:
             if key in self._entries:

@@ -117,7 +117,7 @@ def test_changed_inputs_are_refused_by_name(tmp_path, scene, segmenter, model, l
     unfinished(out, scene, segmenter)
     others = {
         "references": (scene, pk.Segmenter(model).fit(scene, labels.take(np.arange(6))), {}),
-        "measure": (scene, pk.Segmenter(model, measure="l1").fit(scene, labels), {}),
+        "method": (scene, pk.Segmenter(model, method="vote").fit(scene, labels), {}),
         "fingerprint": (replace(scene, source="another file"), segmenter, {}),
         "confidence": (scene, segmenter, {"confidence": True}),
         "tile": (scene, segmenter, {"tile": 512}),

@@ -76,7 +76,7 @@ class TileKernel:
 
     def __call__(self, window: Window, stop: threading.Event | None = None) -> bytes:
         """Read one tile with its halo, decide it, and pack the result for `manifest.Run.put`."""
-        around = with_halo(window, halo_of(self.segmenter), self.scene.grid)
+        around = with_halo(window, self.segmenter.halo, self.scene.grid)
         tile = TileScene(self.scene, around, self.scene.read(around), self.fingerprint, stop or threading.Event())
         return pack(self.segmenter.predict(tile, window), confidence=self.confidence)
 
@@ -108,17 +108,14 @@ def _npy(array: AnyArray) -> bytes:
     return buffer.getvalue()
 
 
-def halo_of(segmenter: Segmenter) -> int:
-    """Pixels around a tile that decide about it."""
-    return 0 if segmenter.model is None else segmenter.model.config.radius
-
-
 def block_bytes_of(segmenter: Segmenter, bands: int) -> int:
     """Memory that computing one block takes: feature maps, projections, and the distances of some references at a time."""
     references = segmenter.references
     planes = min(64, len(references)) + 3 * len(references.legend) + 2 * bands + 16
+    if segmenter.method != "nearest":
+        planes += 2 * references.features.shape[1]  # as computed, and as kept
     if segmenter.model is not None:
         config = segmenter.model.config
         # Each convolution's input, output and rearranged copy; a panel of term 3 and its two sums.
         planes += 2 * sum(config.widths) + config.z_dim + 2 * config.critic_dim + 3 * 64
-    return 4 * planes * (BLOCK + 2 * halo_of(segmenter)) ** 2
+    return 4 * planes * (BLOCK + 2 * segmenter.halo) ** 2

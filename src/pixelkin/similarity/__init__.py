@@ -4,6 +4,22 @@ from .blocks import BLOCK, block_at, blocks_of, overlap
 from .dense import MutualInformation
 from .distances import L1
 from .embedding import Embedding, embed
+from .features import CONTEXT, describe, own_features
 from .references import RAW, References, collect
 
-__all__ = ["BLOCK", "L1", "RAW", "Embedding", "MutualInformation", "References", "block_at", "blocks_of", "collect", "embed", "overlap"]
+__all__ = [
+    "BLOCK",
+    "CONTEXT",
+    "L1",
+    "RAW",
+    "Embedding",
+    "MutualInformation",
+    "References",
+    "block_at",
+    "blocks_of",
+    "collect",
+    "describe",
+    "embed",
+    "overlap",
+    "own_features",
+]

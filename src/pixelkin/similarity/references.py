@@ -19,9 +19,12 @@ from ..scene import Scene
 from ..types import IntArray, LabelledPixels, Legend, UInt8Array, Window
 from .blocks import REFERENCE_BLOCK, block_at
 from .embedding import Embedding, embed
+from .features import CONTEXT, describe, feature_count
 
 RAW = "raw"
 """Stands for the model's hash where pixels are compared by their raw bands."""
+_TILE = 64
+"""Pixels; labels further apart than this are taken to say something new about a class."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +45,12 @@ class References:
     model_hash: str
     """Hash of the model that made them, 'raw' without one."""
     band_names: tuple[str, ...]
+    features: Tensor
+    """(L, K): what a learner is told of each labelled pixel, see `describe`."""
+    background: Tensor
+    """(L, 2, K): mean and variance of these features over the valid pixels of the labelled pixel's own small block."""
+    tiles: Tensor
+    """(L,) int64: references with the same number lie in the same 64 x 64 pixels of the same image."""
     limit: float | None = None
     """What `pixelkin.coverage` found on the labelled image: the distance to the nearest reference that is usual there."""
 
@@ -59,6 +68,9 @@ class References:
             s=self.s[rows],
             c=self.c[used],
             windows=windows.view(len(rows), -1),
+            features=self.features[rows],
+            background=self.background[rows],
+            tiles=self.tiles[rows],
             # Of fewer references the nearest is further away: what was usual no longer is.
             limit=self.limit if len(rows) == len(self) else None,
         )
@@ -100,6 +112,9 @@ class References:
             s=torch.cat([self.s, other.s]),
             c=torch.cat([self.c, other.c]),
             windows=torch.cat([self.windows, other.windows + len(self.c)]),
+            features=torch.cat([self.features, other.features]),
+            background=torch.cat([self.background, other.background]),
+            tiles=torch.cat([self.tiles, other.tiles]),
             # More references only bring the nearest closer, so the larger limit holds for both images.
             limit=None if self.limit is None or other.limit is None else max(self.limit, other.limit),
         )
@@ -108,7 +123,8 @@ class References:
     def hash(self) -> str:
         """SHA-256 over everything that decides a map: the same labels on the same image with the same model give the same one."""
         digest = hashlib.sha256(repr((self.legend.to_json(), self.model_hash, self.band_names)).encode())
-        for tensor in (torch.from_numpy(self.classes), self.bands, self.s, self.c, self.windows):
+        tensors = (self.bands, self.s, self.c, self.windows, self.features, self.background, self.tiles)
+        for tensor in (torch.from_numpy(self.classes), *tensors):
             digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()
 
@@ -121,6 +137,7 @@ class References:
         tensors = {
             "classes": torch.from_numpy(np.ascontiguousarray(self.classes)),
             "bands": self.bands, "s": self.s, "c": self.c, "windows": self.windows.to(torch.int32),
+            "features": self.features, "background": self.background, "tiles": self.tiles,
         }  # fmt: skip
         header = {"legend": self.legend.to_json(), "model_hash": self.model_hash, "band_names": list(self.band_names), "limit": self.limit}
         return write_file(path, "references", tensors, header, overwrite=overwrite)
@@ -138,7 +155,7 @@ class References:
             return cls(
                 tensors["classes"].numpy(), Legend.from_json(header["legend"]), tensors["bands"], tensors["s"], tensors["c"],
                 tensors["windows"].long(), header["model_hash"], tuple(header["band_names"]),
-                header.get("limit"),
+                tensors["features"], tensors["background"], tensors["tiles"], header.get("limit"),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as exc:
             raise ModelError(
@@ -175,13 +192,17 @@ def collect(
     windows = torch.empty(len(labels), side * side, dtype=torch.int64)
     vectors: list[Tensor] = []
     count = 0
+    features = torch.empty(len(labels), feature_count(len(bands), z, f))
+    background = torch.empty(len(labels), 2, features.shape[1])
     members: dict[Window, list[int]] = {}
     for i, (row, col) in enumerate(zip(labels.rows.tolist(), labels.cols.tolist(), strict=True)):
         members.setdefault(block_at(scene.grid, row, col, REFERENCE_BLOCK), []).append(i)
-    embedded = each(lambda block: embed(model, scene, block, bands), members)
+    embedded = each(lambda block: embed(model, scene, block, bands, margin=CONTEXT), members)
+    inside = slice(CONTEXT, -CONTEXT)
     for (block, indices), embedding in zip(members.items(), embedded, strict=True):
         rows, cols = labels.rows[indices] - block.row, labels.cols[indices] - block.col
-        bad = np.flatnonzero(~embedding.valid[rows, cols])
+        valid = embedding.valid[inside, inside]
+        bad = np.flatnonzero(~valid[rows, cols])
         if bad.size:
             i = indices[int(bad[0])]
             raise LabelError(
@@ -189,18 +210,36 @@ def collect(
             )
         where = torch.from_numpy(np.asarray(indices))
         at = torch.from_numpy(rows), torch.from_numpy(cols)
-        band_values[where] = embedding.bands[:, at[0], at[1]].T.cpu()
+        described = describe(embedding).cpu()
+        usable = described[:, torch.from_numpy(valid)]
+        features[where] = described[:, at[0], at[1]].T
+        background[where] = torch.stack([usable.mean(dim=1), usable.var(dim=1, correction=0)])
+        band_values[where] = embedding.bands[:, inside, inside][:, at[0], at[1]].T.cpu()
         if embedding.c is None or embedding.s is None:
             continue
-        s[where] = embedding.s[:, at[0], at[1]].T.cpu()
+        s[where] = embedding.s[:, inside, inside][:, at[0], at[1]].T.cpu()
+        c = embedding.c[:, inside, inside]
         steps = torch.arange(side)
-        flat = (at[0][:, None, None] + steps[None, :, None]) * embedding.c.shape[2] + at[1][:, None, None] + steps[None, None, :]
+        flat = (at[0][:, None, None] + steps[None, :, None]) * c.shape[2] + at[1][:, None, None] + steps[None, None, :]
         distinct, inverse = torch.unique(flat.flatten(), return_inverse=True)
-        vectors.append(embedding.c[:, distinct // embedding.c.shape[2], distinct % embedding.c.shape[2]].T.cpu())
+        vectors.append(c[:, distinct // c.shape[2], distinct % c.shape[2]].T.cpu())
         windows[where] = inverse.view(len(indices), -1) + count
         count += len(distinct)
-    c = torch.cat(vectors) if vectors else torch.empty(0, f)
-    return References(labels.classes.copy(), labels.legend, band_values, s, c, windows, RAW if model is None else model.hash, bands)
+    return References(
+        labels.classes.copy(), labels.legend, band_values, s, torch.cat(vectors) if vectors else torch.empty(0, f), windows,
+        RAW if model is None else model.hash, bands, features, background, _tiles(scene, labels),
+    )  # fmt: skip
+
+
+def _tiles(scene: Scene, labels: LabelledPixels) -> Tensor:
+    """A number for each place of _TILE x _TILE pixels of an image: a hash, so that references of several images can be joined."""
+    numbers = [
+        int.from_bytes(
+            hashlib.blake2b(f"{scene.fingerprint} {row // _TILE} {col // _TILE}".encode(), digest_size=8).digest(), "little", signed=True
+        )
+        for row, col in zip(labels.rows.tolist(), labels.cols.tolist(), strict=True)
+    ]
+    return torch.tensor(numbers, dtype=torch.int64)
 
 
 def _require_inside(scene: Scene, labels: LabelledPixels) -> None:

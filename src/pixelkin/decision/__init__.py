@@ -1,0 +1,25 @@
+"""From what is known of pixels and of labelled pixels to classes: the methods of a Segmenter."""
+
+from .calibration import Assessment, Conflict, assess
+from .learned import Learned, background, fit
+from .nearest import Nearest, decide_nearest, take
+from .smoothing import REACH, Guide, smooth
+from .suggestion import CANDIDATES, Suggestion, pick
+
+__all__ = [
+    "CANDIDATES",
+    "REACH",
+    "Assessment",
+    "Conflict",
+    "Guide",
+    "Learned",
+    "Nearest",
+    "Suggestion",
+    "assess",
+    "background",
+    "decide_nearest",
+    "fit",
+    "pick",
+    "smooth",
+    "take",
+]

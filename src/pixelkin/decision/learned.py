@@ -1,0 +1,133 @@
+"""Learners on a pixel's features, all of which answer with one matrix product.
+
+- vote: every reference votes for its class with exp(-d / t), d being the mean squared difference of the standardised
+  features of the two pixels alone. A pixel's own norm is common to all votes and drops out, so the exponent is linear
+  in its features. Classes are balanced: the mean vote counts. Nothing is extrapolated, so colours never seen (another
+  date) still go to what is least unlike them.
+- logistic: multinomial logistic regression on all features, strongly regularised, classes balanced.
+- auto: the geometric mean of both: each corrects the other where it is sure.
+
+Features are standardised by what lies around the labelled pixels, labelled or not: one mark a class says nothing of spread.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+
+from ..similarity import RAW, References, own_features
+from ..types import AnyArray
+
+LearnedMethod = Literal["auto", "vote", "logistic"]
+
+SOFTNESS = 1.0
+"""t of the vote, in mean squared standard deviations of background."""
+REGULARISATION = 0.03
+"""scikit-learn's C: the smaller, the closer the classes' weights are to nothing."""
+MOST_VOTERS = 256
+"""References of a class that vote; of more, every n-th does."""
+MOST_EXAMPLES = 2000
+"""References of a class that the regression learns from; of more, every n-th."""
+_COLUMNS = 4096
+"""Pixels a pass: votes of all references on them stay in a core's cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """Weights of a learner: a function of a pixel's features."""
+
+    own: int
+    """Features that describe the pixel alone, which the vote looks at."""
+    votes: tuple[tuple[Tensor, Tensor], ...]
+    """For each class weights (n, own) and offsets (n,) of its voters; empty without a vote."""
+    weights: Tensor | None
+    """(class, K) of the regression; None without one."""
+    offsets: Tensor | None
+    """(class,)"""
+    sharpness: float = 1.0
+    """Power to which smoothed probabilities are raised, so that confidence means something; see `calibration`."""
+
+    def probabilities(self, features: Tensor) -> Tensor:
+        """Class probabilities, not yet smoothed or calibrated: (class, n) from features (K, n)."""
+        out = []
+        with torch.inference_mode():
+            for part in torch.split(features, _COLUMNS, dim=1):
+                values = part.float()
+                logs = []
+                if self.votes:
+                    own = values[: self.own]
+                    logs.append(torch.stack([torch.logsumexp(torch.addmm(b[:, None], w, own), dim=0) for w, b in self.votes]))
+                if self.weights is not None and self.offsets is not None:
+                    logs.append(torch.addmm(self.offsets[:, None], self.weights, values))
+                mean = torch.stack([torch.log_softmax(log, dim=0) for log in logs]).mean(dim=0)
+                out.append(torch.softmax(mean, dim=0))
+        return torch.cat(out, dim=1)
+
+    def to(self, device: torch.device) -> Learned:
+        """The same on another device."""
+        return replace(
+            self,
+            votes=tuple((w.to(device), b.to(device)) for w, b in self.votes),
+            weights=None if self.weights is None else self.weights.to(device),
+            offsets=None if self.offsets is None else self.offsets.to(device),
+        )
+
+
+def fit(references: References, ids: list[int], method: LearnedMethod) -> Learned:
+    """Learn from references.
+
+    Args:
+        references: Labelled pixels with their features.
+        ids: Ids of the classes that have references, in the order in which probabilities are wanted.
+        method: 'vote', 'logistic', or 'auto' for both.
+    """
+    features = references.features.double().numpy()
+    centre, scale = background(references)
+    own = own_features(features.shape[1], learned=references.model_hash != RAW)
+    standardised = (features - centre) / scale
+    # scikit-learn wants classes as 0, 1, ... in ascending order; `place` says where there each of `ids` is.
+    classes, place = np.searchsorted(np.sort(ids), references.classes), np.searchsorted(np.sort(ids), ids)
+    votes: list[tuple[Tensor, Tensor]] = []
+    if method in ("auto", "vote"):
+        for k in range(len(ids)):
+            voters = standardised[_thinned(np.flatnonzero(classes == place[k]), MOST_VOTERS), :own]
+            steepness = 1 / (SOFTNESS * own)
+            weights = 2 * steepness * voters / scale[:own]
+            offsets = -steepness * (voters**2).sum(axis=1) - weights @ centre[:own] - np.log(len(voters))
+            votes.append((_float(weights), _float(offsets)))
+    if method == "vote":
+        return Learned(own, tuple(votes), None, None)
+    chosen = np.sort(np.concatenate([_thinned(np.flatnonzero(classes == k), MOST_EXAMPLES) for k in range(len(ids))]))
+    regression = LogisticRegression(C=REGULARISATION, class_weight="balanced", max_iter=100, tol=1e-3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # near the optimum is as good a map
+        regression.fit(standardised[chosen], classes[chosen])
+    coefficients, intercepts = regression.coef_, regression.intercept_
+    if len(ids) == 2:  # scikit-learn gives the second class's log odds
+        coefficients, intercepts = np.concatenate([0 * coefficients, coefficients]), np.concatenate([0 * intercepts, intercepts])
+    weights = coefficients[place] / scale
+    return Learned(own, tuple(votes), _float(weights), _float(intercepts[place] - weights @ centre))
+
+
+def background(references: References) -> tuple[AnyArray, AnyArray]:
+    """Mean and standard deviation of the features around the labelled pixels: (K,) each, the latter > 0."""
+    mean, variance = references.background.double().numpy().transpose(1, 0, 2)
+    centre = mean.mean(axis=0)
+    spread = np.sqrt(variance.mean(axis=0) + mean.var(axis=0))
+    # A feature that does not vary there would be infinitely telling wherever it does.
+    return centre, np.maximum(spread, 1e-3 * np.abs(centre) + 1e-6)
+
+
+def _thinned(index: AnyArray, most: int) -> AnyArray:
+    return index if len(index) <= most else index[np.linspace(0, len(index) - 1, most).round().astype(int)]
+
+
+def _float(values: AnyArray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values, np.float32))

@@ -1,0 +1,50 @@
+"""Where to label next: pixels that are in doubt, each standing for many others.
+
+K-means on the features of a sample of pixels, weighted by doubt, puts centres where much is in doubt; the pixels next to the centres are
+in doubt, common, and different from one another (Zhdanov, *Diverse mini-batch active learning*, arXiv 1901.05954).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.cluster import KMeans
+
+from ..types import AnyArray, FloatArray, IntArray
+
+CANDIDATES = 2048
+"""Pixels that are looked at."""
+
+
+class Suggestion(NamedTuple):
+    """A pixel worth labelling."""
+
+    row: int
+    col: int
+    doubt: float
+    """1 - confidence of the map there."""
+
+
+def pick(doubt: FloatArray, vectors: AnyArray, k: int) -> IntArray:
+    """Which k candidates to ask about, the most doubtful first.
+
+    Args:
+        doubt: (n,) in [0, 1].
+        vectors: (n, d), alike where pixels are.
+        k: How many, at most n.
+    """
+    weights = doubt.astype(np.float64) ** 2 + 1e-6
+    means = KMeans(k, n_init=1, max_iter=20, random_state=0).fit(vectors, sample_weight=weights)
+    chosen: list[int] = []
+    for cluster in range(k):
+        members = np.setdiff1d(np.flatnonzero(means.labels_ == cluster), chosen)
+        if len(members):
+            away = ((vectors[members] - means.cluster_centers_[cluster]) ** 2).sum(axis=1)
+            # Among the half next to the centre, the one most in doubt.
+            near = members[np.argsort(away, kind="stable")[: max(1, len(members) // 2)]]
+            chosen.append(int(near[np.argmax(doubt[near])]))
+    # Fewer different pixels than k leave clusters empty.
+    rest = np.setdiff1d(np.argsort(-doubt, kind="stable"), chosen, assume_unique=True)
+    chosen += rest[: k - len(chosen)].tolist()
+    return np.asarray(sorted(chosen, key=lambda i: -doubt[i]), np.int64)

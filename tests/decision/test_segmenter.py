@@ -1,0 +1,192 @@
+"""What every method of a Segmenter promises."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pixelkin.errors import InputError
+from pixelkin.scene import ArrayScene
+from pixelkin.segmenter import Segmenter
+from pixelkin.similarity import References
+from pixelkin.types import LabelledPixels, Legend, Window
+from tests.networks import random_model
+
+METHODS = ["auto", "vote", "logistic", "nearest"]
+MODEL = random_model()
+LEGEND = Legend.from_names(["dark", "middle", "light"])
+
+
+def world(seed: int, height: int = 270, width: int = 90) -> tuple[ArrayScene, np.ndarray]:
+    """An image of patches in three brightnesses, and their classes."""
+    rng = np.random.default_rng(seed)
+    truth = np.kron(rng.integers(1, 4, (-(-height // 15), -(-width // 15))), np.ones((15, 15), int))[:height, :width]
+    return ArrayScene((60 * truth + rng.normal(0, 12, (3, height, width))).clip(0, 255).astype(np.uint8)), truth
+
+
+def marks(truth: np.ndarray, n: int, seed: int) -> LabelledPixels:
+    rng = np.random.default_rng(seed)
+    flat = np.concatenate([rng.permutation(np.flatnonzero(truth == k))[:n] for k in (1, 2, 3)])
+    flat = rng.permutation(flat)
+    return LabelledPixels.from_arrays(flat // truth.shape[1], flat % truth.shape[1], truth.ravel()[flat], LEGEND)
+
+
+SCENE, TRUTH = world(0)
+
+
+def test_auto_is_the_default_and_a_measure_asks_for_the_nearest() -> None:
+    assert Segmenter(MODEL).method == "auto"
+    assert Segmenter(MODEL, measure="local").method == "nearest"
+    with pytest.raises(InputError, match="method 'vote' compares learned features, expected no measure"):
+        Segmenter(MODEL, method="vote", measure="l1")
+    with pytest.raises(InputError, match="method is 'best', expected 'auto', 'nearest', 'vote' or 'logistic'"):
+        Segmenter(MODEL, method="best")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="abstain is 2"):
+        Segmenter(MODEL, abstain=2)
+
+
+@pytest.mark.parametrize("method", ["auto", "vote", "logistic"])
+@pytest.mark.parametrize("model", [MODEL, None], ids=["model", "raw"])
+def test_few_labels_map_an_easy_image(method: str, model: object) -> None:
+    result = Segmenter(model, method=method).fit(SCENE, marks(TRUTH, 4, 1)).predict(SCENE)  # type: ignore[arg-type]
+    assert (result.classes == TRUTH).mean() > 0.85
+    assert result.confidence.min() >= 1 / 3 - 1e-6
+    assert result.confidence.max() <= 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_additions_and_removals_equal_a_fresh_fit(method: str) -> None:
+    labels, more = marks(TRUTH, 3, 1), marks(TRUTH, 2, 2)
+    changed = Segmenter(MODEL, method=method).fit(SCENE, labels)  # type: ignore[arg-type]
+    changed.predict(SCENE)
+    changed.add(SCENE, more)
+    changed.predict(SCENE)
+    changed.remove(SCENE, labels.rows[:2], labels.cols[:2])
+    rows, cols = np.concatenate([labels.rows[2:], more.rows]), np.concatenate([labels.cols[2:], more.cols])
+    fresh = Segmenter(
+        MODEL, method=method
+    ).fit(  # type: ignore[arg-type]
+        SCENE, LabelledPixels(rows, cols, np.concatenate([labels.classes[2:], more.classes]), LEGEND)
+    )
+    ours, theirs = changed.predict(SCENE), fresh.predict(SCENE)
+    np.testing.assert_array_equal(ours.classes, theirs.classes)
+    np.testing.assert_array_equal(ours.confidence, theirs.confidence)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_windows_workers_and_threads_change_no_bit(method: str) -> None:
+    whole = Segmenter(MODEL, method=method, workers=2).fit(SCENE, marks(TRUTH, 3, 1)).predict(SCENE)  # type: ignore[arg-type]
+    other = Segmenter(MODEL, method=method, workers=1, cache_bytes=0).fit(SCENE, marks(TRUTH, 3, 1))  # type: ignore[arg-type]
+    windows = [Window(0, 0, 1, 1), Window(250, 30, 20, 60), Window(100, 0, 170, 90)]
+    with ThreadPoolExecutor(3) as pool:
+        parts = list(pool.map(lambda window: other.predict(SCENE, window), windows))
+    for window, part in zip(windows, parts, strict=True):
+        np.testing.assert_array_equal(part.classes, whole.classes[window.slices])
+        np.testing.assert_array_equal(part.confidence, whole.confidence[window.slices])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_saved_references_give_the_same_map_of_another_date(tmp_path: Path, method: str) -> None:
+    fitted = Segmenter(MODEL, method=method).fit(SCENE, marks(TRUTH, 3, 1))  # type: ignore[arg-type]
+    other, _ = world(5, 60, 70)
+    loaded = Segmenter(MODEL, method=method)  # type: ignore[arg-type]
+    loaded.references = References.load(fitted.references.save(tmp_path / "refs.safetensors"))
+    ours, theirs = loaded.predict(other), fitted.predict(other)
+    np.testing.assert_array_equal(ours.classes, theirs.classes)
+    np.testing.assert_array_equal(ours.confidence, theirs.confidence)
+    assert loaded.references.hash == fitted.references.hash
+
+
+def test_a_map_depends_on_nothing_beyond_the_halo(rng: np.random.Generator) -> None:
+    seg = Segmenter(MODEL).fit(SCENE, marks(TRUTH, 3, 1))
+    scene, _ = world(7, 400, 300)
+    far = scene.data.copy()
+    far[:, 256 + seg.halo :, :] = rng.integers(0, 255, far[:, 256 + seg.halo :, :].shape)
+    near = scene.data.copy()
+    near[:, 256 + seg.halo - 1, :] = 255 - near[:, 256 + seg.halo - 1, :]
+    window = Window(0, 0, 256, 300)
+    before = seg.predict(scene, window).confidence
+    np.testing.assert_array_equal(seg.predict(ArrayScene(far), window).confidence, before)
+    assert (seg.predict(ArrayScene(near), window).confidence != before).any()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("model", [MODEL, None], ids=["model", "raw"])
+def test_one_label_a_class_and_no_data(method: str, model: object) -> None:
+    mask = np.ones(SCENE.grid.shape, bool)
+    mask[:20] = False
+    scene = ArrayScene(SCENE.data, mask)
+    labels = marks(np.where(mask, TRUTH, 0), 1, 3)
+    result = Segmenter(model, method=method).fit(scene, labels).predict(scene)  # type: ignore[arg-type]
+    assert (result.classes[:20] == 0).all()
+    assert (result.confidence[:20] == 0).all()
+    assert set(np.unique(result.classes[20:])) == {1, 2, 3}
+    assert np.isfinite(result.confidence).all()
+
+
+@pytest.mark.parametrize("method", ["auto", "vote", "logistic"])
+def test_a_pixel_marked_often_does_not_drown_the_others(method: str) -> None:
+    """One class with 1 label, another with 300: classes are balanced."""
+    two = np.where(TRUTH == 3, 2, TRUTH)
+    rng = np.random.default_rng(0)
+    flat = np.concatenate([np.flatnonzero(two == 1)[1000:1001], rng.permutation(np.flatnonzero(two == 2))[:300]])
+    labels = LabelledPixels.from_arrays(flat // two.shape[1], flat % two.shape[1], two.ravel()[flat])
+    result = Segmenter(None, method=method).fit(SCENE, labels).predict(SCENE)  # type: ignore[arg-type]
+    assert (result.classes == two)[two == 1].mean() > 0.8
+    assert (result.classes == two)[two == 2].mean() > 0.8
+
+
+def test_abstaining_leaves_the_doubtful_undecided() -> None:
+    labels = marks(TRUTH, 3, 1)
+    all_of_it = Segmenter(MODEL).fit(SCENE, labels).predict(SCENE)
+    sure = Segmenter(MODEL, abstain=0.8).fit(SCENE, labels).predict(SCENE)
+    np.testing.assert_array_equal(sure.classes, np.where(all_of_it.confidence >= 0.8, all_of_it.classes, 0))
+    np.testing.assert_array_equal(sure.confidence, all_of_it.confidence)
+    assert 0 < (sure.classes == 0).mean() < 1
+
+
+def test_classes_that_are_the_same_and_a_wrong_label_are_named() -> None:
+    scene, truth = world(11, 512, 256)
+    rng = np.random.default_rng(2)
+    same = np.where(truth == 3, np.where(rng.random(truth.shape) < 0.5, 3, 2), np.where(truth == 2, 1, truth))
+    with pytest.warns(UserWarning, match="classes 'middle' and 'light' cannot be told apart.*merge classes") as caught:
+        seg = Segmenter(None).fit(scene, marks(same, 40, 4))
+    assert len(caught) == 1
+    assert [c.kind for c in seg.conflicts] == ["classes"]
+    right = marks(np.where(truth == 2, 0, truth), 30, 5)
+    wrong = right.classes.copy()
+    wrong[7] = 4 - wrong[7]
+    legend = Legend(tuple(entry for entry in LEGEND if entry.id != 2))
+    with pytest.warns(UserWarning, match="label 7 is marked"):
+        seg = Segmenter(None).fit(scene, LabelledPixels(right.rows, right.cols, wrong, legend))
+    assert [c.index for c in seg.conflicts] == [7]
+    assert Segmenter(None).fit(scene, LabelledPixels(right.rows, right.cols, right.classes, legend)).conflicts == ()
+
+
+@pytest.mark.parametrize("method", ["auto", "nearest"])
+def test_suggestions_are_new_valid_spread_and_repeatable(method: str) -> None:
+    mask = np.ones(SCENE.grid.shape, bool)
+    mask[:, :30] = False
+    scene, labels = ArrayScene(SCENE.data, mask), marks(np.where(mask, TRUTH, 0), 3, 1)
+    seg = Segmenter(MODEL, method=method).fit(scene, labels)  # type: ignore[arg-type]
+    suggestions = seg.suggest(scene, 8)
+    assert suggestions == Segmenter(MODEL, method=method).fit(scene, labels).suggest(scene, 8)  # type: ignore[arg-type]
+    places = {(s.row, s.col) for s in suggestions}
+    assert len(places) == 8
+    assert not places & set(zip(labels.rows.tolist(), labels.cols.tolist(), strict=True))
+    assert all(mask[place] for place in places)
+    doubts = [s.doubt for s in suggestions]
+    assert doubts == sorted(doubts, reverse=True)
+    assert np.mean(doubts) > 1 - seg.predict(scene).confidence[mask].mean()
+    with pytest.raises(InputError, match="k is 0"):
+        seg.suggest(scene, 0)
+
+
+def test_an_image_smaller_than_what_is_asked_for() -> None:
+    scene = ArrayScene(np.array([[[0, 200, 100]]], np.uint8))
+    seg = Segmenter(None).fit(scene, LabelledPixels.from_arrays([0, 0], [0, 1], [1, 2]))
+    assert seg.predict(scene).classes[0, :2].tolist() == [1, 2]
+    assert [(s.row, s.col) for s in seg.suggest(scene, 5)] == [(0, 2)]
