@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.networks import random_model
 
 from pixelkin.errors import InputError
 from pixelkin.scene import ArrayScene
 from pixelkin.segmenter import Segmenter
 from pixelkin.similarity import References
 from pixelkin.types import LabelledPixels, Legend, Window
-from tests.networks import random_model
 
 METHODS = ["auto", "vote", "logistic", "nearest"]
 MODEL = random_model()

@@ -1,0 +1,264 @@
+"""The best map from the fewest labels: every method of a Segmenter beside the classical ones, same labels, same seeds, in one run.
+
+    python -m benchmarks.labels                                  # all data sets, five draws; an hour or two on two cores
+    python -m benchmarks.labels --only vegas --draws 1 --budgets 5 20 --models models
+
+vegas: 1, 5, 20, 50 scattered points or 1, 3 scribbles a class; scored on all of the image, or labelled left and scored right.
+boadella: 2, 5, 10 points a class on one date; mean IoU of water on each other labelled date. flanders: 5, 20 points a class on one
+date; mean IoU on all others. Labelled pixels are never scored. Writes JSON, a Markdown table and a chart for each data set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import pixelkin as pk
+from pixelkin.experiments.classical import FeatureCache, PixelClassifier
+from pixelkin.scene import Scene, Series
+from pixelkin.training import PRESETS
+from pixelkin.types import LabelledPixels, Legend
+
+from .similarity import DATA, FLANDERS, VEGAS, WATER, band, draw, obtain
+
+RESULTS = Path(__file__).parent / "results"
+PATCH_SIZE = {"vegas": 13, "boadella": 9, "flanders": 9}
+BUDGETS = {"vegas": ("1", "5", "20", "50", "s1", "s3"), "boadella": ("2", "5", "10"), "flanders": ("5", "20")}
+"""Points a class; with an s, scribbles a class."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Labels on one image, and images to score."""
+
+    group: str
+    budget: str
+    scene: Scene
+    labels: LabelledPixels
+    targets: list[tuple[Scene, np.ndarray]]
+    """Images and their truth, 0 = not scored."""
+    only: str | None = None
+    """The class whose IoU counts; None for the mean of all."""
+
+
+def scribbles(truth: np.ndarray, legend: Legend, n: int, seed: int, length: int = 40) -> LabelledPixels:
+    """N scribbles a class: smooth random walks of up to `length` pixels that stay inside their class."""
+    rng = np.random.default_rng(seed)
+    pixels: dict[tuple[int, int], int] = {}
+    for class_id in legend.ids:
+        inside = truth == class_id
+        starts = np.argwhere(inside)
+        for _ in range(n):
+            walks = [_walk(inside, starts[rng.integers(len(starts))], length, rng) for _ in range(20)]
+            pixels |= dict.fromkeys(max(walks, key=len), class_id)
+    rows, cols = np.array(list(pixels)).T
+    return LabelledPixels.from_arrays(rows, cols, list(pixels.values()), legend)
+
+
+def _walk(inside: np.ndarray, start: np.ndarray, length: int, rng: np.random.Generator) -> list[tuple[int, int]]:
+    row, col, heading = float(start[0]), float(start[1]), rng.uniform(0, 2 * np.pi)
+    path = [(int(start[0]), int(start[1]))]
+    for _ in range(length):
+        for _ in range(8):
+            turned = heading + rng.normal(0, 0.25)
+            to = row + np.sin(turned), col + np.cos(turned)
+            at = round(to[0]), round(to[1])
+            if 0 <= at[0] < inside.shape[0] and 0 <= at[1] < inside.shape[1] and inside[at]:
+                break
+            heading += rng.normal(0, 1.5)
+        else:
+            break
+        row, col, heading = *to, turned
+        path.append(at)
+    return list(dict.fromkeys(path))
+
+
+def cases(name: str, budgets: tuple[str, ...], draws: int) -> Iterator[Case]:
+    """Everything that is asked of each method on a data set."""
+    if name == "vegas":
+        scene = pk.open_scene(DATA / "vegas" / "image.tif")
+        truth = band(DATA / "vegas" / "classes.tif")
+        half = truth.shape[1] // 2
+        left, right = truth.copy(), truth.copy()
+        left[:, half:], right[:, :half] = 0, 0
+        for group, labelled, scored in (("scattered", truth, truth), ("left to right", left, right)):
+            for budget in budgets:
+                for seed in range(draws):
+                    if budget[0] == "s":
+                        labels = scribbles(labelled, VEGAS, int(budget[1:]), seed)
+                    else:
+                        labels = draw(labelled, VEGAS, int(budget), seed)
+                    unseen = scored.copy()
+                    unseen[labels.rows, labels.cols] = 0
+                    yield Case(f"vegas, {group}", budget, scene, labels, [(scene, unseen)])
+        return
+    series = pk.open_scene(DATA / name)
+    if name == "boadella":
+        truths = {path.name[:10]: band(path) + 1 for path in sorted((DATA / name).glob("*_water.tif"))}
+        legend, only, labelled_dates = WATER, "water", list(truths)
+    else:
+        codes = band(DATA / name / "LC.tif")
+        truth = np.zeros(codes.shape, np.uint8)
+        for class_id, code in enumerate((11, 13, 60), start=1):
+            truth[codes == code] = class_id
+        truths = {str(date): truth for date in series.dates}
+        legend, only, labelled_dates = FLANDERS, None, list(truths)[::3]
+    for budget in budgets:
+        for seed in range(draws):
+            for date in labelled_dates:
+                targets = [(series.at(other), other_truth) for other, other_truth in truths.items() if other != date]
+                yield Case(f"{name}, other dates", budget, series.at(date), draw(truths[date], legend, int(budget), seed), targets, only)
+
+
+def methods(model: pk.Model) -> dict[str, Callable[[], Any]]:
+    """What is compared, by name."""
+    cache = FeatureCache(limit=16)
+    ours = {name: pk.Segmenter(model, method=name, cache_bytes=4 << 30) for name in ("auto", "vote", "logistic", "nearest")}
+    classical = {
+        f"{features} + {learner}{', smoothed' if sigma else ''}": PixelClassifier(features, learner, smoothing=sigma, cache=cache)
+        for features, learner in (("patches", "extratrees"), ("multiscale", "extratrees"), ("multiscale", "svm"))
+        for sigma in (0.0, 3.0)
+    }
+    return {**ours, "raw bands, auto": pk.Segmenter(None, cache_bytes=4 << 30), **classical}
+
+
+def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
+    """Expected calibration error: |mean confidence - accuracy| over bins of equal width, weighted by pixels."""
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    counts = np.bincount(place, minlength=bins)
+    gaps = np.bincount(place, confidence, minlength=bins) - np.bincount(place, right, minlength=bins)
+    return float(np.abs(gaps).sum() / counts.sum())
+
+
+def run(name: str, model: pk.Model, budgets: tuple[str, ...], draws: int) -> list[dict[str, Any]]:
+    """One row a group, budget and method."""
+    figures: dict[tuple[str, str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    competitors = methods(model)
+    for segmenter in competitors.values():
+        first = next(cases(name, budgets[-1:], 1))
+        segmenter.fit(first.scene, first.labels)
+        for target, _ in first.targets:  # features are cached before the clock runs
+            segmenter.predict(target)
+    for case in cases(name, budgets, draws):
+        for method, segmenter in competitors.items():
+            entry = figures[case.group, case.budget, method]
+            started = time.perf_counter()
+            segmenter.fit(case.scene, case.labels)
+            results = [segmenter.predict(target) for target, _ in case.targets]
+            entry["seconds"].append((time.perf_counter() - started) / len(results))
+            for result, (_, truth) in zip(results, case.targets, strict=True):
+                score = pk.score(result, truth)
+                entry["miou"].append(score.miou if case.only is None else float(score.iou[score.legend.names.index(case.only)]))
+                known = truth > 0
+                entry["ece"].append(calibration_error(result.confidence[known], (result.classes == truth)[known]))
+    return [
+        {
+            "data": group,
+            "budget": budget,
+            "method": method,
+            "miou": round(float(np.mean(entry["miou"])), 4),
+            "spread": round(float(np.std(entry["miou"])), 4),
+            "worst": round(float(np.min(entry["miou"])), 4),
+            "ece": round(float(np.mean(entry["ece"])), 4),
+            "seconds": round(float(np.median(entry["seconds"])), 3),
+            "maps": len(entry["miou"]),
+        }
+        for (group, budget, method), entry in figures.items()
+    ]
+
+
+def saving(model: pk.Model, draws: int) -> list[dict[str, Any]]:
+    """Label saving on vegas: from one label a class, mIoU of labels that `suggest` asks for, five at a time, beside random ones."""
+    scene = pk.open_scene(DATA / "vegas" / "image.tif")
+    truth = band(DATA / "vegas" / "classes.tif")
+    rows: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for seed in range(draws):
+        rng = np.random.default_rng(seed)
+        start = draw(truth, VEGAS, 1, seed)
+        for how in ("suggested", "random"):
+            segmenter = pk.Segmenter(model).fit(scene, start)
+            while True:
+                count = len(segmenter.references)
+                rows[how, count].append(pk.score(segmenter.predict(scene), truth).miou)
+                if count >= (28 if how == "suggested" else 48):
+                    break
+                if how == "suggested":
+                    # The one asked knows nothing of pixels without truth, and skips them.
+                    asked = [(s.row, s.col) for s in segmenter.suggest(scene, 15) if truth[s.row, s.col]][:5]
+                else:
+                    asked = [divmod(int(i), truth.shape[1]) for i in rng.permutation(np.flatnonzero(truth))[:5]]
+                if not asked:
+                    break
+                places = np.array(asked)
+                labels = LabelledPixels.from_arrays(places[:, 0], places[:, 1], truth[places[:, 0], places[:, 1]], VEGAS)
+                segmenter.add(scene, labels)
+    return [{"labels": how, "count": count, "miou": round(float(np.mean(v)), 4), "draws": len(v)} for (how, count), v in rows.items()]
+
+
+def chart(rows: list[dict[str, Any]], path: Path) -> None:
+    """MIoU over number of labels, a line a method."""
+    import matplotlib.pyplot as plt
+
+    groups = list(dict.fromkeys(row["data"] for row in rows))
+    figure, axes = plt.subplots(1, len(groups), figsize=(6.5 * len(groups), 5), squeeze=False, layout="constrained")
+    for axis, group in zip(axes[0], groups, strict=True):
+        for method in dict.fromkeys(row["method"] for row in rows):
+            line = [row for row in rows if row["data"] == group and row["method"] == method]
+            points = [row for row in line if row["budget"][0] != "s"] or line
+            style = {"auto": ("C0-o", 2.5), "vote": ("C1-o", 1.5), "logistic": ("C2-o", 1.5), "nearest": ("C3-o", 1.5)}.get(method)
+            at = [int(row["budget"].lstrip("s")) for row in points]
+            values = [row["miou"] for row in points]
+            if style is None:
+                axis.plot(at, values, "--", linewidth=1, marker=".", label=method)
+            else:
+                axis.plot(at, values, style[0], linewidth=style[1], label=method)
+        axis.set(title=group, xlabel="labelled points a class", xscale="log", ylabel="mean IoU")
+        axis.set_xticks(at, [str(value) for value in at])
+        axis.minorticks_off()
+        axis.grid(alpha=0.3)
+    axes[0, -1].legend(fontsize=8, loc="lower right")
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Rows as a Markdown table."""
+    names = list(rows[0])
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    return "\n".join(lines + ["| " + " | ".join(str(row[name]) for name in names) + " |" for row in rows])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="*", choices=list(BUDGETS), default=list(BUDGETS))
+    parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--budgets", nargs="*", help="Some of each data set's budgets.")
+    parser.add_argument("--models", type=Path, help="Folder that keeps trained models.")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    options = parser.parse_args(arguments)
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name in options.only:
+        source = pk.open_scene(DATA / name / "image.tif" if name == "vegas" else DATA / name)
+        assert isinstance(source, Scene | Series)
+        model, _ = obtain(name, source, PATCH_SIZE[name], PRESETS["fast"], options.models)
+        budgets = tuple(b for b in BUDGETS[name] if options.budgets is None or b in options.budgets)
+        rows = run(name, model, budgets, options.draws)
+        saved = saving(model, options.draws) if name == "vegas" else []
+        text = table(rows) + ("\n\n" + table(saved) if saved else "") + "\n"
+        (options.out / f"labels-{name}.json").write_text(json.dumps({"methods": rows, "saving": saved}, indent=1))
+        (options.out / f"labels-{name}.md").write_text(text)
+        chart(rows, options.out / f"labels-{name}.png")
+        print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main()
