@@ -56,7 +56,7 @@ def make_segmenter(scene: Any, references: int, workers: int = 2) -> Any:
     rng = np.random.default_rng(2)
     rows, cols = rng.integers(0, min(scene.grid.shape), (2, references))
     labels = LabelledPixels.from_arrays(rows, cols, np.arange(references) % 4 + 1)
-    return pk.Segmenter(model, workers=workers).fit(scene, labels)
+    return pk.Segmenter(model, measure="local", workers=workers).fit(scene, labels)
 
 
 def cpu(function: Callable[[], Any]) -> tuple[float, float]:

@@ -63,7 +63,7 @@ def compare(name: str, scenes: dict[str, pk.ArrayScene], masks: dict[str, np.nda
         scores = []
         for key, mask in masks.items():
             for seed in range(draws):
-                segmenter = pk.Segmenter(encoder).fit(sources[key], draw(mask, 10, seed))
+                segmenter = pk.Segmenter(encoder, measure="local").fit(sources[key], draw(mask, 10, seed))
                 scores += [mean_iou(segmenter.predict(sources[other]).classes, masks[other]) for other in masks]
         report["mean_iou"][dtype] = {"mean": float(np.mean(scores)), "n": len(scores)}
         report.setdefault("_scores", {})[dtype] = scores
