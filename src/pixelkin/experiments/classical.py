@@ -160,9 +160,10 @@ class RandomWalker:
         marks[labels.rows, labels.cols] = np.searchsorted(ids, labels.classes) + 1
         marks[~pixels.valid] = -1
         scores = random_walker(
-            data.transpose(1, 2, 0), marks, beta=130, mode="cg_j", tol=1e-3, channel_axis=-1, return_full_prob=True, prob_tol=1e-2
+            data.transpose(1, 2, 0), marks, beta=130, mode="cg_j", tol=1e-4, channel_axis=-1, return_full_prob=True, prob_tol=1.0
         )
-        return _map_of(np.nan_to_num(scores), ids, pixels.valid, self.smoothing, labels.legend, scene, "random-walker")
+        # The solver stops a little outside of [0, 1]; it warns of that unless told to expect it.
+        return _map_of(np.clip(np.nan_to_num(scores), 0, 1), ids, pixels.valid, self.smoothing, labels.legend, scene, "random-walker")
 
 
 CLASSICAL = (
