@@ -43,7 +43,15 @@ _LOOKED_AT = 4
     "--model", "-m", "model_file", type=click.Path(), help="Model of `pixelkin train`. Default: train one on IMAGE and keep it beside OUT."
 )
 @click.option("--raw", is_flag=True, help="Compare raw bands by L1, with no model.")
-@click.option("--measure", type=click.Choice(["local", "global", "l1"]), help="How pixels are compared. Default: local; l1 with --raw.")
+@click.option(
+    "--method",
+    type=click.Choice(["auto", "nearest", "vote", "logistic"]),
+    help="How labels decide. Default: auto; nearest where a measure is named.",
+)
+@click.option(
+    "--measure", type=click.Choice(["local", "global", "l1"]), help="How the nearest label is found. Default: local; l1 with --raw."
+)
+@click.option("--abstain", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Pixels of less confidence get class 0.")
 @click.option("--labels-date", metavar="YYYY-MM-DD", help="The date of a series that the labels were drawn on. Default: its first.")
 @click.option("--references", "reference_file", type=click.Path(), help="References saved elsewhere, instead of or besides --labels.")
 @click.option("--save-references", type=click.Path(dir_okay=False), help="Keep what was learned of the labels, for other dates and places.")
@@ -106,7 +114,13 @@ def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[
         require_absent(out, overwrite=overwrite)
         require_folder(out)
     labels, labelled = _read_labels(source, options)
-    segmenter = Segmenter(_model(source, out, options), measure=options["measure"], workers=options["threads"])
+    segmenter = Segmenter(
+        _model(source, out, options),
+        method=options["method"],
+        measure=options["measure"],
+        abstain=options["abstain"],
+        workers=options["threads"],
+    )
     if options["reference_file"]:
         from ..similarity import References
 
