@@ -154,7 +154,14 @@ def run() -> list[Row]:
     dense = segmentation_seconds(model, scene, labels)
     return [
         Row("512 x 512 x 4, s = 9, 60 labels, local, exact, embedding included", dense, "s", 1.0, note="the paper: 33 s on a Tesla K80"),
-        Row("the same, literal algorithm over dense", literal_seconds(model, scene, labels) / dense, "x", 1000, at_least=True, note="extrapolated from 3 pixels"),
+        Row(
+            "the same, literal algorithm over dense",
+            literal_seconds(model, scene, labels) / dense,
+            "x",
+            1000,
+            at_least=True,
+            note="extrapolated from 3 pixels",
+        ),
         Row("one more label on that image, embedding cached", 1000 * one_more_label_seconds(model, scene, labels), "ms", 50),
         Row("embedding over matrix product, multiply-adds per second", embedding_efficiency(model), "", 0.6, at_least=True),
         Row("peak memory, 4096 x 4096 x 4 in tiles", peak_memory_gib(), "GiB", 1.5),

@@ -71,7 +71,9 @@ def write(name: str, rows: list[Row]) -> str:
     for row in rows:
         sign = ">=" if row.at_least else "<="
         note = f" ({row.note})" if row.note else ""
-        lines.append(f"| {row.what}{note} | {row.value:,.3g} {row.unit} | {sign} {row.target:,g} {row.unit} | {'yes' if row.met else 'no'} |")
+        lines.append(
+            f"| {row.what}{note} | {row.value:,.3g} {row.unit} | {sign} {row.target:,g} {row.unit} | {'yes' if row.met else 'no'} |"
+        )
     table = "\n".join(lines)
     (RESULTS / f"{name}.md").write_text(f"{table}\n\n{', '.join(f'{key} {value}' for key, value in facts.items())}\n")
     return table
