@@ -104,3 +104,14 @@ def test_what_does_not_fit_is_refused(tmp_path, archives, scene, model, labels):
     archive = open_embeddings(archives["int8"], model)
     with pytest.raises(ModelError, match="what the measures 'local' and 'l1' need"):
         pk.Segmenter(archive.model, measure="global").fit(archive, labels)
+
+
+def test_the_command_makes_an_archive(tmp_path, scene_path, model, saved):
+    from click.testing import CliRunner
+
+    from pixelkin.cli import cli
+
+    asked = ["embed", str(scene_path), "--model", str(saved / "model.safetensors"), "--out", str(tmp_path / "a.zarr"), "--json"]
+    run = CliRunner().invoke(cli, asked, catch_exceptions=False)
+    assert run.exit_code == 0
+    assert open_embeddings(tmp_path / "a.zarr", model).grid.shape == (600, 830)

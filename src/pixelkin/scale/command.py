@@ -1,0 +1,45 @@
+"""`pixelkin embed`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ..cli.options import bands_option, json_option, nodata_option, open_one, overwrite_option, print_json, progress_bar
+from ..errors import InputError
+from ..scene import Series
+
+
+@click.command("embed")
+@click.argument("image", metavar="IMAGE")
+@click.option("--model", "-m", "model_file", required=True, type=click.Path(), help="Model of `pixelkin train`.")
+@click.option("--out", "-o", required=True, type=click.Path(), help="Archive to make, .zarr.")
+@click.option("--dtype", type=click.Choice(["int8", "float16"]), default="int8", show_default=True, help="How numbers are kept.")
+@click.option("--memory", default="2GiB", show_default=True, help="Memory to stay within.")
+@click.option("--workers", type=click.IntRange(min=1), help="Threads. Default: two.")
+@click.option("--restart", is_flag=True, help="Start anew instead of going on with a run that was stopped.")
+@bands_option
+@nodata_option
+@overwrite_option
+@json_option
+def embed_command(
+    image: str, model_file: str, out: str, restart: bool, bands: Any, nodata: float | None, as_json: bool, **options: Any
+) -> None:
+    """Keep an image's embeddings in Zarr, to map it from labels again and again without the imagery."""
+    from ..model import load_model
+    from .archive import embed
+
+    scene = open_one(image, bands, nodata)
+    if isinstance(scene, Series):
+        raise InputError(f"{image} is a series of {len(scene)} dates, expected one image. Embed them one by one.")
+    with progress_bar() as bar:
+        task = bar.add_task("embedding", total=None)
+        path = embed(
+            scene, load_model(model_file), out, resume=not restart,
+            progress=lambda told: bar.update(task, total=told.tiles, completed=told.tiles_done), **options,
+        )  # fmt: skip
+    if as_json:
+        print_json({"written": [str(path)]})
+    else:
+        click.echo(path)
