@@ -101,7 +101,7 @@ def test_saved_references_give_the_same_map_of_another_date(tmp_path: Path, meth
 
 
 def test_a_map_depends_on_nothing_beyond_the_halo(rng: np.random.Generator) -> None:
-    seg = Segmenter(MODEL).fit(SCENE, marks(TRUTH, 3, 1))
+    seg = Segmenter(MODEL, method="logistic").fit(SCENE, marks(TRUTH, 3, 1))
     scene, _ = world(7, 400, 300)
     far = scene.data.copy()
     far[:, 256 + seg.halo :, :] = rng.integers(0, 255, far[:, 256 + seg.halo :, :].shape)
@@ -190,3 +190,11 @@ def test_an_image_smaller_than_what_is_asked_for() -> None:
     seg = Segmenter(None).fit(scene, LabelledPixels.from_arrays([0, 0], [0, 1], [1, 2]))
     assert seg.predict(scene).classes[0, :2].tolist() == [1, 2]
     assert [(s.row, s.col) for s in seg.suggest(scene, 5)] == [(0, 2)]
+
+
+def test_auto_only_votes_on_images_without_labels() -> None:
+    other, _ = world(5, 60, 70)
+    labels = marks(TRUTH, 3, 1)
+    auto, vote = (Segmenter(MODEL, method=method).fit(SCENE, labels) for method in ("auto", "vote"))  # type: ignore[arg-type]
+    np.testing.assert_array_equal(auto.predict(other).classes, vote.predict(other).classes)
+    assert (auto.predict(SCENE).confidence != vote.predict(SCENE).confidence).any()

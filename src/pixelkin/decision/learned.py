@@ -5,7 +5,7 @@
   in its features. Classes are balanced: the mean vote counts. Nothing is extrapolated, so colours never seen (another
   date) still go to what is least unlike them.
 - logistic: multinomial logistic regression on all features, strongly regularised, classes balanced.
-- auto: the geometric mean of both: each corrects the other where it is sure.
+- auto: the geometric mean of both on images that have labels, where each corrects the other; the vote alone on all others.
 
 Features are standardised by what lies around the labelled pixels, labelled or not: one mark a class says nothing of spread.
 """
@@ -54,8 +54,17 @@ class Learned:
     sharpness: float = 1.0
     """Power to which smoothed probabilities are raised, so that confidence means something; see `calibration`."""
 
-    def probabilities(self, features: Tensor) -> Tensor:
-        """Class probabilities, not yet smoothed or calibrated: (class, n) from features (K, n)."""
+    def probabilities(self, features: Tensor, *, elsewhere: bool = False) -> Tensor:
+        """Class probabilities, not yet smoothed or calibrated.
+
+        Args:
+            features: (K, n)
+            elsewhere: They are of an image without labels, where only the vote is asked, if there is one: surroundings and colours that no
+                label shows lead a regression astray.
+
+        Returns:
+            (class, n)
+        """
         out = []
         with torch.inference_mode():
             for part in torch.split(features, _COLUMNS, dim=1):
@@ -64,7 +73,7 @@ class Learned:
                 if self.votes:
                     own = values[: self.own]
                     logs.append(torch.stack([torch.logsumexp(torch.addmm(b[:, None], w, own), dim=0) for w, b in self.votes]))
-                if self.weights is not None and self.offsets is not None:
+                if self.weights is not None and self.offsets is not None and not (elsewhere and self.votes):
                     logs.append(torch.addmm(self.offsets[:, None], self.weights, values))
                 mean = torch.stack([torch.log_softmax(log, dim=0) for log in logs]).mean(dim=0)
                 out.append(torch.softmax(mean, dim=0))

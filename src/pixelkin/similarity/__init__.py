@@ -5,7 +5,7 @@ from .dense import MutualInformation
 from .distances import L1
 from .embedding import Embedding, embed
 from .features import CONTEXT, describe, own_features
-from .references import RAW, References, collect
+from .references import RAW, References, collect, image_number
 
 __all__ = [
     "BLOCK",
@@ -20,6 +20,7 @@ __all__ = [
     "collect",
     "describe",
     "embed",
+    "image_number",
     "overlap",
     "own_features",
 ]
