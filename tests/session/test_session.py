@@ -272,7 +272,7 @@ def test_a_trained_encoder_takes_over_and_labels_are_kept(project: Project, star
     raw, before = shown(session), session.revision
     job = finished(session, session.start_training(steps=1))
     assert job.state == "done", job.error
-    assert (session.model_status().state, session.model_status().measure_in_use) == ("ready", "local")
+    assert (session.model_status().state, session.model_status().measure_in_use) == ("ready", "learner on features")
     assert session.revision > before
     assert len(session.state.marks) == 2
     trained = shown(session)
@@ -311,9 +311,10 @@ def test_other_images_are_mapped_only_from_the_folders_served(project: Project, 
     assert [file.name for file in job.files] == ["new_next.tif"]
 
 
-def test_suggestions_are_least_confident_and_apart(project: Project, start: Start) -> None:
+def test_suggestions_are_in_doubt_apart_and_never_labelled(project: Project, start: Start) -> None:
     project.close()
     session = start(project.folder)
+    assert session.model_status().measure_in_use == "learner on raw bands"
     with_two_classes(session)
     assert session.suggest("field", 3) == []  # nothing is computed yet
     session.compute_all()
@@ -321,10 +322,21 @@ def test_suggestions_are_least_confident_and_apart(project: Project, start: Star
     assert len(found) == 5
     places = np.array([(one.row, one.col) for one in found])
     distances = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1))[np.triu_indices(5, 1)]
-    assert distances.min() >= 0.05 * WIDTH
-    assert found[0].score >= found[-1].score
+    assert distances.min() >= 10
+    scores = [one.score for one in found]
+    assert scores == sorted(scores, reverse=True)
+    confidence = [session.map_at("field", one.row, one.col) for one in found]
+    np.testing.assert_allclose(scores, [1 - answer[1] for answer in confidence if answer], atol=1e-6)
+    everywhere = [
+        1 - answer[1] for row in range(4, HEIGHT, 20) for col in range(0, WIDTH, 20) if (answer := session.map_at("field", row, col))
+    ]
+    assert np.mean(scores) > np.mean(everywhere)
     valid = session.project.scene("field").read().valid
     assert valid[places[:, 0], places[:, 1]].all()
+    # Once marked, a pixel is not asked for again.
+    session.edit([AddMark("field", 1, "point", point(one.row, one.col)) for one in found])
+    session.compute_all()
+    assert not {(one.row, one.col) for one in found} & {(one.row, one.col) for one in session.suggest("field", 5)}
 
 
 def test_areas_are_those_of_the_map(project: Project, start: Start) -> None:

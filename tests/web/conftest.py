@@ -118,6 +118,5 @@ def serve() -> Iterator[Callable[..., ServerProcess]]:
 
     yield begin
     for server in servers:
-        if server.process.poll() is None:
-            server.kill()
+        server.kill()
         server.client.close()

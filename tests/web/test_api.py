@@ -260,7 +260,7 @@ def test_an_error_of_ours_says_only_that_it_failed(client: TestClient, session: 
     def fail(*_: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(session, "refresh", fail)
+    monkeypatch.setattr(session.project, "series", fail)
     answer = client.get("/api/project")
     assert answer.status_code == 500
     assert answer.json()["error"]["type"] == "InternalError"

@@ -41,8 +41,10 @@ def make_segmenter(model: Model | None, settings: ProjectSettings, *, cache_byte
 
 
 def comparison(segmenter: Segmenter) -> str:
-    """How a Segmenter decides, in a word."""
-    return segmenter.measure
+    """How a Segmenter decides: the measure of its nearest reference, or what its learner looks at."""
+    if segmenter.method == "nearest":
+        return segmenter.measure
+    return "learner on raw bands" if segmenter.model is None else "learner on features"
 
 
 def map_scene(segmenter: Segmenter, scene: Scene, legend: Legend, tell: Tell) -> Segmentation:

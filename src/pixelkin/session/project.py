@@ -41,7 +41,7 @@ class ProjectSettings:
     """What a user may choose for the whole project."""
 
     measure: Measure = "auto"
-    """How pixels are compared once an encoder is there; auto = as `pixelkin.Segmenter` does by default."""
+    """auto = the default method of `pixelkin.Segmenter`; a measure = the nearest reference by it, once there is the encoder it needs."""
     pixels_per_mark: int = 32
     """A mark that covers more pixels teaches with this many, spread over it. 1..4096."""
 

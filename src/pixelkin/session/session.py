@@ -119,7 +119,7 @@ class Session:
         self._model_job: str | None = None
         self._model_message = "The engine is starting."
         self._model_failed = False
-        self._measure_in_use = "l1"
+        self._measure_in_use = "learner on raw bands"
         self._statistics: dict[str, list[BandStatistics]] = {}
         self._ramp: UInt8Array | None = None
         self._closed = threading.Event()
@@ -355,28 +355,32 @@ class Session:
         return done / len(blocks), total, valid, pixels, None if cells is None else metres
 
     def suggest(self, scene_id: str, count: int = 10) -> list[Suggestion]:
-        """Where a mark would help most: the least confident pixels so far, spread over the image."""
+        """Where a mark would help most: pixels in doubt, each standing for many, on the blocks computed so far.
+
+        The choice is `Segmenter.suggest`'s; only that would first compute the whole of a large image.
+        """
+        from ..decision import CANDIDATES, pick
+
         grid = self.project.scene(scene_id).grid
         live, (_, version) = self._live, self._answering
-        candidates: list[tuple[int, int, int]] = []
+        # Evenly spread over the image, so that the sample does not depend on chance.
+        step = max(1, int(np.sqrt(grid.height * grid.width / CANDIDATES)))
+        found = []
         for row, col in _blocks(grid):
             answer = None if live is None else live.peek(scene_id, row, col, version)
             if answer is not None:
-                if "doubtful" not in answer.notes:
-                    answer.notes["doubtful"] = _least_confident(answer.confidence, answer.valid, row * TILE, col * TILE)
-                candidates += answer.notes["doubtful"]
-        labelled = self.state.canvases[scene_id].pixels
-        chosen: list[tuple[int, int, int]] = []
-        apart = max(4.0, 0.05 * max(grid.shape))
-        places = np.stack(np.divmod(labelled, grid.width), axis=1).astype(np.float64)
-        for confidence, row, col in sorted(candidates):
-            if len(places) and np.hypot(*(places - (row, col)).T).min() < apart:
-                continue
-            chosen.append((confidence, row, col))
-            places = np.concatenate([places, [(row, col)]])
-            if len(chosen) == count:
-                break
-        return [Suggestion(scene_id, row, col, 1 - confidence / 255, "lowest confidence") for confidence, row, col in chosen]
+                found.append(_doubtful(answer.confidence, answer.valid, row * TILE, col * TILE, step))
+        candidates = np.concatenate([np.empty((0, 3), np.int64), *found])
+        labelled = np.isin(candidates[:, 1] * grid.width + candidates[:, 2], self.state.canvases[scene_id].pixels)
+        candidates = candidates[~labelled]
+        if not len(candidates):
+            return []
+        doubt = (1 - candidates[:, 0] / 255).astype(np.float32)
+        chosen = pick(doubt, candidates[:, 1:] / max(grid.shape), min(count, len(candidates)))
+        return [
+            Suggestion(scene_id, int(candidates[i, 1]), int(candidates[i, 2]), float(doubt[i]), "in doubt, as are pixels around it")
+            for i in chosen
+        ]
 
     # --- jobs ----------------------------------------------------------------------------------------------------------
 
@@ -705,17 +709,12 @@ def _tally(classes: UInt8Array, valid: Any, cells: Any, top: int, left: int) -> 
     return counts, np.bincount(inside, weights=weights, minlength=256)
 
 
-def _least_confident(confidence: UInt8Array, valid: Any, top: int, left: int) -> list[tuple[int, int, int]]:
-    """The least confident pixel of each 32 x 32 square of a block: (confidence, row, col)."""
-    found = []
-    score = np.where(valid, confidence.astype(np.int64), 256)
-    for row in range(0, score.shape[0], 32):
-        for col in range(0, score.shape[1], 32):
-            part = score[row : row + 32, col : col + 32]
-            r, c = np.unravel_index(int(np.argmin(part)), part.shape)
-            if part[r, c] < 256:
-                found.append((int(part[r, c]), top + row + int(r), left + col + int(c)))
-    return found
+def _doubtful(confidence: UInt8Array, valid: Any, top: int, left: int, step: int) -> IntArray:
+    """Confidence, row and column of every step-th valid pixel of the image that lies in a block: (n, 3)."""
+    rows, cols = (np.arange((step // 2 - start) % step, size, step) for start, size in zip((top, left), confidence.shape, strict=True))
+    at = np.stack(np.meshgrid(rows, cols, indexing="ij"), axis=-1).reshape(-1, 2)
+    at = at[valid[at[:, 0], at[:, 1]]]
+    return np.column_stack([confidence[at[:, 0], at[:, 1]], at + np.array([top, left])]).astype(np.int64)
 
 
 def _safe_name(text: str) -> str:
