@@ -16,14 +16,17 @@ from typing import Any, Literal, overload
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from .decision import (
     CANDIDATES,
     REACH,
+    Assessment,
     Conflict,
     Guide,
     Learned,
+    LearnedMethod,
     Nearest,
     Suggestion,
     assess,
@@ -363,8 +366,8 @@ class Segmenter:
         if self.method == "nearest":
             prepared = self._similarity.prepare(references)
         else:
-            assessment = assess(references, ids, self.method)
-            prepared = replace(fit(references, ids, self.method), sharpness=assessment.sharpness)
+            # On one thread, as everything: for the bits, and because problems this small only wait for more.
+            prepared, assessment = _pool(self.workers).submit(_learn, references, ids, self.method).result()
             if self.model is not None:
                 prepared = prepared.to(self.model.device)
             conflicts = assessment.conflicts
@@ -497,6 +500,12 @@ class _Cache:
                 _, oldest = self._entries.popitem(last=False)
                 self._bytes -= oldest.nbytes
             return entry
+
+
+def _learn(references: References, ids: list[int], method: LearnedMethod) -> tuple[Learned, Assessment]:
+    with threadpool_limits(1):
+        assessment = assess(references, ids, method)
+        return replace(fit(references, ids, method), sharpness=assessment.sharpness), assessment
 
 
 @cache

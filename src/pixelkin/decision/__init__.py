@@ -1,7 +1,7 @@
 """From what is known of pixels and of labelled pixels to classes: the methods of a Segmenter."""
 
 from .calibration import Assessment, Conflict, assess
-from .learned import Learned, background, fit
+from .learned import Learned, LearnedMethod, background, fit
 from .nearest import Nearest, decide_nearest, take
 from .smoothing import REACH, Guide, smooth
 from .suggestion import CANDIDATES, Suggestion, pick
@@ -13,6 +13,7 @@ __all__ = [
     "Conflict",
     "Guide",
     "Learned",
+    "LearnedMethod",
     "Nearest",
     "Suggestion",
     "assess",
