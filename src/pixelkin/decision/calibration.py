@@ -17,8 +17,8 @@ from .learned import LearnedMethod, fit
 
 FOLDS = 4
 PRIOR = 2.5
-"""Sharpness where labels say nothing about it. Regularisation makes the learners diffident and smoothing averages further: over the
-benchmark's images the power that makes confidence match accuracy is between two and four."""
+"""Sharpness where labels say nothing about it. Regularisation makes the learners diffident and smoothing averages further, so it
+is above 1; how far is a choice, not a measurement."""
 _PRIOR_WEIGHT = 20.0
 """Labels that the prior counts for."""
 _FEWEST = 10
