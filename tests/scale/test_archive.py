@@ -115,3 +115,20 @@ def test_the_command_makes_an_archive(tmp_path, scene_path, model, saved):
     run = CliRunner().invoke(cli, asked, catch_exceptions=False)
     assert run.exit_code == 0
     assert open_embeddings(tmp_path / "a.zarr", model).grid.shape == (600, 830)
+
+
+def test_the_command_maps_an_archive_without_the_imagery(tmp_path, archives, model, labels, capsys):
+    from pixelkin.cli import main
+    from pixelkin.labels import write_labels
+
+    archive = open_embeddings(archives["int8"], model)
+    model.save(tmp_path / "model.safetensors")
+    write_labels(labels, archive.grid, tmp_path / "labels.geojson")
+    common = ["segment", str(archives["int8"]), "--labels", str(tmp_path / "labels.geojson"), "--out", str(tmp_path / "map.tif")]
+    with pytest.raises(SystemExit):
+        main(common)
+    assert "is an archive of embeddings, expected the model that made it" in capsys.readouterr().err
+    main([*common, "--model", str(tmp_path / "model.safetensors")])
+    np.testing.assert_array_equal(
+        read_map(tmp_path / "map.tif").classes, pk.Segmenter(archive.model).fit(archive, labels).predict(archive).classes
+    )

@@ -199,3 +199,23 @@ def test_maps_become_a_collection_that_says_what_classes_are(tmp_path, served):
     with pytest.raises(OutputError, match="exists already"):
         write_collection(dict.fromkeys(paths), tmp_path / "stac", collection="again")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["maps", "stac"]
+
+
+def test_the_command_maps_what_a_catalog_holds(served, tmp_path, capsys):
+    """Search, cloud mask, one map a date, and a collection of the maps, in one command."""
+    from pixelkin.cli import main
+
+    box = transform_bounds("EPSG:32631", "EPSG:4326", 500_000, 4_600_000 - 10 * SIDE, 500_000 + 20 * SIDE, 4_600_000)
+    x, y = 500_005, 4_599_995
+    (tmp_path / "labels.csv").write_text(f"x,y,class\n{x + 100},{y - 300},west\n{x + 1100},{y - 300},east\n")
+    main(
+        ["segment", "--stac", f"{served}/catalog.json", "--collections", "s2", "--bbox", ",".join(map(str, box)), "--datetime", "2021-01-01/2021-12-31",
+         "--bands", "red,nir", "--mask-asset", "scl", "--labels", str(tmp_path / "labels.csv"), "--labels-crs", "EPSG:32631", "--raw",
+         "--out", str(tmp_path / "maps")]
+    )  # fmt: skip
+    assert capsys.readouterr().out.splitlines()[-1].endswith("collection.json")
+    maps = sorted((tmp_path / "maps").glob("*.tif"))
+    assert len(maps) == 2
+    collection = pystac.Collection.from_file(str(tmp_path / "maps" / "stac" / "collection.json"))
+    assert [item.datetime.date().isoformat() for item in collection.get_items()] == ["2021-03-01", "2021-04-01"]
+    assert (read_map(maps[1]).classes[:10] == 0).all(), "cloud is no data"

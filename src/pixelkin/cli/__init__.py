@@ -18,7 +18,7 @@ from ..errors import PkError
 _COMMANDS = {
     "demo": (".demo", "Map the Great Salt Lake from some sixty marks: the two-minute tour."),
     "doctor": (".doctor", "Check this installation."),
-    "embed": ("..scale.command", "Keep an image's embeddings, to map it again and again without the imagery."),
+    "embed": (".embed", "Keep an image's embeddings, to map it again and again without the imagery."),
     "evaluate": (".evaluate", "Score a map against labels that were kept back."),
     "info": (".info", "Say what an image, series, model, references file or map is."),
     "labels": (".labels", "Convert and check label files."),

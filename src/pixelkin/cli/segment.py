@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -36,7 +36,14 @@ _LOOKED_AT = 4
 
 
 @click.command("segment")
-@click.argument("image", metavar="IMAGE")
+@click.argument("image", metavar="[IMAGE]", required=False)
+@click.option("--stac", metavar="URL", help="STAC API or catalog to take the images from, instead of IMAGE.")
+@click.option("--collections", metavar="LIST", help="STAC collections, separated by commas.")
+@click.option("--bbox", metavar="W,S,E,N", help="Box in degrees: what to search, and to map.")
+@click.option("--datetime", metavar="FROM/TO", help="Dates to search, such as 2020-06-01/2020-08-31.")
+@click.option("--mask-asset", metavar="NAME", help="Asset that says which pixels are usable, such as scl: cloud and shadow are no data.")
+@click.option("--crs", help="CRS to map in, where the images lie in several.")
+@click.option("--resolution", type=float, help="Pixel size in units of the CRS. Default: the images' own.")
 @click.option("--labels", "-l", "label_file", type=click.Path(), help="Marked pixels: GeoJSON, GeoPackage, Shapefile, CSV, label raster.")
 @click.option("--out", "-o", required=True, type=click.Path(), help="Map to write, .tif; for a series or a project, a folder.")
 @click.option(
@@ -74,18 +81,23 @@ _LOOKED_AT = 4
 @device_option
 @overwrite_option
 @json_option
-def segment_command(image: str, out: str, as_json: bool, **options: Any) -> None:
+def segment_command(image: str | None, out: str, as_json: bool, **options: Any) -> None:
     """Map an image or a series from a few labels.
 
-    IMAGE is a raster, a folder of dates, or a project of the labelling page. Marks on one date map all dates. A run that
-    was stopped goes on when the same command is given again, and ends with the same bits.
+    IMAGE is a raster, a folder of dates, an archive of `pixelkin embed`, or a project of the labelling page; or the images come from
+    STAC. Marks on one date map all dates. A run that was stopped goes on when the same command is given again, and ends with
+    the same bits.
     """
     from ..session.project import is_project
 
-    if is_project(image):
+    if (image is None) == (options["stac"] is None):
+        raise InputError("expected either IMAGE or --stac URL, got " + ("neither." if image is None else "both."))
+    if image is not None and is_project(image):
         written = _segment_project(image, out, options)
+    elif image is not None:
+        written = _segment(_open(image, options), out, options)
     else:
-        written = _segment(open_one(image, options["bands"], options["nodata"]), out, options)
+        written = _segment_stac(out, options)
     if as_json:
         print_json({"written": [str(path) for path in written]})
     else:
@@ -158,6 +170,50 @@ def _warn_of_foreign_ground(segmenter: Segmenter, labelled: Scene | None, source
             click.echo(f"pixelkin: {found.warning}", err=True)
 
 
+def _open(image: str, options: dict[str, Any]) -> Scene | Series:
+    if not (Path(image) / "zarr.json").is_file():
+        return open_one(image, options["bands"], options["nodata"])
+    from ..scale.archive import is_archive, open_embeddings
+
+    if not is_archive(image):
+        return open_one(image, options["bands"], options["nodata"])
+    if not options["model_file"]:
+        raise InputError(f"{image} is an archive of embeddings, expected the model that made it. Give it as --model FILE.")
+    from ..model import load_model
+
+    return open_embeddings(image, load_model(options["model_file"]))
+
+
+def _segment_stac(out: str, options: dict[str, Any]) -> list[Path]:
+    try:
+        from ..raster.stac import open_stac, search, write_collection
+        from ..scale.run import map_names
+    except ImportError as exc:
+        raise MissingExtraError(exc.name or "pystac-client", extra="stac", purpose="--stac") from exc
+
+    names = [name.strip() for name in (options["collections"] or "").split(",") if name.strip()] or None
+    items = search(options["stac"], collections=names, bbox=_box(options["bbox"]), datetime=options["datetime"])
+    series = open_stac(
+        items, bbox=_box(options["bbox"]), bands=options["bands"], mask=options["mask_asset"], crs=options["crs"],
+        resolution=options["resolution"], nodata=options["nodata"],
+    )  # fmt: skip
+    written = _segment(series, out, options)
+    maps = dict(zip(map_names(series, Path(out)), series.dates, strict=True))
+    sources = {path: [item.self_href for item in items if item.datetime and item.datetime.date() == date] for path, date in maps.items()}
+    catalog = write_collection(maps, Path(out) / "stac", collection=Path(out).name, sources=sources, overwrite=options["overwrite"])
+    return [*written, catalog]
+
+
+def _box(text: str | None) -> tuple[float, float, float, float] | None:
+    if text is None:
+        return None
+    try:
+        west, south, east, north = (float(part) for part in text.split(","))
+    except ValueError as exc:
+        raise InputError(f"--bbox is {text!r}, expected four numbers: west,south,east,north in degrees.") from exc
+    return west, south, east, north
+
+
 def _segment_project(image: str, out: str, options: dict[str, Any]) -> list[Path]:
     from ..session.mapping import Format, segment_project
 
@@ -212,6 +268,8 @@ def _model(source: Scene | Series, out: str, options: dict[str, Any]) -> Model |
     from ..model import load_model
     from ..training import pick_device
 
+    if hasattr(source, "model"):  # an archive of embeddings knows the half of the model that reads it
+        return cast("Model", source.model)
     if options["raw"]:
         if options["model_file"] or options["measure"] in ("local", "global"):
             raise InputError("--raw compares raw bands without a model, --model or --measure needs one. Leave one of them out.")

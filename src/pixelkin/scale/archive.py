@@ -121,6 +121,15 @@ def embed(
     return target
 
 
+def is_archive(path: str | Path) -> bool:
+    """True where a Zarr store is an embedding archive of ours, False where it is anything else."""
+    try:
+        group = zarr.open_group(str(path), mode="r")
+    except (FileNotFoundError, ValueError):
+        return False
+    return isinstance(ours := dict(group.attrs).get("pixelkin"), dict) and ours.get("kind") == "embeddings"
+
+
 def open_embeddings(path: str | Path, model: Model) -> EmbeddedScene:
     """An archive as a scene, with the model that reads it.
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from ..cli.options import bands_option, json_option, nodata_option, open_one, overwrite_option, print_json, progress_bar
 from ..errors import InputError
 from ..scene import Series
+from .options import bands_option, json_option, nodata_option, open_one, overwrite_option, print_json, progress_bar
 
 
 @click.command("embed")
@@ -28,7 +28,7 @@ def embed_command(
 ) -> None:
     """Keep an image's embeddings in Zarr, to map it from labels again and again without the imagery."""
     from ..model import load_model
-    from .archive import embed
+    from ..scale.archive import embed
 
     scene = open_one(image, bands, nodata)
     if isinstance(scene, Series):
