@@ -27,6 +27,8 @@ _CACHED_BLOCKS = 4096
 """About 0.2 MB each; the answers of a 16,000 x 16,000 image."""
 _RECENT_BLOCKS = 24
 """What a screen shows."""
+_BLOCK_BYTES = 32 << 20
+"""What a Segmenter keeps of a block, at most."""
 _TOO_FEW = "Mark at least two classes."
 _SETTLE_S = 0.15
 """How long the background waits after a change, so that the page asks first."""
@@ -65,16 +67,19 @@ def block_window(grid: Grid, block_row: int, block_col: int) -> Window:
 class LiveMap:
     """Answers of a Segmenter that learns while it is asked. All methods may be called from any thread."""
 
-    def __init__(self, scenes: Mapping[str, Scene], segmenter: Segmenter, notify: Notify) -> None:
+    def __init__(self, scenes: Mapping[str, Scene], segmenter: Segmenter, notify: Notify, *, cache_bytes: int) -> None:
         """Start without labels.
 
         Args:
             scenes: Images by id.
             segmenter: Fresh; the live map is its only user.
             notify: Told from the background thread as blocks get done.
+            cache_bytes: What the segmenter may keep of blocks. Where that is not all of them, it keeps those that were asked for.
         """
         self._scenes = scenes
         self._notify = notify
+        everything = sum(blocks_across(scene.grid.height) * blocks_across(scene.grid.width) for scene in scenes.values())
+        self._keeps_all = everything * _BLOCK_BYTES <= cache_bytes
         self._learner = Learner(scenes, segmenter)
         self._teaching = threading.Lock()
         self._cache_lock = threading.Lock()
@@ -157,7 +162,7 @@ class LiveMap:
             if len(self._recent) > _RECENT_BLOCKS:
                 self._recent.popitem(last=False)
         try:
-            return self._compute(key, version)
+            return self._compute(key, version, asked=True)
         finally:
             with self._wake:
                 self._waiting -= 1
@@ -196,7 +201,7 @@ class LiveMap:
         self._cache.clear()
         self._changed_at = time.monotonic()
 
-    def _compute(self, key: BlockKey, version: int) -> BlockAnswer | None:
+    def _compute(self, key: BlockKey, version: int, *, asked: bool) -> BlockAnswer | None:
         while True:
             with self._cache_lock:
                 if version != self.version:
@@ -211,13 +216,13 @@ class LiveMap:
                     break
             other.wait()
         try:
-            return self._predict(key, version)
+            return self._predict(key, version, asked=asked)
         finally:
             with self._cache_lock:
                 del self._in_work[version, key]
             mine.set()
 
-    def _predict(self, key: BlockKey, version: int) -> BlockAnswer | None:
+    def _predict(self, key: BlockKey, version: int, *, asked: bool) -> BlockAnswer | None:
         scene = self._scenes[key[0]]
         with self._teaching:
             if version != self.version:
@@ -226,6 +231,9 @@ class LiveMap:
             if version != self.version or self.reason is not None:
                 return None
             segmenter = self._learner.segmenter
+        if not (asked or self._keeps_all):
+            # The background would push what is in view out of the cache, and the next mark would embed it all again.
+            segmenter = segmenter.replica(cache_bytes=0)
         try:
             result = segmenter.predict(scene, block_window(scene.grid, key[1], key[2]))
         except PkError:
@@ -259,7 +267,7 @@ class LiveMap:
             if key is None:
                 continue
             try:
-                self._compute(key, version)
+                self._compute(key, version, asked=False)
             except PkError as exc:
                 # A damaged part of a file: say so once, and stop filling until labels change.
                 self.reason = str(exc)

@@ -535,7 +535,7 @@ class Session:
             self._model, self._model_path = load_encoder(self.project), self.project.model_path
             segmenter = make_segmenter(self._model, settings, cache_bytes=self._cache_bytes)
             self._measure_in_use = comparison(segmenter)
-            live = LiveMap(self.project.scenes, segmenter, self._filled)
+            live = LiveMap(self.project.scenes, segmenter, self._filled, cache_bytes=self._cache_bytes)
             with self._lock:
                 self._live = live
                 self._teach()
