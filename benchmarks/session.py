@@ -154,11 +154,11 @@ def repaint(marks: int = 40) -> dict[str, Any]:
     from pixelkin.session import open_project
 
     out: dict[str, Any] = {}
-    for measure in ("l1 on raw bands", "local"):
+    for method in ("learner on raw bands", "learner on features"):
         with tempfile.TemporaryDirectory() as folder:
             image = write_image(Path(folder) / "field.tif", 1024, 1024)
             project = open_project([image])
-            if measure == "local":
+            if method == "learner on features":
                 config = ModelConfig(bands=next(iter(project.scenes.values())).bands, patch_size=13, z_dim=10)
                 standard = Standardisation(np.full(4, 2000, np.float32), np.full(4, 900, np.float32))
                 # Untrained: speed does not depend on what was learnt.
@@ -179,7 +179,7 @@ def repaint(marks: int = 40) -> dict[str, Any]:
                     client.post("/api/undo", json={"key": f"u{number}"}).raise_for_status()
                     while client.get(f"/api/scenes/{scene['id']}/areas").json()["complete"] < 1:
                         time.sleep(0.1)
-                out[measure] = {
+                out[method] = {
                     "edit_median_ms": round(1000 * statistics.median(edit), 1),
                     "repaint_median_ms": round(1000 * statistics.median(total), 1),
                     "repaint_p95_ms": round(1000 * float(np.percentile(total, 95)), 1),

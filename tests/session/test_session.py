@@ -13,6 +13,7 @@ import geopandas
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 from PIL import Image
 
 from pixelkin.errors import InputError, LabelError, NotFittedError
@@ -307,6 +308,9 @@ def test_other_images_are_mapped_only_from_the_folders_served(project: Project, 
         session.start_apply([str(far)], [tmp_path / "near"], ["cog"])
     with pytest.raises(ForbiddenError, match="outside the folders that were served"):
         session.start_apply([str(tmp_path / "near" / ".." / "far" / "secret.tif")], [tmp_path / "near"], ["cog"])
+    rasterio.shutil.copy(str(far), tmp_path / "near" / "window.vrt", driver="VRT")
+    with pytest.raises(ForbiddenError, match=r"secret\.tif is outside the folders that were served"):
+        session.start_apply([str(tmp_path / "near" / "window.vrt")], [tmp_path / "near"], ["cog"])
     job = finished(session, session.start_apply([str(near)], [tmp_path / "near"], ["cog"], name="new"))
     assert [file.name for file in job.files] == ["new_next.tif"]
 

@@ -265,3 +265,10 @@ def test_an_error_of_ours_says_only_that_it_failed(client: TestClient, session: 
     assert answer.status_code == 500
     assert answer.json()["error"]["type"] == "InternalError"
     assert "secret" not in answer.text
+
+
+def test_a_virtual_dataset_is_not_read_as_labels(client: TestClient) -> None:
+    for name in ("labels.tif", "labels.gpkg", "labels.geojson"):
+        answer = client.post("/api/labels/import?scene=field", files={"file": (name, b"  <VRTDataset rasterXSize='1' rasterYSize='1'/>")})
+        assert answer.status_code == 422
+        assert "virtual dataset" in answer.json()["error"]["message"]

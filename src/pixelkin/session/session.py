@@ -421,9 +421,10 @@ class Session:
         chosen: dict[str, Scene] = {}
         for path in paths:
             real = Path(path).resolve()
-            if not any(real.is_relative_to(root.resolve()) for root in roots):
-                raise ForbiddenError(f"{path} is outside the folders that were served. Serve its folder: pixelkin serve ... {real.parent}")
+            _require_inside(str(real), roots)
             for scene in as_scenes(open_scene(real)):
+                for source in _sources(getattr(scene, "path", "")):
+                    _require_inside(source, roots)
                 chosen[_safe_name(scene.name)] = scene
         return self._start_maps("apply", chosen, formats, name)
 
@@ -715,6 +716,29 @@ def _doubtful(confidence: UInt8Array, valid: Any, top: int, left: int, step: int
     at = np.stack(np.meshgrid(rows, cols, indexing="ij"), axis=-1).reshape(-1, 2)
     at = at[valid[at[:, 0], at[:, 1]]]
     return np.column_stack([confidence[at[:, 0], at[:, 1]], at + np.array([top, left])]).astype(np.int64)
+
+
+def _require_inside(path: str, roots: Sequence[Path]) -> None:
+    real = Path(path).resolve()
+    if not any(real.is_relative_to(root.resolve()) for root in roots):
+        raise ForbiddenError(f"{path} is outside the folders that were served. Serve its folder: pixelkin serve ... {real.parent}")
+
+
+def _sources(path: str) -> list[str]:
+    """Files that an image is read from: its own, and what a virtual one refers to, however deep."""
+    import rasterio
+
+    found: list[str] = []
+    waiting = [path] if path else []
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.append(name)
+        if name.lower().endswith(".vrt"):
+            with rasterio.open(name) as dataset:
+                waiting += dataset.files
+    return found
 
 
 def _safe_name(text: str) -> str:

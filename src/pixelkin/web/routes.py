@@ -290,6 +290,7 @@ def _add_files(router: APIRouter, services: Services) -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"labels{suffix}"
             _save(file, path, services.settings.upload_bytes)
+            _require_no_references(path)
             result = session.import_labels(path, scene, class_property=class_property, key=key)
         return views.edit_answer(session, result)
 
@@ -313,6 +314,15 @@ def _save(upload: UploadFile, path: Path, limit: int) -> None:
             if taken > limit:
                 raise TooLargeError(f"the file is larger than {limit} bytes. Import it in parts.")
             file.write(chunk)
+
+
+def _require_no_references(path: Path) -> None:
+    # GDAL goes by the content: a virtual dataset, whatever its name, reads other files of this machine.
+    with path.open("rb") as file:
+        if b"VRTData" in file.read(1 << 16):
+            raise InputError(
+                "the file is a virtual dataset, which refers to other files, expected labels. Convert it to GeoJSON or GeoTIFF."
+            )
 
 
 def _numbers(text: str | None) -> list[int] | None:
