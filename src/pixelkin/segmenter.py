@@ -22,6 +22,7 @@ from torch import Tensor
 from .decision import (
     CANDIDATES,
     REACH,
+    STRIDE,
     Assessment,
     Conflict,
     Guide,
@@ -36,6 +37,7 @@ from .decision import (
     pick,
     smooth,
     take,
+    thin,
 )
 from .errors import InputError, LabelError, ModelError, NotFittedError, RasterError
 from .model import Model, require_same_model
@@ -298,7 +300,10 @@ class Segmenter:
             inside = (block.row <= rows) & (rows < block.row + block.height) & (block.col <= cols) & (cols < block.col + block.width)
             entry = self._entry(scene, block, scene.fingerprint)
             assert isinstance(entry, _Described)
-            at = torch.from_numpy(rows[inside] - block.row + REACH), torch.from_numpy(cols[inside] - block.col + REACH)
+            at = (
+                torch.from_numpy((rows[inside] - block.row + REACH) // STRIDE),
+                torch.from_numpy((cols[inside] - block.col + REACH) // STRIDE),
+            )
             looks[inside] = entry.features[:own, at[0], at[1]].T.cpu().double().numpy()
         standardised: AnyArray = (looks - centre[:own]) / scale[:own] / np.sqrt(own)
         return standardised
@@ -434,10 +439,10 @@ class _Fitted:
 
 @dataclass(eq=False)
 class _Described:
-    """One block for a learner: its features, REACH pixels beyond the block on each side."""
+    """One block for a learner: features of every second pixel, REACH pixels beyond the block on each side."""
 
     features: Tensor
-    """(K, row + 2 REACH, col + 2 REACH)"""
+    """(K, h, w), h = ceil(row / 2) + REACH"""
     guide: Guide
     valid: BoolArray
     """(row, col)"""
@@ -448,13 +453,14 @@ class _Described:
     @classmethod
     def of(cls, features: Tensor, bands: Tensor, valid: BoolArray, *, learned: bool) -> _Described:
         usable = torch.from_numpy(valid).to(bands.device)
+        features = thin(features)
         if learned:
             features = features.half()  # of a network: small numbers, of which three digits tell all
         elif valid.any():
             known = bands[:, usable]
             level, spread = known.mean(dim=1), known.std(dim=1, correction=0)
             bands = (bands - level[:, None, None]) / (spread + 1e-6 * level.abs() + 1e-12)[:, None, None]
-        return cls(features, Guide.of(bands, usable), valid[REACH:-REACH, REACH:-REACH])
+        return cls(features.contiguous(), Guide.of(bands, usable), valid[REACH:-REACH, REACH:-REACH])
 
     @property
     def nbytes(self) -> int:

@@ -3,12 +3,13 @@
 from .calibration import Assessment, Conflict, assess
 from .learned import Learned, LearnedMethod, background, fit
 from .nearest import Nearest, decide_nearest, take
-from .smoothing import REACH, Guide, smooth
+from .smoothing import REACH, STRIDE, Guide, smooth, thin
 from .suggestion import CANDIDATES, Suggestion, pick
 
 __all__ = [
     "CANDIDATES",
     "REACH",
+    "STRIDE",
     "Assessment",
     "Conflict",
     "Guide",
@@ -22,5 +23,6 @@ __all__ = [
     "fit",
     "pick",
     "smooth",
+    "thin",
     "take",
 ]

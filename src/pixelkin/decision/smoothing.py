@@ -1,10 +1,14 @@
-"""Smoothing of class probabilities that respects edges: the guided filter.
+"""Smoothing of class probabilities that respects edges: the fast guided filter.
 
 In every square window the probability of a class is taken for a linear function of the bands, fitted by ridge regression;
 a pixel gets the mean of what the windows that hold it say. Where the bands are even, that is a mean over neighbours; across an edge in
 the bands, probabilities may jump with them.
 
-He, Sun, Tang, *Guided Image Filtering* (IEEE TPAMI 2013), Eq. 14 to 16 (guide of several bands), with means over valid pixels only.
+The functions are fitted on every second pixel and applied to every one: probabilities, the dear part, are only needed on a
+quarter of the pixels, and edges stay where they are because the bands are not thinned where the functions are applied.
+
+He, Sun, Tang, *Guided Image Filtering* (IEEE TPAMI 2013), Eq. 14 to 16 (guide of several bands), with means over valid pixels only;
+He, Sun, *Fast Guided Filter*, arXiv:1505.00996 (the thinning).
 """
 
 from __future__ import annotations
@@ -15,10 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-RADIUS = 8
-"""Pixels from the centre to the edge of a window."""
-REACH = 2 * RADIUS
-"""Pixels from a pixel to the furthest one that has a say in it."""
+STRIDE = 2
+"""Probabilities are asked for on every second row and column."""
+RADIUS = 4
+"""Thinned pixels from the centre to the edge of a window: 17 image pixels a side."""
+REACH = 2 * RADIUS * STRIDE
+"""Image pixels from a pixel to the furthest one that has a say in it."""
 RIDGE = 0.02
 """epsilon: differences of the bands well below its square root, in standard deviations, are no edge."""
 MOST_BANDS = 4
@@ -29,16 +35,22 @@ MOST_BANDS = 4
 class Guide:
     """What the filter needs to know of a block, whatever the classes."""
 
+    inner: Tensor
+    """(b, row, col): the bands of the block itself, to which the functions are applied."""
     bands: Tensor
-    """(b, row + 2 REACH, col + 2 REACH), 0 where not valid."""
+    """(b, h, w): of the thinned pixels, h = ceil(row / 2) + 4 RADIUS, 0 where not valid."""
     valid: Tensor
-    """(row + 2 REACH, col + 2 REACH) 1 or 0."""
+    """(h, w) 1 or 0."""
     counts: Tensor
-    """(row + 2 RADIUS, col + 2 RADIUS): valid pixels in each window, at least 1."""
+    """(h - 2 RADIUS, w - 2 RADIUS): valid pixels in each window, at least 1."""
     means: Tensor
-    """(b, row + 2 RADIUS, col + 2 RADIUS): of the bands in each window."""
+    """(b, h - 2 RADIUS, w - 2 RADIUS): of the bands in each window."""
     factors: Tensor
-    """(b, b, row + 2 RADIUS, col + 2 RADIUS): L below and D on the diagonal, L D L^T being covariance + epsilon I."""
+    """(b, b, h - 2 RADIUS, w - 2 RADIUS): L below and D on the diagonal, L D L^T being covariance + epsilon I."""
+    told: Tensor
+    """(h - 2 RADIUS, w - 2 RADIUS): 1 where the window holds a valid pixel, else 0."""
+    windows: Tensor
+    """(h - 4 RADIUS, w - 4 RADIUS): windows with a valid pixel that hold the pixel, at least 1."""
 
     @classmethod
     def of(cls, bands: Tensor, valid: Tensor) -> Guide:
@@ -51,9 +63,12 @@ class Guide:
         with torch.inference_mode():
             if len(bands) > MOST_BANDS:
                 bands = bands[np.linspace(0, len(bands) - 1, MOST_BANDS).round().astype(int).tolist()]
-            weight = valid.to(bands.dtype)
-            bands = bands * weight
-            counts = _window_sum(weight[None])[0].clamp_(min=1)
+            inner = bands[:, REACH:-REACH, REACH:-REACH].contiguous()
+            weight = thin(valid).to(bands.dtype)
+            bands = thin(bands) * weight
+            known = _window_sum(weight[None])[0]
+            told = (known > 0).to(bands.dtype)
+            counts = known.clamp_(min=1)
             means = _window_sum(bands) / counts
             b = len(bands)
             rows, cols = torch.tril_indices(b, b).tolist()
@@ -72,32 +87,34 @@ class Guide:
                     for j in range(k):
                         factors[i, k] -= factors[i, j] * factors[j, j] * factors[k, j]
                     factors[i, k] /= factors[k, k]
-            return cls(bands, weight, counts, means, factors)
+            return cls(inner, bands, weight, counts, means, factors, told, _window_sum(told[None])[0].clamp_(min=1))
 
     @property
     def nbytes(self) -> int:
         """Memory held."""
-        return sum(tensor.nbytes for tensor in (self.bands, self.valid, self.counts, self.means, self.factors))
+        return sum(tensor.nbytes for tensor in vars(self).values())
+
+
+def thin(maps: Tensor) -> Tensor:
+    """The pixels of (..., row, col) on which probabilities are asked for."""
+    return maps[..., ::STRIDE, ::STRIDE]
 
 
 def smooth(probabilities: Tensor, guide: Guide) -> Tensor:
     """Filter class probabilities.
 
     Args:
-        probabilities: (class, row + 2 REACH, col + 2 REACH); those of pixels that are not valid have no say.
+        probabilities: (class, h, w), of the thinned pixels of a block and its margin; those of pixels that are not valid have no say.
         guide: Of the block.
 
     Returns:
         (class, row, col), each pixel's >= 0 and adding up to 1 where valid.
     """
     with torch.inference_mode():
-        inner = slice(REACH, -REACH)
-        # A window without a valid pixel knows nothing.
-        weight = (_window_sum(guide.valid[None])[0] > 0).to(guide.valid.dtype)
-        windows = _window_sum(weight[None])[0].clamp_(min=1)
-        out = []
+        _, height, width = guide.inner.shape
+        out = probabilities.new_empty(len(probabilities), height, width)
         b = len(guide.bands)
-        for plane in probabilities:
+        for plane, answer in zip(probabilities, out, strict=True):
             known = plane * guide.valid
             sums = _window_sum(torch.cat([known[None], guide.bands * known])) / guide.counts
             mean, slope = sums[0], sums[1:]
@@ -110,15 +127,19 @@ def smooth(probabilities: Tensor, guide: Guide) -> Tensor:
                 for j in range(i + 1, b):
                     slope[i] -= guide.factors[j, i] * slope[j]
             level = mean - (slope * guide.means).sum(dim=0)
-            lines = _window_sum(torch.cat([level[None], slope]) * weight) / windows
-            out.append(lines[0] + (lines[1:] * guide.bands[:, inner, inner]).sum(dim=0))
+            # A window without a valid pixel knows nothing.
+            lines = _window_sum(torch.cat([level[None], slope]) * guide.told) / guide.windows
+            lines = lines.repeat_interleave(STRIDE, 1).repeat_interleave(STRIDE, 2)[:, :height, :width]
+            answer.copy_(lines[0])
+            for line, band in zip(lines[1:], guide.inner, strict=True):
+                answer.addcmul_(line, band)
         # A linear function may leave [0, 1].
-        filtered = torch.stack(out).clamp_(min=1e-6)
-        return filtered / filtered.sum(dim=0)
+        out.clamp_(min=1e-6)
+        return out.div_(out.sum(dim=0))
 
 
 def _window_sum(maps: Tensor) -> Tensor:
-    """Sum over windows of 2 RADIUS + 1 pixels a side, by doubling: sums of 2, 4, 8, 16, and one more pixel."""
+    """Sum over windows of 2 RADIUS + 1 pixels a side, by doubling: sums of 2, 4, 8, and one more pixel."""
     for axis in (1, 2):
         size = maps.shape[axis] - 2 * RADIUS
         total, width = maps, 1
