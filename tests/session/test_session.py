@@ -338,9 +338,12 @@ def test_suggestions_are_in_doubt_apart_and_never_labelled(project: Project, sta
     valid = session.project.scene("field").read().valid
     assert valid[places[:, 0], places[:, 1]].all()
     # Once marked, a pixel is not asked for again.
-    session.edit([AddMark("field", 1, "point", point(one.row, one.col)) for one in found])
+    box = {"type": "Polygon", "coordinates": [[[0, 0], [WIDTH, 0], [WIDTH, HEIGHT - 8], [0, HEIGHT - 8], [0, 0]]]}
+    session.edit([AddMark("field", 1, "box", box), AddMark("field", 2, "point", point(200, 350))])
     session.compute_all()
-    assert not {(one.row, one.col) for one in found} & {(one.row, one.col) for one in session.suggest("field", 5)}
+    left = session.suggest("field", 300)
+    assert left
+    assert all(one.row >= HEIGHT - 8 for one in left)
 
 
 def test_areas_are_those_of_the_map(project: Project, start: Start) -> None:
