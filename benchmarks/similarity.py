@@ -61,8 +61,8 @@ def draw(truth: np.ndarray, legend: Legend, m: int, seed: int) -> LabelledPixels
 def segmenters(model: pk.Model) -> Iterator[tuple[str, pk.Segmenter]]:
     """The paper's measures, L1 on the same representations, and L1 on the bands."""
     for measure in MEASURES:
-        yield f"{measure} (S)" if measure == "l1" else f"{measure} MI", pk.Segmenter(model, measure=measure)
-    yield "l1 (raw bands)", pk.Segmenter()
+        yield f"{measure} (S)" if measure == "l1" else f"{measure} MI", pk.Segmenter(model, measure=measure, method="nearest")
+    yield "l1 (raw bands)", pk.Segmenter(method="nearest")
 
 
 def obtain(name: str, source: Scene | Series, patch_size: int, options: TrainingOptions, models: Path | None) -> tuple[pk.Model, float]:
