@@ -43,7 +43,7 @@ from .errors import InputError, LabelError, ModelError, NotFittedError, RasterEr
 from .model import Model, require_same_model
 from .scene import Scene, Series
 from .segmentation import Segmentation
-from .similarity import CONTEXT, L1, RAW, MutualInformation, References, blocks_of, collect, describe, embed, image_number, overlap
+from .similarity import CONTEXT, L1, RAW, MutualInformation, References, blocks_of, collect, describe, embed, overlap
 from .types import AnyArray, BoolArray, FloatArray, IntArray, LabelledPixels, UInt8Array, Window
 
 Measure = Literal["local", "global", "l1"]
@@ -320,8 +320,7 @@ class Segmenter:
                     best, order, fitted.ids, relative=isinstance(self._similarity, L1), positions=self._similarity.positions
                 )
             else:
-                elsewhere = image_number(fingerprint) not in fitted.images
-                classes, confidence = entry.decide(fitted.prepared, fitted.ids, elsewhere=elsewhere)
+                classes, confidence = entry.decide(fitted.prepared, fitted.ids)
             classes[~entry.valid], confidence[~entry.valid] = 0, 0
             if self.abstain:
                 classes[confidence < self.abstain] = 0
@@ -430,11 +429,6 @@ class _Fitted:
     ids: list[int]
     """Ids of the classes that have references, in legend order."""
     conflicts: tuple[Conflict, ...]
-    images: frozenset[int] = field(init=False)
-    """Images that have labels."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "images", frozenset(self.references.images.tolist()))
 
 
 @dataclass(eq=False)
@@ -466,9 +460,9 @@ class _Described:
     def nbytes(self) -> int:
         return self.features.nbytes + self.guide.nbytes + self.valid.nbytes
 
-    def decide(self, learned: Learned, ids: list[int], *, elsewhere: bool) -> tuple[UInt8Array, FloatArray]:
+    def decide(self, learned: Learned, ids: list[int]) -> tuple[UInt8Array, FloatArray]:
         with torch.inference_mode():
-            probabilities = learned.probabilities(self.features.flatten(1), elsewhere=elsewhere).view(len(ids), *self.features.shape[1:])
+            probabilities = learned.probabilities(self.features.flatten(1)).view(len(ids), *self.features.shape[1:])
             power = smooth(probabilities, self.guide) ** learned.sharpness
             confidence, winner = power.max(dim=0)
             confidence = confidence / power.sum(dim=0)

@@ -549,7 +549,7 @@ def test_an_encoder_trains_in_the_background_and_takes_over_with_the_labels_kept
     page.api("api/jobs/train", {"preset": "fast", "steps": 20})
     page.tab.wait_for_selector("#model[data-state=training]")
     page.tab.wait_for_selector("#model[data-state=ready]", timeout=90_000)
-    page.tab.wait_for_selector("#model[data-measure=local]")
+    page.tab.wait_for_selector('#model[data-measure="learner on features"]')
     page.settled()
     assert page.counts() == {"water": 1, "land": 1}
     page.opaque()

@@ -193,9 +193,29 @@ def test_an_image_smaller_than_what_is_asked_for() -> None:
     assert [(s.row, s.col) for s in seg.suggest(scene, 5)] == [(0, 2)]
 
 
-def test_auto_only_votes_on_images_without_labels() -> None:
-    other, _ = world(5, 60, 70)
-    labels = marks(TRUTH, 3, 1)
-    auto, vote = (Segmenter(MODEL, method=method).fit(SCENE, labels) for method in ("auto", "vote"))  # type: ignore[arg-type]
-    np.testing.assert_array_equal(auto.predict(other).classes, vote.predict(other).classes)
-    assert (auto.predict(SCENE).confidence != vote.predict(SCENE).confidence).any()
+@pytest.mark.parametrize("method", METHODS)
+def test_the_same_pixels_in_another_file_get_the_same_map(method: str) -> None:
+    """What decides is what pixels look like, not which file they were read from."""
+    fitted = Segmenter(MODEL, method=method).fit(SCENE, marks(TRUTH, 3, 1))  # type: ignore[arg-type]
+    twin = ArrayScene(SCENE.data.astype(np.float32), bands=SCENE.bands, name="twin")
+    assert twin.fingerprint != SCENE.fingerprint
+    np.testing.assert_array_equal(fitted.predict(twin).confidence, fitted.predict(SCENE).confidence)
+
+
+@pytest.mark.filterwarnings("ignore:labels contradict each other")
+def test_the_regression_gains_weight_with_the_places_that_are_labelled() -> None:
+    """auto is near the vote with labels in one place, and near the regression with labels in many."""
+    scene, truth = world(9, 400, 400)
+    rng = np.random.default_rng(1)
+
+    def distance_to(method: str, labels: LabelledPixels) -> float:
+        maps = [Segmenter(MODEL, method=m).fit(scene, labels).predict(scene, Window(0, 0, 60, 60)) for m in ("auto", method)]  # type: ignore[arg-type]
+        return float(np.abs(maps[0].confidence - maps[1].confidence).mean() + (maps[0].classes != maps[1].classes).mean())
+
+    corner = np.zeros_like(truth)
+    corner[:60, :60] = truth[:60, :60]
+    few, many = (
+        LabelledPixels.from_mask(np.where(rng.random(truth.shape) < share, where, 0)) for where, share in ((corner, 0.02), (truth, 0.01))
+    )
+    assert distance_to("vote", few) < distance_to("logistic", few)
+    assert distance_to("logistic", many) < distance_to("vote", many)

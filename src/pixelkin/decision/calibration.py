@@ -12,7 +12,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from ..similarity import References
-from ..types import AnyArray, IntArray
+from ..types import AnyArray, BoolArray, IntArray
 from .learned import LearnedMethod, fit
 
 FOLDS = 4
@@ -21,8 +21,8 @@ PRIOR = 2.5
 is above 1; how far is a choice, not a measurement."""
 _PRIOR_WEIGHT = 20.0
 """Labels that the prior counts for."""
-_FEWEST = 10
-"""Labels of each of two classes needed to call them the same."""
+_FEWEST = 8
+"""Places with labels of each of two classes needed to call them the same."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,11 @@ def _conflicts(references: References, ids: list[int], held_out: IntArray, truth
     names = [references.legend.by_id(i).name for i in ids]
     found: list[Conflict] = []
     alike: set[tuple[int, int]] = set()
+    tiles = references.tiles[held_out].numpy()
     for a in range(len(ids)):
         for b in range(a + 1, len(ids)):
-            sides = [logs[truth == k][:, a] > logs[truth == k][:, b] for k in (a, b)]
-            if min(map(len, sides)) >= _FEWEST and (sides[0].mean() + (~sides[1]).mean()) / 2 < 0.6:
+            right = [_by_place(logs[truth == k, k] > logs[truth == k, other], tiles[truth == k]) for k, other in ((a, b), (b, a))]
+            if min(map(len, right)) >= _FEWEST and (right[0].mean() + right[1].mean()) / 2 < 0.6:
                 alike |= {(a, b), (b, a)}
                 found.append(Conflict("classes", (names[a], names[b]), None))
     probabilities = np.exp(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
@@ -111,3 +112,9 @@ def _conflicts(references: References, ids: list[int], held_out: IntArray, truth
         if probabilities[place, best] > 0.95 and probabilities[place, own] < 0.02 and (own, best) not in alike:
             found.append(Conflict("label", (names[own], names[best]), int(held_out[place])))
     return found
+
+
+def _by_place(right: BoolArray, tiles: IntArray) -> AnyArray:
+    """Share of labels that were right in each place: a scribble, which is one place, counts as one."""
+    places, at = np.unique(tiles, return_inverse=True)
+    return np.bincount(at, right, len(places)) / np.bincount(at, minlength=len(places))

@@ -5,7 +5,8 @@
   in its features. Classes are balanced: the mean vote counts. Nothing is extrapolated, so colours never seen (another
   date) still go to what is least unlike them.
 - logistic: multinomial logistic regression on all features, strongly regularised, classes balanced.
-- auto: the geometric mean of both on images that have labels, where each corrects the other; the vote alone on all others.
+- auto: the weighted geometric mean of both. The vote is ahead where few places are labelled, the regression where many are, so its
+  weight is p / (p + 5), p being the number of places (64 x 64 pixels) in which the class seen in fewest of them is labelled.
 
 Features are standardised by what lies around the labelled pixels, labelled or not: one mark a class says nothing of spread.
 """
@@ -35,6 +36,8 @@ MOST_VOTERS = 256
 """References of a class that vote; of more, every n-th does."""
 MOST_EXAMPLES = 2000
 """References of a class that the regression learns from; of more, every n-th."""
+EVEN_PLACES = 5
+"""Labelled places at which vote and regression weigh the same."""
 _COLUMNS = 4096
 """Pixels a pass: votes of all references on them stay in a core's cache."""
 
@@ -51,32 +54,25 @@ class Learned:
     """(class, K) of the regression; None without one."""
     offsets: Tensor | None
     """(class,)"""
+    share: float
+    """Weight of the regression, 0..1; the vote has the rest."""
     sharpness: float = 1.0
     """Power to which smoothed probabilities are raised, so that confidence means something; see `calibration`."""
 
-    def probabilities(self, features: Tensor, *, elsewhere: bool = False) -> Tensor:
-        """Class probabilities, not yet smoothed or calibrated.
-
-        Args:
-            features: (K, n)
-            elsewhere: They are of an image without labels, where only the vote is asked, if there is one: surroundings and colours that no
-                label shows lead a regression astray.
-
-        Returns:
-            (class, n)
-        """
+    def probabilities(self, features: Tensor) -> Tensor:
+        """Class probabilities (class, n), not yet smoothed or calibrated, from features (K, n)."""
         out = []
         with torch.inference_mode():
             for part in torch.split(features, _COLUMNS, dim=1):
                 values = part.float()
-                logs = []
+                total = values.new_zeros(())
                 if self.votes:
                     own = values[: self.own]
-                    logs.append(torch.stack([torch.logsumexp(torch.addmm(b[:, None], w, own), dim=0) for w, b in self.votes]))
-                if self.weights is not None and self.offsets is not None and not (elsewhere and self.votes):
-                    logs.append(torch.addmm(self.offsets[:, None], self.weights, values))
-                mean = torch.stack([torch.log_softmax(log, dim=0) for log in logs]).mean(dim=0)
-                out.append(torch.softmax(mean, dim=0))
+                    vote = torch.stack([torch.logsumexp(torch.addmm(b[:, None], w, own), dim=0) for w, b in self.votes])
+                    total = total + (1 - self.share) * torch.log_softmax(vote, dim=0)
+                if self.weights is not None and self.offsets is not None:
+                    total = total + self.share * torch.log_softmax(torch.addmm(self.offsets[:, None], self.weights, values), dim=0)
+                out.append(torch.softmax(total, dim=0))
         return torch.cat(out, dim=1)
 
     def to(self, device: torch.device) -> Learned:
@@ -112,7 +108,7 @@ def fit(references: References, ids: list[int], method: LearnedMethod) -> Learne
             offsets = -steepness * (voters**2).sum(axis=1) - weights @ centre[:own] - np.log(len(voters))
             votes.append((_float(weights), _float(offsets)))
     if method == "vote":
-        return Learned(own, tuple(votes), None, None)
+        return Learned(own, tuple(votes), None, None, 0.0)
     chosen = np.sort(np.concatenate([_thinned(np.flatnonzero(classes == k), MOST_EXAMPLES) for k in range(len(ids))]))
     regression = LogisticRegression(C=REGULARISATION, class_weight="balanced", max_iter=100, tol=1e-3)
     with warnings.catch_warnings():
@@ -122,7 +118,14 @@ def fit(references: References, ids: list[int], method: LearnedMethod) -> Learne
     if len(ids) == 2:  # scikit-learn gives the second class's log odds
         coefficients, intercepts = np.concatenate([0 * coefficients, coefficients]), np.concatenate([0 * intercepts, intercepts])
     weights = coefficients[place] / scale
-    return Learned(own, tuple(votes), _float(weights), _float(intercepts[place] - weights @ centre))
+    share = _share(references, ids) if votes else 1.0
+    return Learned(own, tuple(votes), _float(weights), _float(intercepts[place] - weights @ centre), share)
+
+
+def _share(references: References, ids: list[int]) -> float:
+    """Weight of the regression beside the vote."""
+    places = min(len(np.unique(references.tiles.numpy()[references.classes == i])) for i in ids)
+    return places / (places + EVEN_PLACES)
 
 
 def background(references: References) -> tuple[AnyArray, AnyArray]:

@@ -5,7 +5,7 @@ from .dense import MutualInformation
 from .distances import L1
 from .embedding import Embedding, embed
 from .features import CONTEXT, describe, own_features
-from .references import RAW, References, collect, image_number
+from .references import RAW, References, collect
 
 __all__ = [
     "BLOCK",
@@ -20,7 +20,6 @@ __all__ = [
     "collect",
     "describe",
     "embed",
-    "image_number",
     "overlap",
     "own_features",
 ]

@@ -51,8 +51,6 @@ class References:
     """(L, 2, K): mean and variance of these features over the valid pixels of the labelled pixel's own small block."""
     tiles: Tensor
     """(L,) int64: references with the same number lie in the same 64 x 64 pixels of the same image."""
-    images: Tensor
-    """(L,) int64: `image_number` of the image in which each was labelled."""
     limit: float | None = None
     """What `pixelkin.coverage` found on the labelled image: the distance to the nearest reference that is usual there."""
 
@@ -73,7 +71,6 @@ class References:
             features=self.features[rows],
             background=self.background[rows],
             tiles=self.tiles[rows],
-            images=self.images[rows],
             # Of fewer references the nearest is further away: what was usual no longer is.
             limit=self.limit if len(rows) == len(self) else None,
         )
@@ -118,7 +115,6 @@ class References:
             features=torch.cat([self.features, other.features]),
             background=torch.cat([self.background, other.background]),
             tiles=torch.cat([self.tiles, other.tiles]),
-            images=torch.cat([self.images, other.images]),
             # More references only bring the nearest closer, so the larger limit holds for both images.
             limit=None if self.limit is None or other.limit is None else max(self.limit, other.limit),
         )
@@ -127,7 +123,7 @@ class References:
     def hash(self) -> str:
         """SHA-256 over everything that decides a map: the same labels on the same image with the same model give the same one."""
         digest = hashlib.sha256(repr((self.legend.to_json(), self.model_hash, self.band_names)).encode())
-        tensors = (self.bands, self.s, self.c, self.windows, self.features, self.background, self.tiles, self.images)
+        tensors = (self.bands, self.s, self.c, self.windows, self.features, self.background, self.tiles)
         for tensor in (torch.from_numpy(self.classes), *tensors):
             digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()
@@ -141,7 +137,7 @@ class References:
         tensors = {
             "classes": torch.from_numpy(np.ascontiguousarray(self.classes)),
             "bands": self.bands, "s": self.s, "c": self.c, "windows": self.windows.to(torch.int32),
-            "features": self.features, "background": self.background, "tiles": self.tiles, "images": self.images,
+            "features": self.features, "background": self.background, "tiles": self.tiles,
         }  # fmt: skip
         header = {"legend": self.legend.to_json(), "model_hash": self.model_hash, "band_names": list(self.band_names), "limit": self.limit}
         return write_file(path, "references", tensors, header, overwrite=overwrite)
@@ -159,7 +155,7 @@ class References:
             return cls(
                 tensors["classes"].numpy(), Legend.from_json(header["legend"]), tensors["bands"], tensors["s"], tensors["c"],
                 tensors["windows"].long(), header["model_hash"], tuple(header["band_names"]),
-                tensors["features"], tensors["background"], tensors["tiles"], tensors["images"], header.get("limit"),
+                tensors["features"], tensors["background"], tensors["tiles"], header.get("limit"),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as exc:
             raise ModelError(
@@ -232,13 +228,7 @@ def collect(
     return References(
         labels.classes.copy(), labels.legend, band_values, s, torch.cat(vectors) if vectors else torch.empty(0, f), windows,
         RAW if model is None else model.hash, bands, features, background, _tiles(scene, labels),
-        torch.full((len(labels),), image_number(scene.fingerprint)),
     )  # fmt: skip
-
-
-def image_number(fingerprint: str) -> int:
-    """A number that stands for an image, of 63 bits."""
-    return _number(fingerprint)
 
 
 def _number(text: str) -> int:
