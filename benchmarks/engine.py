@@ -40,7 +40,7 @@ sys.path.insert(0, "")
 from benchmarks.engine import untrained
 folder = Path(sys.argv[1])
 rng = np.random.default_rng(0)
-with rasterio.open(folder / "large.tif", "w", driver="GTiff", width=4096, height=4096, count=4, dtype="uint8", tiled=True, crs="EPSG:32631",
+with rasterio.open(folder / "large.tif", "w", driver="GTiff", width=4096, height=4096, count=4, dtype="uint8", tiled=True, crs="EPSG:32631", photometric="minisblack", alpha="unspecified",
                    transform=rasterio.Affine(10, 0, 5e5, 0, -10, 5e6)) as file:
     for row in range(0, 4096, 512):
         file.write(rng.integers(0, 255, (4, 512, 4096), dtype=np.uint8), window=((row, row + 512), (0, 4096)))

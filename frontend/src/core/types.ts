@@ -59,7 +59,7 @@ export type Measure = "auto" | "local" | "global" | "l1";
 export interface ModelInfo {
   state: "none" | "training" | "ready" | "failed";
   hash: string | null;
-  measure_in_use: "l1" | "local" | "global";
+  measure_in_use: "learner on raw bands" | "learner on features" | "l1" | "local" | "global";
   job: string | null;
   message: string | null;
 }

@@ -10,8 +10,8 @@ measure is the case of one position, with the critic T_theta that reads the whol
 
 Two identities make it quick: critics are projections `u` of the map and `v` of the representation with a cheap
 `pair` (see `model.critics`), so t is a matrix product; and
-    sum_j sp(t_j) = sum_j max(t_j, 0) + log prod_j (1 + e^-|t_j|)
-takes one logarithm for a window, the product lying in [1, 2^J].
+    sum_j sp(t_j) = sum_j max(t_j, 0) - log prod_j sigmoid(|t_j|)
+takes one logarithm for a window, the product lying in [2^-J, 1].
 
 Bits: rows of a matrix product are computed in panels of a fixed height and sums over a window in a fixed order,
 so a label's distances do not depend on which other labels are asked about with it.
@@ -34,7 +34,7 @@ from .references import References
 
 _PANEL = 64
 """Rows of a matrix product; labels are padded up to it."""
-_COLUMNS = 2048
+_COLUMNS = 4096
 """Pixels a pass: with _GROUP_ROWS rows, the matrix and its exponentials stay in a core's cache."""
 _STRIP = 16
 """Rows of a map projected at a time."""
@@ -43,7 +43,7 @@ _GROUP_ROWS = 128
 _GROUP_LABELS = 16
 """Labels a pass: bounds the copies where windows share positions."""
 
-# Up to this many positions, a product of numbers in [1, 2] stays finite in float32 (2^127).
+# Up to this many positions, a product of numbers in [1/2, 1] stays a normal number in float32 (2^-126).
 _MAX_PRODUCT = 120
 
 
@@ -213,6 +213,7 @@ class _Scratch:
         self.t = like.new_empty((rows + _PANEL) * _COLUMNS)
         self.factors = like.new_empty(rows * _COLUMNS)
         self._stacks: dict[str, Tensor] = {}
+        self._steps: dict[tuple[str, int, tuple[int, ...], bool], list[tuple[Tensor, list[tuple[Tensor, Tensor]]]]] = {}
 
     def stack(self, name: str, values: Tensor, windows: Tensor) -> Tensor:
         """Rows of each window side by side: (L, J, p). A copy where windows share rows, else a view."""
@@ -222,8 +223,34 @@ class _Scratch:
         size = windows.numel() * values.shape[1]
         if name not in self._stacks or len(self._stacks[name]) < size:
             self._stacks[name] = values.new_empty(size)
+            self._steps.clear()
         out = self._stacks[name][:size].view(windows.numel(), values.shape[1])
         return torch.index_select(values, 0, windows.flatten(), out=out).view(count, positions, -1)
+
+    def fold(self, name: str, values: Tensor, windows: Tensor, operation: Callable[..., Tensor]) -> list[Tensor]:
+        """Combine the rows of each window pairwise, in place, in an order that depends on J alone: (L, p) for each _MAX_PRODUCT rows.
+
+        The slices are the same for every pass of a shape, and there are thousands of passes: they are kept.
+        """
+        stack = self.stack(name, values, windows)
+        key = name, len(values), tuple(stack.shape), stack.data_ptr() == values.data_ptr()
+        if key not in self._steps:
+            self._steps[key] = [_pairs(stack[:, start : start + _MAX_PRODUCT]) for start in range(0, stack.shape[1], _MAX_PRODUCT)]
+        for _, pairs in self._steps[key]:
+            for into, other in pairs:
+                operation(into, other, out=into)
+        return [result for result, _ in self._steps[key]]
+
+
+def _pairs(stack: Tensor) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+    """Where the combination of (L, J, p) along J ends up, and the pairs of slices to combine, in order."""
+    pairs = []
+    count = stack.shape[1]
+    while count > 1:
+        half = count // 2
+        pairs.append((stack[:, :half], stack[:, count - half : count]))
+        count -= half
+    return stack[:, 0], pairs
 
 
 def _groups(windows: Tensor) -> list[tuple[slice, Tensor, Tensor]]:
@@ -261,24 +288,13 @@ def _softplus_(t: Tensor) -> Tensor:
 def _window_sums(t: Tensor, windows: Tensor, scratch: _Scratch, out: Tensor) -> None:
     """sum_j sp(t[windows[:, j]]) into out (L, p) from t (M, p), which is overwritten."""
     factors = scratch.factors[: t.numel()].view(t.shape)
-    torch.abs(t, out=factors).neg_().exp_().add_(1)
+    torch.abs(t, out=factors).sigmoid_()
     t.clamp_(min=0)
-    products = scratch.stack("products", factors, windows)
-    sums = scratch.stack("sums", t, windows)
-    for start in range(0, windows.shape[1], _MAX_PRODUCT):
-        part = slice(start, start + _MAX_PRODUCT)
-        total = _fold(products[:, part], torch.mul).log().add_(_fold(sums[:, part], torch.add))
-        out.copy_(total) if start == 0 else out.add_(total)
-
-
-def _fold(stack: Tensor, operation: Callable[..., Tensor]) -> Tensor:
-    """Combine (L, J, p) along J pairwise, in place, in an order that depends on J alone."""
-    count = stack.shape[1]
-    while count > 1:
-        half = count // 2
-        operation(stack[:, :half], stack[:, count - half : count], out=stack[:, :half])
-        count -= half
-    return stack[:, 0]
+    products = scratch.fold("products", factors, windows, torch.mul)
+    sums = scratch.fold("sums", t, windows, torch.add)
+    torch.sub(sums[0], products[0].log(), out=out)
+    for product, part in zip(products[1:], sums[1:], strict=True):
+        out.add_(part).sub_(product.log())
 
 
 def _box_sum(maps: Tensor, side: int) -> Tensor:

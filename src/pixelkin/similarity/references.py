@@ -163,12 +163,16 @@ class References:
             ) from exc
 
 
+_Seen = tuple[Embedding, Tensor, Tensor]
+"""A small block with its surroundings: its embedding, the features of its pixels, and their mean and variance."""
+
+
 def collect(
     model: Model | None,
     scene: Scene,
     labels: LabelledPixels,
     bands: tuple[str, ...],
-    each: Callable[[Callable[[Window], Embedding], Iterable[Window]], Iterable[Embedding]] = map,
+    each: Callable[[Callable[[Window], _Seen], Iterable[Window]], Iterable[_Seen]] = map,
 ) -> References:
     """References of the labelled pixels of a scene.
 
@@ -179,7 +183,7 @@ def collect(
         scene: The image that was labelled.
         labels: Its labelled pixels.
         bands: Bands to use where there is no model.
-        each: How to embed the blocks: `map`, or that of a pool of workers.
+        each: How to embed and describe the blocks: `map`, or that of a pool of workers.
 
     Raises:
         LabelError: A labelled pixel lies outside the image, or on no-data.
@@ -197,9 +201,15 @@ def collect(
     members: dict[Window, list[int]] = {}
     for i, (row, col) in enumerate(zip(labels.rows.tolist(), labels.cols.tolist(), strict=True)):
         members.setdefault(block_at(scene.grid, row, col, REFERENCE_BLOCK), []).append(i)
-    embedded = each(lambda block: embed(model, scene, block, bands, margin=CONTEXT), members)
+
+    def see(block: Window) -> _Seen:
+        embedding = embed(model, scene, block, bands, margin=CONTEXT)
+        described = describe(embedding)
+        usable = described[:, torch.from_numpy(embedding.valid[inside, inside]).to(described.device)]
+        return embedding, described, torch.stack([usable.mean(dim=1), usable.var(dim=1, correction=0)])
+
     inside = slice(CONTEXT, -CONTEXT)
-    for (block, indices), embedding in zip(members.items(), embedded, strict=True):
+    for (block, indices), (embedding, described, around) in zip(members.items(), each(see, members), strict=True):
         rows, cols = labels.rows[indices] - block.row, labels.cols[indices] - block.col
         valid = embedding.valid[inside, inside]
         bad = np.flatnonzero(~valid[rows, cols])
@@ -210,10 +220,8 @@ def collect(
             )
         where = torch.from_numpy(np.asarray(indices))
         at = torch.from_numpy(rows), torch.from_numpy(cols)
-        described = describe(embedding).cpu()
-        usable = described[:, torch.from_numpy(valid)]
-        features[where] = described[:, at[0], at[1]].T
-        background[where] = torch.stack([usable.mean(dim=1), usable.var(dim=1, correction=0)])
+        features[where] = described[:, at[0], at[1]].T.cpu()
+        background[where] = around.cpu()
         band_values[where] = embedding.bands[:, inside, inside][:, at[0], at[1]].T.cpu()
         if embedding.c is None or embedding.s is None:
             continue
