@@ -8,7 +8,10 @@ WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
 install: .venv/installed
 
-.venv/installed: requirements.lock pyproject.toml hatch_build.py
+# The labelling page is built by the installation, so its sources count.
+PAGE := $(shell find frontend -name node_modules -prune -o -type f -print)
+
+.venv/installed: requirements.lock pyproject.toml hatch_build.py $(PAGE)
 	@$(PYTHON) -c 'import sys; sys.exit(f"Python {sys.version.split()[0]} is too old, expected 3.11 or newer. Run: make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
