@@ -150,7 +150,7 @@ def repaint(browser: Any, image: Path, project: Path, marks: int, steps: int) ->
             time.sleep(0.5)
         if state["state"] != "done":
             raise RuntimeError(f"training ended as {state['state']}: {state['error']}")
-        _wait(tab, "document.querySelector('#model').dataset.measure === 'local'")
+        _wait(tab, "document.querySelector('#model').dataset.measure === 'learner on features'", timeout_s=60)
         while _ask(tab, f"api/scenes/{scene['id']}/areas")["complete"] < 1:
             time.sleep(0.5)
         tab.wait_for_timeout(1000)
