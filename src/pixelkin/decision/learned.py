@@ -6,7 +6,7 @@
   date) still go to what is least unlike them.
 - logistic: multinomial logistic regression on all features, strongly regularised, classes balanced.
 - auto: the weighted geometric mean of both. The vote is ahead where few places are labelled, the regression where many are, so its
-  weight is p / (p + 5), p being the number of places (64 x 64 pixels) in which the class seen in fewest of them is labelled.
+  weight is p^2 / (p^2 + 25), p being the number of places (64 x 64 pixels) in which the class seen in fewest of them is labelled.
 
 Features are standardised by what lies around the labelled pixels, labelled or not: one mark a class says nothing of spread.
 """
@@ -125,7 +125,7 @@ def fit(references: References, ids: list[int], method: LearnedMethod) -> Learne
 def _share(references: References, ids: list[int]) -> float:
     """Weight of the regression beside the vote."""
     places = min(len(np.unique(references.tiles.numpy()[references.classes == i])) for i in ids)
-    return places / (places + EVEN_PLACES)
+    return places**2 / (places**2 + EVEN_PLACES**2)
 
 
 def background(references: References) -> tuple[AnyArray, AnyArray]:
