@@ -9,14 +9,14 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
 from typing import Any, Literal, overload
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from .decision import (
@@ -26,18 +26,17 @@ from .decision import (
     Assessment,
     Conflict,
     Guide,
-    Learned,
-    LearnedMethod,
     Nearest,
     Suggestion,
     assess,
     background,
     decide_nearest,
+    filtered,
     fit,
     pick,
-    smooth,
     take,
     thin,
+    together,
 )
 from .errors import InputError, LabelError, ModelError, NotFittedError, RasterError
 from .model import Model, require_same_model
@@ -67,6 +66,7 @@ class Segmenter:
         method: Method | None = None,
         measure: Measure | None = None,
         abstain: float = 0.0,
+        check_labels: bool = True,
         cache_bytes: int = 1 << 30,
         workers: int | None = None,
     ) -> None:
@@ -80,6 +80,8 @@ class Segmenter:
             measure: For the nearest: 'local' (the default with a model) or 'global' mutual information, or 'l1': the L1 distance of
                 representations, or of raw bands without a model.
             abstain: Pixels of less confidence, 0..1, get class 0.
+            check_labels: Look for labels that contradict others as they come, and warn of them; otherwise only once `conflicts` or a
+                confidence is asked for, so that classes come sooner.
             cache_bytes: Memory for what is known of blocks (16 MiB each, 22 MiB with a learner); the least recently used go first.
                 0 keeps nothing.
             workers: Threads; default one a core. The result does not depend on it.
@@ -93,6 +95,7 @@ class Segmenter:
             raise InputError(f"abstain is {abstain!r}, expected a confidence from 0 (label every pixel) to 1.")
         self.method: Method = method
         self.abstain = abstain
+        self.check_labels = check_labels
         measure = measure or ("l1" if model is None else "local")
         if measure not in ("local", "global", "l1"):
             raise InputError(f"measure is {measure!r}, expected 'local', 'global' or 'l1'.")
@@ -109,7 +112,7 @@ class Segmenter:
     @property
     def conflicts(self) -> tuple[Conflict, ...]:
         """Labels that contradict others, as far as the labels let it be seen; always empty for the nearest reference."""
-        return self._require_fitted().conflicts
+        return self._conflicts(self._require_fitted())
 
     @property
     def halo(self) -> int:
@@ -234,6 +237,55 @@ class Segmenter:
         if isinstance(scene, Series):
             return [self.predict(date, window) for date in scene]
         fitted = self._require_fitted()
+        window = self._inside(scene, window)
+        # Before the pool's threads, which must not wait for one of their own.
+        sharpness = None if self.method == "nearest" else self._assessment(fitted).sharpness
+        classes = np.zeros((window.height, window.width), np.uint8)
+        confidence = np.zeros(classes.shape, np.float32)
+        valid = np.zeros(classes.shape, np.bool_)
+        fingerprint = scene.fingerprint
+
+        def one(block: Window) -> None:
+            decided = self._decide(scene, block, fingerprint, fitted, sharpness)
+            inside, target = overlap(block, window)
+            classes[target], confidence[target], valid[target] = (array[inside] for array in decided)
+
+        self._each(one, blocks_of(scene.grid, window))
+        return Segmentation(classes, confidence, valid, fitted.references.legend, scene.grid.crop(window), self._provenance(scene, fitted))
+
+    def classify(self, scene: Scene, window: Window | None = None) -> tuple[UInt8Array, BoolArray]:
+        """The classes of `predict` alone, sooner: a learner need not find out how sure it may be.
+
+        Args:
+            scene: Any image with the bands of the labelled one.
+            window: Window inside the image; default all of it.
+
+        Returns:
+            Class ids, 0 = no data or undecided, and where there is data: (row, col) each.
+
+        Raises:
+            As `predict`.
+        """
+        if self.method == "nearest" or self.abstain:
+            result = self.predict(scene, window)
+            return result.classes, result.valid
+        fitted = self._require_fitted()
+        window = self._inside(scene, window)
+        classes = np.zeros((window.height, window.width), np.uint8)
+        valid = np.zeros(classes.shape, np.bool_)
+        fingerprint = scene.fingerprint
+
+        def one(block: Window) -> None:
+            entry = self._entry(scene, block, fingerprint)
+            assert isinstance(entry, _Described)
+            inside, target = overlap(block, window)
+            classes[target], valid[target] = entry.classify(fitted)[inside], entry.valid[inside]
+
+        self._each(one, blocks_of(scene.grid, window))
+        return classes, valid
+
+    def _inside(self, scene: Scene, window: Window | None) -> Window:
+        """The window to map; checked, and so are the bands."""
         window = window or scene.grid.window
         if (
             window.row < 0
@@ -245,18 +297,7 @@ class Segmenter:
                 f"{window} reaches past {scene.name} of {scene.grid.height} x {scene.grid.width} pixels. Ask for pixels inside it."
             )
         self._bands(scene)
-        fingerprint = scene.fingerprint
-        classes = np.zeros((window.height, window.width), np.uint8)
-        confidence = np.zeros(classes.shape, np.float32)
-        valid = np.zeros(classes.shape, np.bool_)
-
-        def one(block: Window) -> None:
-            decided = self._decide(scene, block, fingerprint, fitted)
-            inside, target = overlap(block, window)
-            classes[target], confidence[target], valid[target] = (array[inside] for array in decided)
-
-        self._each(one, blocks_of(scene.grid, window))
-        return Segmentation(classes, confidence, valid, fitted.references.legend, scene.grid.crop(window), self._provenance(scene, fitted))
+        return window
 
     def suggest(self, scene: Scene, k: int = 10) -> list[Suggestion]:
         """Pixels whose labels would help most: in doubt, common, and different from one another.
@@ -308,7 +349,9 @@ class Segmenter:
         standardised: AnyArray = (looks - centre[:own]) / scale[:own] / np.sqrt(own)
         return standardised
 
-    def _decide(self, scene: Scene, block: Window, fingerprint: str, fitted: _Fitted) -> tuple[UInt8Array, FloatArray, BoolArray]:
+    def _decide(
+        self, scene: Scene, block: Window, fingerprint: str, fitted: _Fitted, sharpness: float | None
+    ) -> tuple[UInt8Array, FloatArray, BoolArray]:
         entry = self._entry(scene, block, fingerprint)
         with entry.lock:
             # The same question again: a window shown anew, or a suggestion after a map.
@@ -320,7 +363,8 @@ class Segmenter:
                     best, order, fitted.ids, relative=isinstance(self._similarity, L1), positions=self._similarity.positions
                 )
             else:
-                classes, confidence = entry.decide(fitted.prepared, fitted.ids)
+                assert sharpness is not None
+                classes, confidence = entry.decide(fitted, sharpness)
             classes[~entry.valid], confidence[~entry.valid] = 0, 0
             if self.abstain:
                 classes[confidence < self.abstain] = 0
@@ -365,25 +409,34 @@ class Segmenter:
     def _set(self, references: References, origins: list[_Origin | None], serials: list[int]) -> None:
         present = set(references.classes.tolist())
         ids = [i for i in references.legend.ids if i in present]
-        conflicts: tuple[Conflict, ...] = ()
         prepared: Any
         if self.method == "nearest":
             prepared = self._similarity.prepare(references)
         else:
-            # On one thread, as everything: for the bits, and because problems this small only wait for more.
-            prepared, assessment = _pool(self.workers).submit(_learn, references, ids, self.method).result()
+            prepared = _pool(self.workers).submit(_alone, fit, references, ids, self.method).result()
             if self.model is not None:
                 prepared = prepared.to(self.model.device)
-            conflicts = assessment.conflicts
-        known = self._fitted.conflicts if self._fitted is not None else ()
-        self._fitted = _Fitted(references, origins, serials, prepared, ids, conflicts)
-        fresh = {str(conflict): None for conflict in conflicts if conflict not in known}
+        before, self._fitted = self._fitted, _Fitted(references, origins, serials, prepared, ids)
+        if not self.check_labels:
+            return
+        known = self._conflicts(before) if before is not None else ()
+        fresh = {str(conflict): None for conflict in self._conflicts(self._fitted) if conflict not in known}
         if fresh:
             warnings.warn(
                 f"labels contradict each other: {'; '.join(list(fresh)[:3])}{'; ...' if len(fresh) > 3 else ''}. "
                 "Correct them, or merge classes that are the same; segmenter.conflicts has them all.",
                 stacklevel=3,
             )
+
+    def _conflicts(self, fitted: _Fitted) -> tuple[Conflict, ...]:
+        return () if self.method == "nearest" else self._assessment(fitted).conflicts
+
+    def _assessment(self, fitted: _Fitted) -> Assessment:
+        """What the labels say of the learner; must not be called from a thread of the pool."""
+        with _assessing:
+            if fitted.assessment is None:
+                fitted.assessment = _pool(self.workers).submit(_alone, assess, fitted.references, fitted.ids, self.method).result()
+            return fitted.assessment
 
     def _serials(self, n: int) -> list[int]:
         first = self._next_serial
@@ -407,8 +460,8 @@ class Segmenter:
             **({"measure": self.measure} if self.method == "nearest" else {}),
             **({"abstain": f"{self.abstain:g}"} if self.abstain else {}),
             "scene": scene.name,
-            "pixelkin": version("pixelkin"),
-            "torch": version("torch"),
+            "pixelkin": _version("pixelkin"),
+            "torch": _version("torch"),
         }
 
 
@@ -416,7 +469,7 @@ _Origin = tuple[str, int, int]
 """Fingerprint of the scene, row and column of a labelled pixel."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Fitted:
     """References at one moment; never changed, so that a prediction under way keeps what it started with."""
 
@@ -428,7 +481,8 @@ class _Fitted:
     """What the method made of the references."""
     ids: list[int]
     """Ids of the classes that have references, in legend order."""
-    conflicts: tuple[Conflict, ...]
+    assessment: Assessment | None = None
+    """What the labels say of a learner, once somebody wants to know."""
 
 
 @dataclass(eq=False)
@@ -460,14 +514,36 @@ class _Described:
     def nbytes(self) -> int:
         return self.features.nbytes + self.guide.nbytes + self.valid.nbytes
 
-    def decide(self, learned: Learned, ids: list[int]) -> tuple[UInt8Array, FloatArray]:
+    def classify(self, fitted: _Fitted) -> UInt8Array:
+        """Class ids (row, col), 0 = no data: those of `decide`."""
+        with self.lock:
+            if self.decided is not None and self.decided[0] is fitted:
+                return self.decided[1]
+            with torch.inference_mode():
+                classes = self._winners(self._filtered(fitted), fitted.ids)
+            classes[~self.valid] = 0
+            return classes
+
+    def decide(self, fitted: _Fitted, sharpness: float) -> tuple[UInt8Array, FloatArray]:
+        """Class ids and confidence (row, col)."""
         with torch.inference_mode():
-            probabilities = learned.probabilities(self.features.flatten(1)).view(len(ids), *self.features.shape[1:])
-            power = smooth(probabilities, self.guide) ** learned.sharpness
-            confidence, winner = power.max(dim=0)
-            confidence = confidence / power.sum(dim=0)
-            classes = torch.tensor(ids, dtype=torch.uint8, device=winner.device)[winner]
-            return classes.cpu().numpy(), confidence.cpu().numpy()
+            planes = self._filtered(fitted)
+            classes = self._winners(planes, fitted.ids)
+            power = planes.div_(planes.sum(dim=0)).pow_(sharpness)
+            confidence = power.amax(dim=0).div_(power.sum(dim=0))
+            return classes, together(confidence, self.guide.shape).cpu().numpy()
+
+    def _filtered(self, fitted: _Fitted) -> Tensor:
+        probabilities = fitted.prepared.probabilities(self.features.flatten(1))
+        return filtered(probabilities.view(-1, *self.features.shape[1:]), self.guide)
+
+    def _winners(self, planes: Tensor, ids: list[int]) -> UInt8Array:
+        best = planes[0].clone()
+        winners = torch.full_like(best, ids[0], dtype=torch.uint8)
+        for class_id, plane in zip(ids[1:], planes[1:], strict=True):
+            winners.masked_fill_(plane > best, class_id)
+            torch.maximum(best, plane, out=best)
+        return together(winners, self.guide.shape).cpu().numpy()
 
 
 class _Cache:
@@ -502,10 +578,24 @@ class _Cache:
             return entry
 
 
-def _learn(references: References, ids: list[int], method: LearnedMethod) -> tuple[Learned, Assessment]:
-    with threadpool_limits(1):
-        assessment = assess(references, ids, method)
-        return replace(fit(references, ids, method), sharpness=assessment.sharpness), assessment
+def _alone(function: Callable[..., Any], *given: Any) -> Any:
+    """A function's result on one thread, as everything: for the bits, and because problems this small only wait for more."""
+    with _libraries().limit(limits=1):
+        return function(*given)
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    # Finding the libraries takes longer than most of what is done with them.
+    return ThreadpoolController()
+
+
+@cache
+def _version(package: str) -> str:
+    return version(package)
+
+
+_assessing = threading.Lock()
 
 
 @cache

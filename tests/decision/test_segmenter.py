@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.networks import random_model
 
-from pixelkin.errors import InputError
+from pixelkin.errors import InputError, RasterError
 from pixelkin.scene import ArrayScene
 from pixelkin.segmenter import Segmenter
 from pixelkin.similarity import References
@@ -147,6 +147,35 @@ def test_abstaining_leaves_the_doubtful_undecided() -> None:
     np.testing.assert_array_equal(sure.classes, np.where(all_of_it.confidence >= 0.8, all_of_it.classes, 0))
     np.testing.assert_array_equal(sure.confidence, all_of_it.confidence)
     assert 0 < (sure.classes == 0).mean() < 1
+
+
+@pytest.mark.parametrize("abstain", [0.0, 0.8])
+@pytest.mark.parametrize("method", METHODS)
+def test_classes_alone_are_those_of_the_whole_answer(method: str, abstain: float) -> None:
+    mask = np.ones(SCENE.grid.shape, bool)
+    mask[:20, :33] = False
+    scene, labels, window = ArrayScene(SCENE.data, mask), marks(np.where(mask, TRUTH, 0), 3, 1), Window(7, 5, 60, 51)
+    seg = Segmenter(MODEL, method=method, abstain=abstain, check_labels=False).fit(scene, labels)  # type: ignore[arg-type]
+    quick = [seg.classify(scene), seg.classify(scene, window)]
+    for (classes, valid), result in zip(quick, [seg.predict(scene), seg.predict(scene, window)], strict=True):
+        np.testing.assert_array_equal(classes, result.classes)
+        np.testing.assert_array_equal(valid, result.valid)
+    with pytest.raises(RasterError, match="reaches past"):
+        seg.classify(scene, Window(0, 0, 1, 10_000))
+
+
+def test_labels_may_be_checked_only_when_somebody_asks() -> None:
+    scene, truth = world(11, 512, 256)
+    right = marks(np.where(truth == 2, 0, truth), 30, 5)
+    wrong = right.classes.copy()
+    wrong[7] = 4 - wrong[7]
+    legend = Legend(tuple(entry for entry in LEGEND if entry.id != 2))
+    labels = LabelledPixels(right.rows, right.cols, wrong, legend)
+    with pytest.warns(UserWarning, match="contradict"):
+        at_once = Segmenter(None).fit(scene, labels)
+    later = Segmenter(None, check_labels=False).fit(scene, labels)  # a warning would be an error
+    np.testing.assert_array_equal(later.predict(scene).confidence, at_once.predict(scene).confidence)
+    assert later.conflicts == at_once.conflicts != ()
 
 
 def test_classes_that_are_the_same_and_a_wrong_label_are_named() -> None:

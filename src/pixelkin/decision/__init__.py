@@ -3,7 +3,7 @@
 from .calibration import Assessment, Conflict, assess
 from .learned import Learned, LearnedMethod, background, fit
 from .nearest import Nearest, decide_nearest, take
-from .smoothing import REACH, STRIDE, Guide, smooth, thin
+from .smoothing import REACH, STRIDE, Guide, filtered, smooth, thin, together
 from .suggestion import CANDIDATES, Suggestion, pick
 
 __all__ = [
@@ -20,9 +20,11 @@ __all__ = [
     "assess",
     "background",
     "decide_nearest",
+    "filtered",
     "fit",
     "pick",
     "smooth",
-    "thin",
     "take",
+    "thin",
+    "together",
 ]

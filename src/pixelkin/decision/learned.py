@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -25,6 +26,7 @@ from torch import Tensor
 
 from ..similarity import RAW, References, own_features
 from ..types import AnyArray
+from .scratch import Scratch
 
 LearnedMethod = Literal["auto", "vote", "logistic"]
 
@@ -38,8 +40,11 @@ MOST_EXAMPLES = 2000
 """References of a class that the regression learns from; of more, every n-th."""
 EVEN_PLACES = 5
 """Labelled places at which vote and regression weigh the same."""
-_COLUMNS = 4096
+_COLUMNS = 2048
 """Pixels a pass: votes of all references on them stay in a core's cache."""
+_LEAST = 1e-37
+"""Share of the votes, next to nothing, whose logarithm is finite."""
+_scratch = Scratch()
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,24 +61,56 @@ class Learned:
     """(class,)"""
     share: float
     """Weight of the regression, 0..1; the vote has the rest."""
-    sharpness: float = 1.0
-    """Power to which smoothed probabilities are raised, so that confidence means something; see `calibration`."""
 
     def probabilities(self, features: Tensor) -> Tensor:
         """Class probabilities (class, n), not yet smoothed or calibrated, from features (K, n)."""
-        out = []
         with torch.inference_mode():
-            for part in torch.split(features, _COLUMNS, dim=1):
-                values = part.float()
-                total = values.new_zeros(())
-                if self.votes:
-                    own = values[: self.own]
-                    vote = torch.stack([torch.logsumexp(torch.addmm(b[:, None], w, own), dim=0) for w, b in self.votes])
-                    total = total + (1 - self.share) * torch.log_softmax(vote, dim=0)
-                if self.weights is not None and self.offsets is not None:
-                    total = total + self.share * torch.log_softmax(torch.addmm(self.offsets[:, None], self.weights, values), dim=0)
-                out.append(torch.softmax(total, dim=0))
-        return torch.cat(out, dim=1)
+            classes = len(self.votes) if self.weights is None else len(self.weights)
+            out = features.new_empty(classes, features.shape[1], dtype=torch.float32)
+            for start in range(0, features.shape[1], _COLUMNS):
+                part = features[:, start : start + _COLUMNS]
+                self._probabilities(part, out[:, start : start + _COLUMNS])
+            return out
+
+    def _probabilities(self, part: Tensor, out: Tensor) -> None:
+        # Class by class, logarithms but for a term that is common to all classes of a pixel: the last softmax takes it out.
+        n = part.shape[1]
+        values = _scratch.take("values", out, *part.shape).copy_(part)
+        scores = torch.addmm(self._offsets, self._weights, values[: self.own], out=_scratch.take("scores", out, len(self._weights), n))
+        votes, linear = scores[: self._voters], scores[self._voters :]
+        if self.weights is not None:
+            linear.addmm_(self._further, values[self.own :])
+        if self.votes:
+            # The largest vote of all classes, so that no exponential overflows; a class that vanishes beside it has no chance anyway.
+            votes.sub_(votes.amax(dim=0)).exp_()
+            for vote, total in zip(torch.split(votes, [len(w) for w, _ in self.votes]), out, strict=True):
+                torch.sum(vote, dim=0, out=total)
+            out.clamp_(min=_LEAST).log_()
+            if self.weights is not None:
+                out.mul_(1 - self.share).add_(linear, alpha=self.share)
+        else:
+            torch.mul(linear, self.share, out=out)
+        out.sub_(out.amax(dim=0)).exp_()
+        out.div_(out.sum(dim=0))
+
+    @cached_property
+    def _voters(self) -> int:
+        return sum(len(w) for w, _ in self.votes)
+
+    @cached_property
+    def _weights(self) -> Tensor:
+        """(voters + class, own): of all that is linear in the features of the pixel alone, for one product."""
+        return torch.cat([*(w for w, _ in self.votes), *([] if self.weights is None else [self.weights[:, : self.own]])])
+
+    @cached_property
+    def _offsets(self) -> Tensor:
+        return torch.cat([*(b for _, b in self.votes), *([] if self.offsets is None else [self.offsets])])[:, None]
+
+    @cached_property
+    def _further(self) -> Tensor:
+        """(class, K - own): of the surroundings."""
+        assert self.weights is not None
+        return self.weights[:, self.own :].contiguous()
 
     def to(self, device: torch.device) -> Learned:
         """The same on another device."""

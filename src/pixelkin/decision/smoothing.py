@@ -19,6 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .scratch import Scratch
+
 STRIDE = 2
 """Probabilities are asked for on every second row and column."""
 RADIUS = 4
@@ -29,14 +31,18 @@ RIDGE = 0.02
 """epsilon: differences of the bands well below its square root, in standard deviations, are no edge."""
 MOST_BANDS = 4
 """Bands in the guide; of more, some spread evenly. Work grows with their number."""
+_scratch = Scratch()
 
 
 @dataclass(frozen=True, eq=False)
 class Guide:
     """What the filter needs to know of a block, whatever the classes."""
 
+    shape: tuple[int, int]
+    """Rows and columns of the block."""
     inner: Tensor
-    """(b, row, col): the bands of the block itself, to which the functions are applied."""
+    """(b, STRIDE, STRIDE, ceil(row / STRIDE), ceil(col / STRIDE)): the bands of the block itself, to which the functions are applied, apart by
+    their place beside the thinned pixel; see `apart`."""
     bands: Tensor
     """(b, h, w): of the thinned pixels, h = ceil(row / 2) + 4 RADIUS, 0 where not valid."""
     valid: Tensor
@@ -63,12 +69,12 @@ class Guide:
         with torch.inference_mode():
             if len(bands) > MOST_BANDS:
                 bands = bands[np.linspace(0, len(bands) - 1, MOST_BANDS).round().astype(int).tolist()]
-            inner = bands[:, REACH:-REACH, REACH:-REACH].contiguous()
+            inner = bands[:, REACH:-REACH, REACH:-REACH]
             weight = thin(valid).to(bands.dtype)
             bands = thin(bands) * weight
             known = _window_sum(weight[None])[0]
             told = (known > 0).to(bands.dtype)
-            counts = known.clamp_(min=1)
+            counts = known.clamp(min=1)
             means = _window_sum(bands) / counts
             b = len(bands)
             rows, cols = torch.tril_indices(b, b).tolist()
@@ -87,17 +93,40 @@ class Guide:
                     for j in range(k):
                         factors[i, k] -= factors[i, j] * factors[j, j] * factors[k, j]
                     factors[i, k] /= factors[k, k]
-            return cls(inner, bands, weight, counts, means, factors, told, _window_sum(told[None])[0].clamp_(min=1))
+            windows = _window_sum(told[None])[0].clamp(min=1)
+            return cls((inner.shape[1], inner.shape[2]), apart(inner), bands, weight, counts, means, factors, told, windows)
 
     @property
     def nbytes(self) -> int:
         """Memory held."""
-        return sum(tensor.nbytes for tensor in vars(self).values())
+        return sum(value.nbytes for value in vars(self).values() if isinstance(value, Tensor))
 
 
 def thin(maps: Tensor) -> Tensor:
     """The pixels of (..., row, col) on which probabilities are asked for."""
     return maps[..., ::STRIDE, ::STRIDE]
+
+
+def apart(maps: Tensor) -> Tensor:
+    """(n, row, col) as (n, STRIDE, STRIDE, ceil(row / STRIDE), ceil(col / STRIDE)): planes of one shape, zero past the end.
+
+    Pixels that use the function of one thinned pixel are then at one place of each plane.
+    """
+    n, height, width = maps.shape
+    rows, cols = -(-height // STRIDE), -(-width // STRIDE)
+    out = maps.new_zeros(n, STRIDE, STRIDE, rows, cols)
+    for i in range(STRIDE):
+        for j in range(STRIDE):
+            plane = maps[:, i::STRIDE, j::STRIDE]
+            out[:, i, j, : plane.shape[1], : plane.shape[2]] = plane
+    return out
+
+
+def together(maps: Tensor, shape: tuple[int, int]) -> Tensor:
+    """The inverse of `apart`: (..., row, col) of this shape."""
+    *_, rows, cols = maps.shape
+    joined = maps.permute(*range(maps.ndim - 4), -2, -4, -1, -3)
+    return joined.reshape(*maps.shape[:-4], rows * STRIDE, cols * STRIDE)[..., : shape[0], : shape[1]]
 
 
 def smooth(probabilities: Tensor, guide: Guide) -> Tensor:
@@ -111,41 +140,52 @@ def smooth(probabilities: Tensor, guide: Guide) -> Tensor:
         (class, row, col), each pixel's >= 0 and adding up to 1 where valid.
     """
     with torch.inference_mode():
-        _, height, width = guide.inner.shape
-        out = probabilities.new_empty(len(probabilities), height, width)
+        out = filtered(probabilities, guide)
+        return together(out / out.sum(dim=0), guide.shape)
+
+
+def filtered(probabilities: Tensor, guide: Guide) -> Tensor:
+    """As `smooth`, without the last step: `apart`, >= 1e-6, adding up to about 1; lasts until this thread filters again."""
+    with torch.inference_mode():
+        out = _scratch.take("out", probabilities, len(probabilities), *guide.inner.shape[1:])
         b = len(guide.bands)
+        known = _scratch.take("known", probabilities, b + 1, *probabilities.shape[1:])
         for plane, answer in zip(probabilities, out, strict=True):
-            known = plane * guide.valid
-            sums = _window_sum(torch.cat([known[None], guide.bands * known])) / guide.counts
-            mean, slope = sums[0], sums[1:]
-            slope -= guide.means * mean
+            torch.mul(plane, guide.valid, out=known[0])
+            torch.mul(guide.bands, known[0], out=known[1:])
+            sums = _window_sum(known).div_(guide.counts)
+            level, slope = sums[0], sums[1:]
+            slope.addcmul_(guide.means, level, value=-1)
             for i in range(b):
                 for j in range(i):
-                    slope[i] -= guide.factors[i, j] * slope[j]
+                    slope[i].addcmul_(guide.factors[i, j], slope[j], value=-1)
             for i in reversed(range(b)):
-                slope[i] /= guide.factors[i, i]
+                slope[i].div_(guide.factors[i, i])
                 for j in range(i + 1, b):
-                    slope[i] -= guide.factors[j, i] * slope[j]
-            level = mean - (slope * guide.means).sum(dim=0)
+                    slope[i].addcmul_(guide.factors[j, i], slope[j], value=-1)
+            for k in range(b):
+                level.addcmul_(slope[k], guide.means[k], value=-1)
             # A window without a valid pixel knows nothing.
-            lines = _window_sum(torch.cat([level[None], slope]) * guide.told) / guide.windows
-            lines = lines.repeat_interleave(STRIDE, 1).repeat_interleave(STRIDE, 2)[:, :height, :width]
-            answer.copy_(lines[0])
-            for line, band in zip(lines[1:], guide.inner, strict=True):
+            lines = _window_sum(sums.mul_(guide.told)).div_(guide.windows)
+            torch.addcmul(lines[0], lines[1], guide.inner[0], out=answer)
+            for line, band in zip(lines[2:], guide.inner[1:], strict=True):
                 answer.addcmul_(line, band)
         # A linear function may leave [0, 1].
-        out.clamp_(min=1e-6)
-        return out.div_(out.sum(dim=0))
+        return out.clamp_(min=1e-6)
 
 
 def _window_sum(maps: Tensor) -> Tensor:
-    """Sum over windows of 2 RADIUS + 1 pixels a side, by doubling: sums of 2, 4, 8, and one more pixel."""
+    """Sum over windows of 2 RADIUS + 1 pixels a side, by doubling: sums of 2, 4, 8, and one more pixel. Lasts until the next one."""
     for axis in (1, 2):
         size = maps.shape[axis] - 2 * RADIUS
-        total, width = maps, 1
+        total, width, to, other = maps, 1, "one", "another"
         while width < 2 * RADIUS:
             length = total.shape[axis] - width
-            total = total.narrow(axis, 0, length) + total.narrow(axis, width, length)
-            width *= 2
-        maps = total.narrow(axis, 0, size) + maps.narrow(axis, 2 * RADIUS, size)
+            total = _sum_of(total.narrow(axis, 0, length), total.narrow(axis, width, length), to)
+            width, to, other = 2 * width, other, to
+        maps = _sum_of(total.narrow(axis, 0, size), maps.narrow(axis, 2 * RADIUS, size), f"axis {axis}")
     return maps
+
+
+def _sum_of(one: Tensor, other: Tensor, name: str) -> Tensor:
+    return torch.add(one, other, out=_scratch.take(name, one, *one.shape))
