@@ -150,7 +150,7 @@ def filtered(probabilities: Tensor, guide: Guide) -> Tensor:
         out = _scratch.take("out", probabilities, len(probabilities), *guide.inner.shape[1:])
         b = len(guide.bands)
         known = _scratch.take("known", probabilities, b + 1, *probabilities.shape[1:])
-        for plane, answer in zip(probabilities, out, strict=True):
+        for plane, answer in zip(probabilities[:-1], out, strict=False):
             torch.mul(plane, guide.valid, out=known[0])
             torch.mul(guide.bands, known[0], out=known[1:])
             sums = _window_sum(known).div_(guide.counts)
@@ -170,6 +170,8 @@ def filtered(probabilities: Tensor, guide: Guide) -> Tensor:
             torch.addcmul(lines[0], lines[1], guide.inner[0], out=answer)
             for line, band in zip(lines[2:], guide.inner[1:], strict=True):
                 answer.addcmul_(line, band)
+        # Probabilities add up to 1, and so do their means and linear functions.
+        torch.sub(1, torch.sum(out[:-1], dim=0, out=out[-1]), out=out[-1])
         # A linear function may leave [0, 1].
         return out.clamp_(min=1e-6)
 
