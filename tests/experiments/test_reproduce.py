@@ -131,7 +131,7 @@ def test_an_interrupted_run_goes_on_and_gives_the_same(images_folder, tmp_path):
 
 def test_rows_of_the_tables():
     assert len(tables.SIMILARITIES) == 6
-    assert len(tables.EXTRA) == 14
+    assert len(tables.EXTRA) == 15
     names = [row.name for row in ABLATIONS]
     assert names == [
         "baseline", "alpha = 0", "gamma = 0", "no jitter", "no flip", "no rotation", "no shift", "no SSR", "no SSR, no DA", "random phi",

@@ -61,7 +61,8 @@ class Method:
     name: str
     encoder: Encoder | None = None
     """None for raw bands and classical methods."""
-    measure: Measure = "l1"
+    measure: Measure | None = "l1"
+    """Of the nearest reference; None for the default method of a Segmenter."""
     classical: str | None = None
     smoothing: float = 0.0
 
