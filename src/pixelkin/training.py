@@ -11,7 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,8 +19,8 @@ from .model import Model, ModelConfig, Network, ObjectiveOptions, Standardisatio
 from .model.checkpoint import read_file, write_file
 from .model.views import ViewOptions, ViewPool
 from .parallel import Group, joined
-from .scene import Pixels, Scene, Series, as_scenes
-from .types import Window
+from .sampling import Sampler
+from .scene import Scene, Series, as_scenes
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -45,7 +44,7 @@ class TrainingOptions:
     seed: int = 0
     """Draws weights, patches, views, positions and shuffles. Same seed, imagery, options and machine: same bits."""
     max_pixels: int = 16_000_000
-    """Pixels (of all dates) held in memory; from larger imagery, windows of 512 x 512 are drawn at random."""
+    """Pixels (of all dates) held in memory; of larger imagery, random windows, which are renewed as training goes on."""
 
 
 PRESETS = {
@@ -133,17 +132,18 @@ def train(
             raise TrainingError(
                 f"{scene.name} has bands {list(scene.bands)}, expected {list(config.bands)} as in {scenes[0].name}. Choose common bands."
             )
-    pool, standardisation = load_pool(sources, config, options)
-    if len(pool.centres) < options.batch_size:
+    sampler = _sampler(sources, config, options)
+    places = len(sampler.pool(0).centres)
+    if places < options.batch_size:
         raise TrainingError(
-            f"too little valid imagery: {len(pool.centres)} places for {config.patch_size} x {config.patch_size} patches, "
+            f"too little valid imagery: {places} places for {config.patch_size} x {config.patch_size} patches, "
             f"expected at least {options.batch_size}. Give more imagery or a smaller patch size."
         )
     chosen = pick_device(device)
     with joined(chosen) as processes:
         network = _optimise(
             Network(config, seed=options.seed),
-            pool,
+            sampler,
             options,
             chosen,
             _identity(config, options, scenes),
@@ -158,7 +158,7 @@ def train(
         "scenes": [scene.name for scene in scenes],
         "versions": {name: version(name) for name in ("pixelkin", "torch", "numpy")},
     }
-    return Model(network.cpu(), standardisation, info)
+    return Model(network.cpu(), sampler.standardisation, info)
 
 
 def pick_device(device: Device | str = "auto") -> torch.device:
@@ -177,7 +177,7 @@ def pick_device(device: Device | str = "auto") -> torch.device:
 
 def _optimise(
     network: Network,
-    pool: ViewPool,
+    sampler: Sampler,
     options: TrainingOptions,
     device: torch.device,
     identity: dict[str, Any],
@@ -204,7 +204,7 @@ def _optimise(
                     group["lr"] = learning_rate(options, step)
                 # Each step has its own generator, so a resumed run draws what an uninterrupted one would.
                 generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
-                x, y = pool.draw(options.batch_size, options.views, generator)
+                x, y = sampler.pool(step).draw(options.batch_size, options.views, generator)
                 terms = objective(shared, x.to(device), y.to(device), options.objective, generator)
                 loss = float(terms.loss.detach())
                 if not math.isfinite(loss):
@@ -251,41 +251,13 @@ def learning_rate(options: TrainingOptions, step: int) -> float:
 def load_pool(
     sources: Scene | Series | Sequence[Scene | Series], config: ModelConfig, options: TrainingOptions
 ) -> tuple[ViewPool, Standardisation]:
-    """Read imagery, all of it or random windows of it, and standardise it."""
-    entries: Sequence[Scene | Series] = [sources] if isinstance(sources, Scene | Series) else list(sources)
-    total = sum(entry.grid.height * entry.grid.width * (len(entry) if isinstance(entry, Series) else 1) for entry in entries)
-    share = min(1.0, options.max_pixels / total)
-    rng = np.random.default_rng(options.seed)
-    read: list[tuple[Pixels, int]] = []
-    place = 0
-    for entry in entries:
-        for window in _windows(entry.grid.height, entry.grid.width, share, rng):
-            for scene in as_scenes(entry):
-                pixels = scene.read(window)
-                if pixels.valid.any():
-                    read.append((pixels, place))
-            place += 1
-    if not read:
-        raise TrainingError(f"too little valid imagery: all pixels of {len(entries)} source(s) are no-data. Check the no-data value.")
-    # A few hundred thousand pixels fix a median to far below a band's spread.
-    per_image = max(1000, 400_000 // len(read))
-    samples = []
-    for pixels, _ in read:
-        values = pixels.data[:, pixels.valid]
-        samples.append(values[:, rng.permutation(values.shape[1])[:per_image]] if values.shape[1] > per_image else values)
-    standardisation = Standardisation.estimate(np.concatenate(samples, axis=1), config.bands)
-    images = [(standardisation.apply(pixels), pixels.valid, place) for pixels, place in read]
-    return ViewPool(images, config.patch_size), standardisation
+    """Standardised imagery of the first step: all of it, or random windows of it (see `sampling.Sampler`)."""
+    sampler = _sampler(sources, config, options)
+    return sampler.pool(0), sampler.standardisation
 
 
-def _windows(height: int, width: int, share: float, rng: np.random.Generator) -> list[Window]:
-    """The whole image, or so many random windows of 512 x 512 that they make up about this share of it."""
-    if share >= 1:
-        return [Window(0, 0, height, width)]
-    side_y, side_x = min(512, height), min(512, width)
-    count = max(1, round(share * height * width / (side_y * side_x)))
-    corners = zip(rng.integers(0, height - side_y + 1, count), rng.integers(0, width - side_x + 1, count), strict=True)
-    return [Window(int(row), int(col), side_y, side_x) for row, col in corners]
+def _sampler(sources: Scene | Series | Sequence[Scene | Series], config: ModelConfig, options: TrainingOptions) -> Sampler:
+    return Sampler(sources, patch_size=config.patch_size, bands=config.bands, max_pixels=options.max_pixels, seed=options.seed)
 
 
 def _identity(config: ModelConfig, options: TrainingOptions, scenes: list[Scene]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -38,6 +39,26 @@ class ViewOptions:
     """Standard deviation of jitter's offset, in spreads of the band."""
 
 
+class PoolImage(NamedTuple):
+    """One image as a pool holds it."""
+
+    pixels: Tensor
+    """(pixel, band)"""
+    usable: Tensor
+    """(pixel,), True = a patch centred here is wholly valid."""
+    width: int
+    place: int
+
+    @classmethod
+    def of(cls, pixels: Tensor, valid: BoolArray, place: int, patch_size: int) -> Self:
+        """Prepare an image: pixels (band, row, col), valid (row, col)."""
+        radius = patch_size // 2
+        # A patch that touches no-data or the edge shows the model something that is not there.
+        bad = max_pool2d(torch.from_numpy(~valid)[None, None].float(), patch_size, 1, radius)[0, 0] > 0
+        bad[:radius], bad[-radius:], bad[:, :radius], bad[:, -radius:] = True, True, True, True
+        return cls(pixels.flatten(1).T, ~bad.flatten(), pixels.shape[2], place)
+
+
 class ViewPool:
     """Standardised imagery in memory from which pairs of patches are drawn.
 
@@ -45,40 +66,41 @@ class ViewPool:
     tensor, so one gather cuts a whole batch, with shifts, turns and dates folded into the indices.
     """
 
-    def __init__(self, images: Sequence[tuple[Tensor, BoolArray, int]], patch_size: int) -> None:
+    def __init__(self, images: Sequence[tuple[Tensor, BoolArray, int] | PoolImage], patch_size: int) -> None:
         """Build the pool.
 
         Args:
-            images: (pixels (band, row, col), valid (row, col), place) of each image.
+            images: (pixels (band, row, col), valid (row, col), place) of each image, or images of another pool.
             patch_size: Side s of the patches to cut.
 
         Raises:
             TrainingError: No patch lies wholly on valid pixels.
         """
         self.patch_size = patch_size
-        radius = patch_size // 2
-        self.pixels = torch.cat([pixels.flatten(1).T for pixels, _, _ in images]).contiguous()
-        """(pixel, band)"""
-        self.width = torch.tensor([pixels.shape[2] for pixels, _, _ in images])
-        sizes = [pixels.shape[1] * pixels.shape[2] for pixels, _, _ in images]
-        self.base = torch.tensor([0, *np.cumsum(sizes)[:-1].tolist()])
-        """Flat index of each image's first pixel."""
-        usable = []
-        for _, valid, _ in images:
-            # A patch that touches no-data or the edge shows the model something that is not there.
-            bad = max_pool2d(torch.from_numpy(~valid)[None, None].float(), patch_size, 1, radius)[0, 0] > 0
-            bad[:radius], bad[-radius:], bad[:, :radius], bad[:, -radius:] = True, True, True, True
-            usable.append(~bad.flatten())
-        self.usable = torch.cat(usable)
-        """(pixel,), True = a patch centred here is wholly valid."""
-        self.centres = self.usable.nonzero().flatten()
-        if len(self.centres) == 0:
+        parts = [image if isinstance(image, PoolImage) else PoolImage.of(*image, patch_size) for image in images]
+        if not any(part.usable.any() for part in parts):
             raise TrainingError(
                 f"too little valid imagery: no {patch_size} x {patch_size} patch without no-data in {len(images)} image(s). "
                 "Give more imagery or a smaller patch_size."
             )
-        places = [place for _, _, place in images]
-        siblings = [[k for k, other in enumerate(places) if other == place and k != i] or [i] for i, place in enumerate(places)]
+        self.pixels = torch.cat([part.pixels for part in parts]).contiguous()
+        """(pixel, band)"""
+        self.width = torch.tensor([part.width for part in parts])
+        sizes = [len(part.usable) for part in parts]
+        self.base = torch.tensor([0, *np.cumsum(sizes)[:-1].tolist()])
+        """Flat index of each image's first pixel."""
+        self.usable = torch.cat([part.usable for part in parts])
+        """(pixel,), True = a patch centred here is wholly valid."""
+        self.centres = self.usable.nonzero().flatten()
+        self.images = [
+            PoolImage(pixels, usable, part.width, part.place)
+            for part, pixels, usable in zip(parts, torch.split(self.pixels, sizes), torch.split(self.usable, sizes), strict=True)
+        ]
+        """The images given, as views of this pool's memory."""
+        alike: dict[int, list[int]] = {}
+        for i, part in enumerate(parts):
+            alike.setdefault(part.place, []).append(i)
+        siblings = [[k for k in alike[part.place] if k != i] or [i] for i, part in enumerate(parts)]
         longest = max(len(row) for row in siblings)
         # Rows are repeated to one length, so that a uniform draw stays nearly uniform without a loop.
         self.siblings = torch.tensor([[row[k % len(row)] for k in range(longest)] for row in siblings])
