@@ -2,16 +2,19 @@
 
     python -m benchmarks.labels                                  # all data sets, five draws; an hour or two on two cores
     python -m benchmarks.labels --only vegas --draws 1 --budgets 5 20 --models models
+    python -m benchmarks.labels --only vegas --parts saving      # one part again; the others stay as they are in the JSON file
 
 vegas: 1, 5, 20, 50 scattered points or 1, 3 scribbles a class; scored on all of the image, or labelled left and scored right.
 boadella: 2, 5, 10 points a class on one date; mean IoU of water on each other labelled date. flanders: 5, 20 points a class on one
-date; mean IoU on all others. Labelled pixels are never scored. Writes JSON, a Markdown table and a chart for each data set.
+date; mean IoU on all others. Labelled pixels are never scored. On vegas also what labels that are asked for save, and how bad labels are
+borne. Writes JSON, Markdown tables and a chart for each data set.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 import warnings
 from collections import defaultdict
@@ -32,6 +35,7 @@ from .similarity import DATA, FLANDERS, VEGAS, WATER, band, draw, obtain
 
 RESULTS = Path(__file__).parent / "results"
 PATCH_SIZE = {"vegas": 13, "boadella": 9, "flanders": 9}
+PARTS = ("methods", "saving", "robustness")
 BUDGETS = {"vegas": ("1", "5", "20", "50", "s1", "s3"), "boadella": ("2", "5", "10"), "flanders": ("5", "20")}
 """Points a class; with an s, scribbles a class."""
 
@@ -148,7 +152,11 @@ def run(name: str, model: pk.Model, budgets: tuple[str, ...], draws: int) -> lis
         segmenter.fit(first.scene, first.labels)
         for target, _ in first.targets:  # features are cached before the clock runs
             segmenter.predict(target)
-    for case in cases(name, budgets, draws):
+    every = list(cases(name, budgets, draws))
+    started_all = time.monotonic()
+    for number, case in enumerate(every):
+        left = (time.monotonic() - started_all) / max(1, number) * (len(every) - number)
+        print(f"\r\x1b[K{case.group}, {case.budget}: {number}/{len(every)}, {left / 60:.0f} min left", end="", file=sys.stderr, flush=True)
         for method, segmenter in competitors.items():
             entry = figures[case.group, case.budget, method]
             started = time.perf_counter()
@@ -293,6 +301,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--only", nargs="*", choices=list(BUDGETS), default=list(BUDGETS))
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--budgets", nargs="*", help="Some of each data set's budgets.")
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS), help="Measure only these.")
     parser.add_argument("--models", type=Path, help="Folder that keeps trained models.")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
@@ -302,14 +311,19 @@ def main(arguments: list[str] | None = None) -> None:
         assert isinstance(source, Scene | Series)
         model, _ = obtain(name, source, PATCH_SIZE[name], PRESETS["fast"], options.models)
         budgets = tuple(b for b in BUDGETS[name] if options.budgets is None or b in options.budgets)
-        rows = run(name, model, budgets, options.draws)
-        report = {"methods": rows}
+        kept = options.out / f"labels-{name}.json"
+        report = json.loads(kept.read_text()) if kept.exists() and set(options.parts) < set(PARTS) else {}
+        if "methods" in options.parts:
+            report["methods"] = run(name, model, budgets, options.draws)
         if name == "vegas":
-            report |= {"saving": saving(model, options.draws), "robustness": robustness(model, options.draws)}
+            for part, measure in (("saving", saving), ("robustness", robustness)):
+                if part in options.parts:
+                    report[part] = measure(model, options.draws)
         text = "\n\n".join(table(part) for part in report.values()) + "\n"
-        (options.out / f"labels-{name}.json").write_text(json.dumps(report, indent=1))
+        kept.write_text(json.dumps(report, indent=1))
         (options.out / f"labels-{name}.md").write_text(text)
-        chart(rows, options.out / f"labels-{name}.png")
+        if "methods" in report:
+            chart(report["methods"], options.out / f"labels-{name}.png")
         print(text, flush=True)
 
 
