@@ -253,3 +253,43 @@ def test_killed_at_random_moments_it_goes_on_and_gives_the_same_bits(tmp_path, s
         assert file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
     manifest = tmp_path / ".map.tif.run" / "manifest.json"
     assert not manifest.exists() or json.loads(manifest.read_text())
+
+
+@pytest.mark.parametrize("renames", [0, 1, 2, 3])
+def test_killed_between_its_last_renames_it_goes_on_and_leaves_nothing(tmp_path, saved, whole, renames):
+    """Of confidence, sidecar and map; then before the tiles are removed."""
+    out = tmp_path / "map.tif"
+    killed = SCRIPT.replace(
+        "segment(scene,",
+        f"""
+import os, signal
+replace, done = pathlib.Path.replace, 0
+def replace_and_die(path, target):
+    global done
+    if pathlib.Path(target).name.startswith("map"):
+        if done == {renames}:
+            os.kill(os.getpid(), signal.SIGKILL)
+        done += 1
+    return replace(path, target)
+pathlib.Path.replace = replace_and_die
+if {renames} == 3:
+    import shutil
+    shutil.rmtree = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL) if done == 3 else None
+segment(scene,""",
+    )
+    process = subprocess.run([sys.executable, "-c", killed, saved, out], stdout=subprocess.PIPE, text=True)
+    assert process.returncode == -signal.SIGKILL
+    assert (tmp_path / "map_confidence.tif").exists() == (renames > 0)
+    assert out.exists() == (renames == 3)
+    subprocess.run([sys.executable, "-c", SCRIPT, saved, out], stdout=subprocess.PIPE, check=True)
+    require_same(out, whole)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["map.tif", "map.tif.aux.xml", "map_confidence.tif"]
+
+
+def test_a_map_of_other_references_is_not_taken_for_what_a_killed_run_left(tmp_path, scene, segmenter, labels):
+    raw = pk.Segmenter(None).fit(scene, labels)
+    out = segment(scene, raw, tmp_path / "map.tif", tile=256)
+    with Run(out, {"tile": 256}):
+        pass
+    with pytest.raises(OutputError, match=r"map\.tif exists already"):
+        segment(scene, segmenter, out, tile=256)

@@ -93,6 +93,15 @@ def is_ours(path: Path) -> bool:
         return False
 
 
+def carries(path: Path, tags: Mapping[str, str]) -> bool:
+    """True where a file is there and has all of these tags, as `map_tags` gives them."""
+    try:
+        with open_dataset(str(path)) as dataset:
+            return bool(tags.items() <= dataset.tags().items())
+    except RasterError:
+        return False
+
+
 def read_map(path: str | Path) -> Segmentation:
     """Read a map that `write_map` or `MapWriter` wrote.
 

@@ -62,6 +62,7 @@ class MapWriter:
         provenance: Mapping[str, str] | None = None,
         overwrite: bool = False,
         confidence: bool = False,
+        scratch: Path | None = None,
     ) -> None:
         """Check that the map can be written; nothing is written yet.
 
@@ -72,6 +73,7 @@ class MapWriter:
             provenance: What it takes to make this map again; stored as it is.
             overwrite: Replace files that are there.
             confidence: Also write `<stem>_confidence.tif`.
+            scratch: Folder on the same disk for what is not finished, which only a killed process leaves behind; default beside the target.
 
         Raises:
             OutputError: A file is there and overwrite is False; the folder is not there; the name does not end in .tif.
@@ -82,13 +84,14 @@ class MapWriter:
         self._overwrite = overwrite
         self._confidence = confidence
         self._tags = map_tags(legend, provenance or {}, confidence=confidence)
+        self._scratch = scratch or self.path.parent
         self._folder: Path | None = None
         self._files: dict[str, int] = {}
         self._check_target()
 
     def __enter__(self) -> Self:
         try:
-            self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent))
+            self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self._scratch))
             self._reserve("classes", None)
             if self._confidence:
                 self._reserve("confidence", np.float32(np.nan))

@@ -47,6 +47,8 @@ class Run:
         self.target = Path(target)
         self.folder = self.target.with_name(f".{self.target.name}.run")
         self.inputs = json.loads(json.dumps(dict(inputs)))
+        self.scratch = self.folder / "writing"
+        """For files that are not finished; empty when the run is entered, so that what a killed process left there goes."""
         self._resume = resume
         self._lock = FileLock(self.folder.with_name(f"{self.folder.name}.lock"))
 
@@ -90,7 +92,7 @@ class Run:
         if not path.exists():
             # Killed between the folder and its manifest: nothing in it can be trusted, and nothing is lost.
             shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder.mkdir()
+            self.scratch.mkdir(parents=True)
             _write(path, json.dumps({"version": VERSION, "inputs": self.inputs}, indent=1).encode())
             return
         try:
@@ -104,6 +106,8 @@ class Run:
                 f"{self.target} has an unfinished run with other inputs ({', '.join(changed) or 'version'} changed), expected the same. "
                 "Give the inputs it had, or start anew with resume=False (--restart)."
             )
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir(exist_ok=True)
 
     def finished(self, window: Window) -> bool:
         """True where this tile is there and undamaged."""

@@ -13,6 +13,7 @@ import rasterio
 
 from ..errors import OutputError
 from ..raster import MapWriter
+from ..raster.mapfile import carries, confidence_path, map_tags
 from ..scene import Scene, Series
 from ..segmenter import Segmenter
 from ..types import Window
@@ -139,12 +140,17 @@ def _segment_scene(
     replica = segmenter.replica(cache_bytes=0, workers=workers)
     budget = _memory(scene, replica, memory, tile)
     plan = TilePlan(scene.grid, budget.tile)
+    inputs = {**provenance, "fingerprint": scene.fingerprint, "tile": plan.tile, "confidence": confidence}
+    run = Run(out, inputs, resume=resume)
+    if resume and run.folder.exists():
+        # Killed between its last renames, a run leaves files in place; the same files may replace them.
+        left = [path for path in (out, confidence_path(out)) if path.exists()]
+        overwrite = overwrite or all(carries(path, map_tags(legend, provenance, confidence=confidence)) for path in left)
     # Checks the name and what is there, before hours of work.
-    writer = MapWriter(out, scene.grid, legend, provenance=provenance, overwrite=overwrite, confidence=confidence)
+    writer = MapWriter(out, scene.grid, legend, provenance=provenance, overwrite=overwrite, confidence=confidence, scratch=run.scratch)
     _require_space(out, scene, confidence)
     kernel = TileKernel(scene, scene.fingerprint, replica, confidence)
-    inputs = {**provenance, "fingerprint": kernel.fingerprint, "tile": plan.tile, "confidence": confidence}
-    with Run(out, inputs, resume=resume) as run, rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE):
+    with run, rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE):
         todo = [window for window in plan.windows() if not run.finished(window)]
         told = Teller(scene.name, len(plan), len(plan) - len(todo), progress)
         for window, data in _results(kernel, todo, budget, client, inputs):
