@@ -35,7 +35,7 @@ from .similarity import DATA, FLANDERS, VEGAS, WATER, band, draw, obtain
 
 RESULTS = Path(__file__).parent / "results"
 PATCH_SIZE = {"vegas": 13, "boadella": 9, "flanders": 9}
-PARTS = ("methods", "saving", "robustness")
+PARTS = ("methods", "saving", "robustness", "clicks")
 BUDGETS = {"vegas": ("1", "5", "20", "50", "s1", "s3"), "boadella": ("2", "5", "10"), "flanders": ("5", "20")}
 """Points a class; with an s, scribbles a class."""
 
@@ -262,6 +262,47 @@ def robustness(model: pk.Model, draws: int) -> list[dict[str, Any]]:
     ]
 
 
+def clicks(model: pk.Model, draws: int) -> list[dict[str, Any]]:
+    """Seconds from one more label to the new map, with 100 labels and everything cached that can be; median of clicks. Needs an idle machine."""
+    image = pk.open_scene(DATA / "vegas" / "image.tif")
+    pixels, truth = image.read().data, band(DATA / "vegas" / "classes.tif")
+    rows = []
+    for height, width in ((782, 622), (1000, 1000)):
+        around = (0, height - truth.shape[0]), (0, width - truth.shape[1])
+        scene = pk.ArrayScene(np.pad(pixels, ((0, 0), *around), mode="symmetric"), bands=image.bands)
+        classes = np.pad(truth, around, mode="symmetric")
+        labels = draw(classes, VEGAS, 40, 0)
+        order = np.random.default_rng(0).permutation(len(labels))
+
+        def some(start: int, stop: int, labels: LabelledPixels = labels, order: np.ndarray = order) -> LabelledPixels:
+            at = order[start:stop]
+            return LabelledPixels.from_arrays(labels.rows[at], labels.cols[at], labels.classes[at], VEGAS)
+
+        spent: dict[str, list[float]] = defaultdict(list)
+        segmenter = pk.Segmenter(model, cache_bytes=4 << 30).fit(scene, some(0, 100))
+        segmenter.predict(scene)
+        for k in range(100, min(len(labels), 100 + 3 * draws)):
+            times = [time.perf_counter()]
+            segmenter.add(scene, some(k, k + 1))
+            segmenter.predict(scene)
+            times.append(time.perf_counter())
+            segmenter.suggest(scene, 5)
+            times.append(time.perf_counter())
+            for what, seconds in zip(("a click, auto", "suggest(5) after it"), np.diff(times), strict=True):
+                spent[what].append(float(seconds))
+        for features, learner in (("patches", "extratrees"), ("multiscale", "extratrees"), ("multiscale", "svm")):
+            classifier = PixelClassifier(features, learner, smoothing=3.0, cache=FeatureCache())
+            classifier.fit(scene, some(0, 100)).predict(scene)
+            for k in (100, 101, 102):
+                began = time.perf_counter()
+                classifier.fit(scene, some(0, k)).predict(scene)
+                spent[f"a click, {features} + {learner}, smoothed"].append(time.perf_counter() - began)
+        rows += [
+            {"image": f"{height} x {width} x {len(pixels)}", "what": k, "seconds": round(float(np.median(v)), 3)} for k, v in spent.items()
+        ]
+    return rows
+
+
 def chart(rows: list[dict[str, Any]], path: Path) -> None:
     """MIoU over number of labels, a line a method."""
     import matplotlib.pyplot as plt
@@ -316,7 +357,7 @@ def main(arguments: list[str] | None = None) -> None:
         if "methods" in options.parts:
             report["methods"] = run(name, model, budgets, options.draws)
         if name == "vegas":
-            for part, measure in (("saving", saving), ("robustness", robustness)):
+            for part, measure in (("saving", saving), ("robustness", robustness), ("clicks", clicks)):
                 if part in options.parts:
                     report[part] = measure(model, options.draws)
         text = "\n\n".join(table(part) for part in report.values()) + "\n"
