@@ -42,7 +42,7 @@ from .errors import InputError, LabelError, ModelError, NotFittedError, RasterEr
 from .model import Model, require_same_model
 from .scene import Scene, Series
 from .segmentation import Segmentation
-from .similarity import CONTEXT, L1, RAW, MutualInformation, References, blocks_of, collect, describe, embed, overlap
+from .similarity import CONTEXT, L1, RAW, MutualInformation, References, blocks_of, collect, describe, embed, overlap, scene_number
 from .types import AnyArray, BoolArray, FloatArray, IntArray, LabelledPixels, UInt8Array, Window
 
 Measure = Literal["local", "global", "l1"]
@@ -138,7 +138,7 @@ class Segmenter:
             )
         if self.model is not None:
             require_same_model(references.model_hash, self.model, "the references file")
-        self._set(references, [None] * len(references), self._serials(len(references)))
+        self._set(references, self._serials(len(references)))
 
     def replica(self, *, cache_bytes: int, workers: int | None = None) -> Segmenter:
         """A Segmenter that decides the same, with a cache and threads of its own; labels given to one stay unknown to the other.
@@ -168,24 +168,21 @@ class Segmenter:
         if len(scenes) != len(parts):
             raise LabelError(f"{len(parts)} sets of labels for {len(scenes)} images, expected one for each. Pair them up.")
         _require_classes(parts)
-        references, origins = self._collect(scenes[0], parts[0]), _origins(scenes[0], parts[0])
+        references = self._collect(scenes[0], parts[0])
         for other, more in zip(scenes[1:], parts[1:], strict=True):
             references = references.merge(self._collect(other, more))
-            origins += _origins(other, more)
-        self._set(references, origins, self._serials(len(references)))
+        self._set(references, self._serials(len(references)))
         return self
 
     def add(self, scene: Scene, labels: LabelledPixels) -> Segmenter:
         """More labelled pixels, of this scene or another. A pixel marked before takes its new class."""
         if self._fitted is None:
             return self.fit(scene, labels)
-        origins = _origins(scene, labels)
-        new = self._collect(scene, labels)
-        again = set(origins)
-        kept = [i for i, origin in enumerate(self._fitted.origins) if origin is None or origin not in again]
-        old = self._fitted.references.take(kept) if len(kept) < len(self._fitted.origins) else self._fitted.references
+        old, new = self._fitted.references, self._collect(scene, labels)
+        again = set(map(tuple, new.origins.tolist()))
+        kept = [i for i, origin in enumerate(old.origins.tolist()) if tuple(origin) not in again]
         serials = [self._fitted.serials[i] for i in kept] + self._serials(len(new))
-        self._set(old.merge(new), [self._fitted.origins[i] for i in kept] + origins, serials)
+        self._set((old.take(kept) if len(kept) < len(old) else old).merge(new), serials)
         return self
 
     def remove(self, scene: Scene, rows: Iterable[int], cols: Iterable[int]) -> Segmenter:
@@ -195,19 +192,20 @@ class Segmenter:
             LabelError: A pixel was not labelled, or fewer than two classes would be left.
         """
         fitted = self._require_fitted()
-        gone = {(scene.fingerprint, int(row), int(col)) for row, col in zip(rows, cols, strict=True)}
-        missing = gone - {origin for origin in fitted.origins if origin is not None}
+        number, origins = scene_number(scene), [tuple(origin) for origin in fitted.references.origins.tolist()]
+        gone = {(number, int(row), int(col)) for row, col in zip(rows, cols, strict=True)}
+        missing = gone - set(origins)
         if missing:
             _, row, col = min(missing)
             raise LabelError(
                 f"pixel at row {row}, column {col} of {scene.name} is not labelled, expected a labelled pixel. See what is with segmenter.references."
             )
-        kept = [i for i, origin in enumerate(fitted.origins) if origin not in gone]
+        kept = [i for i, origin in enumerate(origins) if origin not in gone]
         if len(np.unique(fitted.references.classes[kept])) < 2:
             raise LabelError(
                 "removing these labels leaves fewer than two classes, expected at least two. Add labels of another class first."
             )
-        self._set(fitted.references.take(kept), [fitted.origins[i] for i in kept], [fitted.serials[i] for i in kept])
+        self._set(fitted.references.take(kept), [fitted.serials[i] for i in kept])
         return self
 
     @overload
@@ -224,8 +222,8 @@ class Segmenter:
             window: Window inside the image; default all of it.
 
         Returns:
-            A Segmentation, or one a date. Confidence is, with a learner, the calibrated probability that the class is
-            right (see `pixelkin.decision.calibration`). With the nearest reference it is 1 - exp(-(D_2 - D_1) / J) for mutual
+            A Segmentation, or one a date. With a learner, labelled pixels of the image keep their class, with confidence 1; elsewhere
+            confidence is the calibrated probability that the class is right (see `pixelkin.decision.calibration`). With the nearest reference it is 1 - exp(-(D_2 - D_1) / J) for mutual
             information and 1 - D_1 / D_2 for L1, D_1 and D_2 being the distances to the nearest reference of the best and of the second
             class, J the local positions (1 for global): 0 where two classes are equally near, 1 where no other comes close.
 
@@ -251,6 +249,9 @@ class Segmenter:
             classes[target], confidence[target], valid[target] = (array[inside] for array in decided)
 
         self._each(one, blocks_of(scene.grid, window))
+        if self.method != "nearest":
+            marked = _keep_marks(classes, fitted, scene, window)
+            confidence[marked] = 1
         return Segmentation(classes, confidence, valid, fitted.references.legend, scene.grid.crop(window), self._provenance(scene, fitted))
 
     def classify(self, scene: Scene, window: Window | None = None) -> tuple[UInt8Array, BoolArray]:
@@ -282,6 +283,7 @@ class Segmenter:
             classes[target], valid[target] = entry.classify(fitted)[inside], entry.valid[inside]
 
         self._each(one, blocks_of(scene.grid, window))
+        _keep_marks(classes, fitted, scene, window)
         return classes, valid
 
     def _inside(self, scene: Scene, window: Window | None) -> Window:
@@ -316,9 +318,8 @@ class Segmenter:
             raise InputError(f"k is {k}, expected at least one pixel to suggest.")
         fitted = self._require_fitted()
         result = self.predict(scene)
-        marked = [(row, col) for origin in fitted.origins if origin is not None for name, row, col in [origin] if name == scene.fingerprint]
         free = result.valid.copy()
-        free[tuple(np.array(marked, np.int64).reshape(-1, 2).T)] = False
+        free[fitted.marked(scene)[:2]] = False
         # Evenly spread over the image, so that the sample does not depend on chance.
         step = max(1, int(np.sqrt(free.size / CANDIDATES)))
         rows, cols = (index.ravel() for index in np.mgrid[step // 2 : free.shape[0] : step, step // 2 : free.shape[1] : step])
@@ -406,7 +407,7 @@ class Segmenter:
             )
         return scene.bands
 
-    def _set(self, references: References, origins: list[_Origin | None], serials: list[int]) -> None:
+    def _set(self, references: References, serials: list[int]) -> None:
         present = set(references.classes.tolist())
         ids = [i for i in references.legend.ids if i in present]
         prepared: Any
@@ -416,7 +417,7 @@ class Segmenter:
             prepared = _pool(self.workers).submit(_alone, fit, references, ids, self.method).result()
             if self.model is not None:
                 prepared = prepared.to(self.model.device)
-        before, self._fitted = self._fitted, _Fitted(references, origins, serials, prepared, ids)
+        before, self._fitted = self._fitted, _Fitted(references, serials, prepared, ids)
         if not self.check_labels:
             return
         known = self._conflicts(before) if before is not None else ()
@@ -465,16 +466,11 @@ class Segmenter:
         }
 
 
-_Origin = tuple[str, int, int]
-"""Fingerprint of the scene, row and column of a labelled pixel."""
-
-
 @dataclass(eq=False)
 class _Fitted:
     """References at one moment; never changed, so that a prediction under way keeps what it started with."""
 
     references: References
-    origins: list[_Origin | None]
     serials: list[int]
     """Rising number of each reference, never used twice by a Segmenter: who was given first, and what a block has seen."""
     prepared: Any
@@ -483,6 +479,12 @@ class _Fitted:
     """Ids of the classes that have references, in legend order."""
     assessment: Assessment | None = None
     """What the labels say of a learner, once somebody wants to know."""
+
+    def marked(self, scene: Scene) -> tuple[IntArray, IntArray, UInt8Array]:
+        """Rows, columns and classes of the labelled pixels of an image."""
+        origins = self.references.origins.numpy()
+        own = origins[:, 0] == scene_number(scene)
+        return origins[own, 1], origins[own, 2], self.references.classes[own]
 
 
 @dataclass(eq=False)
@@ -604,9 +606,13 @@ def _pool(workers: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(workers, thread_name_prefix="pixelkin", initializer=torch.set_num_threads, initargs=(1,))
 
 
-def _origins(scene: Scene, labels: LabelledPixels) -> list[_Origin | None]:
-    fingerprint = scene.fingerprint
-    return [(fingerprint, row, col) for row, col in zip(labels.rows.tolist(), labels.cols.tolist(), strict=True)]
+def _keep_marks(classes: UInt8Array, fitted: _Fitted, scene: Scene, window: Window) -> tuple[IntArray, IntArray]:
+    """Give labelled pixels of this image the class that they were given, whatever surrounds them; returns where in the window they are."""
+    rows, cols, marks = fitted.marked(scene)
+    rows, cols = rows - window.row, cols - window.col
+    inside = (rows >= 0) & (rows < window.height) & (cols >= 0) & (cols < window.width)
+    classes[rows[inside], cols[inside]] = marks[inside]
+    return rows[inside], cols[inside]
 
 
 def _require_classes(parts: Sequence[LabelledPixels]) -> None:

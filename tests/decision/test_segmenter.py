@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.networks import random_model
 
 from pixelkin.errors import InputError, RasterError
@@ -224,11 +226,36 @@ def test_an_image_smaller_than_what_is_asked_for() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_same_pixels_in_another_file_get_the_same_map(method: str) -> None:
-    """What decides is what pixels look like, not which file they were read from."""
-    fitted = Segmenter(MODEL, method=method).fit(SCENE, marks(TRUTH, 3, 1))  # type: ignore[arg-type]
+    """What decides is what pixels look like, not which file they were read from; but for the marks, which were made in one file."""
+    labels = marks(TRUTH, 3, 1)
+    fitted = Segmenter(MODEL, method=method).fit(SCENE, labels)  # type: ignore[arg-type]
     twin = ArrayScene(SCENE.data.astype(np.float32), bands=SCENE.bands, name="twin")
     assert twin.fingerprint != SCENE.fingerprint
-    np.testing.assert_array_equal(fitted.predict(twin).confidence, fitted.predict(SCENE).confidence)
+    other, own = fitted.predict(twin), fitted.predict(SCENE)
+    unmarked = np.ones(TRUTH.shape, np.bool_)
+    unmarked[labels.rows, labels.cols] = method == "nearest"
+    np.testing.assert_array_equal(other.classes[unmarked], own.classes[unmarked])
+    np.testing.assert_array_equal(other.confidence[unmarked], own.confidence[unmarked])
+
+
+@pytest.mark.filterwarnings("ignore:labels contradict each other")
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**31), count=st.integers(2, 40), abstain=st.sampled_from([0.0, 0.99]))
+def test_every_labelled_pixel_keeps_its_label(seed: int, count: int, abstain: float) -> None:
+    """Also one that its surroundings contradict, and one that is too doubtful to be shown; with saved references as with labels."""
+    rng = np.random.default_rng(seed)
+    rows, cols = np.divmod(rng.choice(TRUTH.size, count, replace=False), TRUTH.shape[1])
+    labels = LabelledPixels.from_arrays(rows, cols, np.append([1, 2], rng.integers(1, 4, count - 2)))
+    fitted = Segmenter(MODEL, abstain=abstain).fit(SCENE, labels)
+    loaded = Segmenter(MODEL, abstain=abstain)
+    loaded.references = fitted.references
+    window = Window(int(rows[0]), 0, 1, TRUTH.shape[1])
+    for segmenter in (fitted, loaded):
+        result = segmenter.predict(SCENE)
+        np.testing.assert_array_equal(result.classes[labels.rows, labels.cols], labels.classes)
+        np.testing.assert_array_equal(result.confidence[labels.rows, labels.cols], 1)
+        np.testing.assert_array_equal(segmenter.predict(SCENE, window).classes, result.classes[rows[0]][None])
+        np.testing.assert_array_equal(segmenter.classify(SCENE)[0], result.classes)
 
 
 @pytest.mark.filterwarnings("ignore:labels contradict each other")

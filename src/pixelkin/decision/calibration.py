@@ -79,7 +79,7 @@ def assess(references: References, ids: list[int], method: LearnedMethod) -> Ass
 
 def _held_out(references: References, ids: list[int], method: LearnedMethod) -> tuple[IntArray, AnyArray]:
     """Which references were held out once, and what they were then taken for: log probabilities (n, class)."""
-    _, first, tile = np.unique(references.tiles.numpy(), return_index=True, return_inverse=True)
+    _, first, tile = np.unique(references.tiles, return_index=True, return_inverse=True)
     # Places in the order in which they were first labelled, dealt out to the folds.
     fold = np.argsort(np.argsort(first))[tile] % FOLDS
     spread = min(len(np.unique(tile[references.classes == i])) for i in ids)
@@ -102,7 +102,7 @@ def _conflicts(references: References, ids: list[int], held_out: IntArray, truth
     names = [references.legend.by_id(i).name for i in ids]
     found: list[Conflict] = []
     alike: set[tuple[int, int]] = set()
-    tiles = references.tiles[held_out].numpy()
+    tiles = references.tiles[held_out]
     for a in range(len(ids)):
         for b in range(a + 1, len(ids)):
             right = [_by_place(logs[truth == k, k] > logs[truth == k, other], tiles[truth == k]) for k, other in ((a, b), (b, a))]

@@ -161,7 +161,7 @@ def fit(references: References, ids: list[int], method: LearnedMethod) -> Learne
 
 def _share(references: References, ids: list[int]) -> float:
     """Weight of the regression beside the vote."""
-    places = min(len(np.unique(references.tiles.numpy()[references.classes == i])) for i in ids)
+    places = min(len(np.unique(references.tiles[references.classes == i])) for i in ids)
     return places**2 / (places**2 + EVEN_PLACES**2)
 
 

@@ -5,7 +5,7 @@ from .dense import MutualInformation
 from .distances import L1
 from .embedding import Embedding, embed
 from .features import CONTEXT, describe, own_features
-from .references import RAW, References, collect
+from .references import RAW, References, collect, scene_number
 
 __all__ = [
     "BLOCK",
@@ -22,4 +22,5 @@ __all__ = [
     "embed",
     "overlap",
     "own_features",
+    "scene_number",
 ]

@@ -49,8 +49,8 @@ class References:
     """(L, K): what a learner is told of each labelled pixel, see `describe`."""
     background: Tensor
     """(L, 2, K): mean and variance of these features over the valid pixels of the labelled pixel's own small block."""
-    tiles: Tensor
-    """(L,) int64: references with the same number lie in the same 64 x 64 pixels of the same image."""
+    origins: Tensor
+    """(L, 3) int64: number of the image (`scene_number`), row and column of each labelled pixel."""
     limit: float | None = None
     """What `pixelkin.coverage` found on the labelled image: the distance to the nearest reference that is usual there."""
 
@@ -70,7 +70,7 @@ class References:
             windows=windows.view(len(rows), -1),
             features=self.features[rows],
             background=self.background[rows],
-            tiles=self.tiles[rows],
+            origins=self.origins[rows],
             # Of fewer references the nearest is further away: what was usual no longer is.
             limit=self.limit if len(rows) == len(self) else None,
         )
@@ -114,16 +114,22 @@ class References:
             windows=torch.cat([self.windows, other.windows + len(self.c)]),
             features=torch.cat([self.features, other.features]),
             background=torch.cat([self.background, other.background]),
-            tiles=torch.cat([self.tiles, other.tiles]),
+            origins=torch.cat([self.origins, other.origins]),
             # More references only bring the nearest closer, so the larger limit holds for both images.
             limit=None if self.limit is None or other.limit is None else max(self.limit, other.limit),
         )
 
     @cached_property
+    def tiles(self) -> IntArray:
+        """(L,): references with the same number lie in the same 64 x 64 pixels of the same image."""
+        _, numbers = np.unique(self.origins.numpy() // (1, _TILE, _TILE), axis=0, return_inverse=True)
+        return numbers.reshape(-1)
+
+    @cached_property
     def hash(self) -> str:
         """SHA-256 over everything that decides a map: the same labels on the same image with the same model give the same one."""
         digest = hashlib.sha256(repr((self.legend.to_json(), self.model_hash, self.band_names)).encode())
-        tensors = (self.bands, self.s, self.c, self.windows, self.features, self.background, self.tiles)
+        tensors = (self.bands, self.s, self.c, self.windows, self.features, self.background, self.origins)
         for tensor in (torch.from_numpy(self.classes), *tensors):
             digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()
@@ -137,7 +143,7 @@ class References:
         tensors = {
             "classes": torch.from_numpy(np.ascontiguousarray(self.classes)),
             "bands": self.bands, "s": self.s, "c": self.c, "windows": self.windows.to(torch.int32),
-            "features": self.features, "background": self.background, "tiles": self.tiles,
+            "features": self.features, "background": self.background, "origins": self.origins,
         }  # fmt: skip
         header = {"legend": self.legend.to_json(), "model_hash": self.model_hash, "band_names": list(self.band_names), "limit": self.limit}
         return write_file(path, "references", tensors, header, overwrite=overwrite)
@@ -155,7 +161,7 @@ class References:
             return cls(
                 tensors["classes"].numpy(), Legend.from_json(header["legend"]), tensors["bands"], tensors["s"], tensors["c"],
                 tensors["windows"].long(), header["model_hash"], tuple(header["band_names"]),
-                tensors["features"], tensors["background"], tensors["tiles"], header.get("limit"),
+                tensors["features"], tensors["background"], tensors["origins"], header.get("limit"),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as exc:
             raise ModelError(
@@ -235,21 +241,19 @@ def collect(
         count += len(distinct)
     return References(
         labels.classes.copy(), labels.legend, band_values, s, torch.cat(vectors) if vectors else torch.empty(0, f), windows,
-        RAW if model is None else model.hash, bands, features, background, _tiles(scene, labels),
+        RAW if model is None else model.hash, bands, features, background, origins_of(scene, labels),
     )  # fmt: skip
 
 
-def _number(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
+def scene_number(scene: Scene) -> int:
+    """A number for an image: the same for the same pixels, so that references remember where they are from."""
+    return int.from_bytes(hashlib.blake2b(scene.fingerprint.encode(), digest_size=8).digest(), "little") >> 1
 
 
-def _tiles(scene: Scene, labels: LabelledPixels) -> Tensor:
-    """A number for each place of _TILE x _TILE pixels of an image: a hash, so that references of several images can be joined."""
-    numbers = [
-        _number(f"{scene.fingerprint} {row // _TILE} {col // _TILE}")
-        for row, col in zip(labels.rows.tolist(), labels.cols.tolist(), strict=True)
-    ]
-    return torch.tensor(numbers, dtype=torch.int64)
+def origins_of(scene: Scene, labels: LabelledPixels) -> Tensor:
+    """`References.origins` of labelled pixels of an image."""
+    rows, cols = (torch.from_numpy(np.asarray(index, np.int64)) for index in (labels.rows, labels.cols))
+    return torch.stack([torch.full_like(rows, scene_number(scene)), rows, cols], dim=1)
 
 
 def _require_inside(scene: Scene, labels: LabelledPixels) -> None:
