@@ -10,10 +10,13 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import rasterio.shutil
+from rasterio.transform import Affine
 
-from pixelkin.raster import open_scene
+from pixelkin.raster import open_mosaic, open_scene
 from pixelkin.scene import ArrayScene, Scene, read_padded
 from pixelkin.types import Window
+
+from .conftest import UTM
 
 HEIGHT, WIDTH = 40, 50
 
@@ -150,3 +153,16 @@ class TestEveryDtype(_FileContract):
         assert scene.read(Window(0, 0, 1, 1)).data.dtype == dtype
 
     test_another_file_has_another_fingerprint = None
+
+
+class TestMosaic(SceneContract):
+    """Four quarters of unequal size, which overlap by a row."""
+
+    @pytest.fixture
+    def scene(self, tmp_path, coordinates, write_raster):
+        data = coordinates()
+        data[:, 7, 9] = 251
+        for index, (row, col, height, width) in enumerate([(0, 0, 21, 30), (0, 30, 21, 20), (20, 0, 20, 30), (20, 30, 20, 20)]):
+            part = data[:, row : row + height, col : col + width]
+            write_raster(tmp_path / f"part{index}.tif", part, nodata=251, transform=UTM @ Affine.translation(col, row))
+        return open_mosaic(tmp_path)

@@ -2,8 +2,20 @@
 
 from .checks import require_bands, require_crs, require_valid
 from .mapfile import read_map
+from .mosaic import Mosaic, open_mosaic
 from .opening import open_scene
 from .reader import RasterScene
 from .writer import MapWriter, write_map
 
-__all__ = ["MapWriter", "RasterScene", "open_scene", "read_map", "require_bands", "require_crs", "require_valid", "write_map"]
+__all__ = [
+    "MapWriter",
+    "Mosaic",
+    "RasterScene",
+    "open_mosaic",
+    "open_scene",
+    "read_map",
+    "require_bands",
+    "require_crs",
+    "require_valid",
+    "write_map",
+]
