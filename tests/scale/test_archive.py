@@ -44,6 +44,18 @@ def test_a_label_added_over_an_archive_never_asks_for_imagery(archives, model, l
     np.testing.assert_array_equal(result.classes, pk.Segmenter(archive.model).fit(archive, labels).predict(archive).classes)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "float16"])
+def test_labels_on_one_archive_map_another_of_other_scales(tmp_path, scene, model, labels, dtype):
+    pixels = scene.read().data
+    darker = pk.ArrayScene((pixels // 3).astype(pixels.dtype), name="darker", transform=scene.grid.transform, crs=scene.grid.crs)
+    first, second = (open_embeddings(embed(s, model, tmp_path / f"{s.name}.zarr", dtype=dtype), model) for s in (scene, darker))
+    if dtype == "int8":
+        assert first.attributes["scale"] != second.attributes["scale"]
+    result = pk.Segmenter(first.model, measure="local").fit(first, labels).predict(second)
+    whole = pk.Segmenter(model, measure="local").fit(scene, labels).predict(darker)
+    assert (result.classes == whole.classes)[8:-8, 8:-8].mean() >= 0.98
+
+
 def test_archives_are_mapped_tile_by_tile(tmp_path, archives, model, labels):
     archive = open_embeddings(archives["int8"], model)
     segmenter = pk.Segmenter(archive.model).fit(archive, labels)

@@ -2,8 +2,8 @@
 
 The local measure reads the feature map C_psi only through the critic's projection u = f(c) (32 numbers a pixel instead of 64), and
 v = g(S) follows from S (10 numbers). So u and S are all that is kept, each channel as int8 with its own scale and offset, or as float16.
-An opened archive is a scene whose bands are these channels, together with a model that takes them for what they are: the rest of
-the program does not know the difference.
+An opened archive is a scene whose bands are these channels, scaled back, together with a model that takes them for what they are: the
+rest of the program does not know the difference, and labels on one archive map all archives of a model.
 
 One difference there is: past the image's edge an archive is continued by reflecting features, an image by reflecting pixels, so within
 a patch's radius of the edge distances differ a little.
@@ -149,12 +149,12 @@ def open_embeddings(path: str | Path, model: Model) -> EmbeddedScene:
     if attributes.get("kind") != "embeddings" or attributes.get("version", 0) > _VERSION:
         raise RasterError(f"{path} is not an embedding archive that this pixelkin reads. Make one with: pixelkin embed")
     require_same_model(attributes["inputs"]["model"], model, str(path))
-    return EmbeddedScene(str(path), attributes, ProjectedModel(model, _quantisation(attributes)))
+    return EmbeddedScene(str(path), attributes, ProjectedModel(model))
 
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedScene:
-    """An embedding archive as an image: bands are channels of u and S as they are stored."""
+    """An embedding archive as an image: bands are channels of u and S."""
 
     path: str
     attributes: dict[str, Any]
@@ -185,8 +185,8 @@ class EmbeddedScene:
 
     @property
     def dtype(self) -> str:
-        """Of what is stored."""
-        return str(self.attributes["inputs"]["dtype"])
+        """Of what `read` returns, whatever is stored."""
+        return "float32"
 
     @property
     def fingerprint(self) -> str:
@@ -194,10 +194,12 @@ class EmbeddedScene:
         return hashlib.sha256(json.dumps(self.attributes, sort_keys=True).encode()).hexdigest()
 
     def read(self, window: Window | None = None) -> Pixels:
-        """Stored numbers of a window (default: all), not yet scaled."""
+        """U and S of a window (default: all). No-data pixels have features too: patches that touch them were embedded with them."""
         rows, cols = (window or self.grid.window).slices
         data, valid = self._arrays
-        return Pixels(np.asarray(data[:, rows, cols]), np.asarray(valid[rows, cols], np.bool_))
+        quantisation = _quantisation(self.attributes)
+        values = np.asarray(data[:, rows, cols]).astype(np.float32) * quantisation.scale[:, None, None] + quantisation.center[:, None, None]
+        return Pixels(values, np.asarray(valid[rows, cols], np.bool_))
 
     @cached_property
     def _arrays(self) -> tuple[Any, Any]:
@@ -208,27 +210,20 @@ class EmbeddedScene:
 class ProjectedModel(Model):
     """The part of a model that is left to do once an image is embedded: the critic's g(S) and its inner products."""
 
-    def __init__(self, model: Model, quantisation: Standardisation) -> None:
-        """Wrap a model.
-
-        Args:
-            model: The one that made the embeddings.
-            quantisation: Offset (`center`) and `scale` of each stored channel.
-        """
+    def __init__(self, model: Model) -> None:
+        """Wrap the model that made the embeddings."""
         width = projected_width(model)
         network = copy.deepcopy(model.network)
         network.local_critic.project_map = nn.Identity()
         network.global_critic.project_map = _NotKept()
         names = tuple(f"u_{i + 1}" for i in range(width)) + tuple(f"s_{i + 1}" for i in range(model.config.z_dim))
         network.config = replace(model.config, bands=names, widths=(model.config.widths[0], width, model.config.widths[2]))
-        super().__init__(network, quantisation, model.info)
-        # Not of the scales: references move between archives of one model.
+        super().__init__(network, Standardisation(np.zeros(len(names), np.float32), np.ones(len(names), np.float32)), model.info)
         self.hash = hashlib.sha256(f"{model.hash} embedded for the local measure".encode()).hexdigest()
 
     def standardise(self, pixels: Pixels) -> Tensor:
-        """U and S from what is stored. No-data pixels have features too: patches that touch them were embedded with them."""
-        scale, center = self.standardisation.scale[:, None, None], self.standardisation.center[:, None, None]
-        return torch.from_numpy(pixels.data.astype(np.float32) * scale + center)
+        """U and S as they are; a whole model would clip them."""
+        return torch.from_numpy(pixels.data)
 
     def embed(self, x: Tensor, *, margin: int = 0) -> tuple[Tensor, Tensor]:
         """Cut u and S to the reach that a whole model gives them."""
