@@ -42,7 +42,8 @@ _LOOKED_AT = 4
 @click.option("--bbox", metavar="W,S,E,N", help="Box in degrees: what to search, and to map.")
 @click.option("--datetime", metavar="FROM/TO", help="Dates to search, such as 2020-06-01/2020-08-31.")
 @click.option("--mask-asset", metavar="NAME", help="Asset that says which pixels are usable, such as scl: cloud and shadow are no data.")
-@click.option("--crs", help="CRS to map in, where the images lie in several.")
+@click.option("--mosaic", is_flag=True, help="IMAGE is a folder of images of different places: join them into one, or one a day.")
+@click.option("--crs", help="CRS to map in, where the images of --stac or --mosaic lie in several.")
 @click.option("--resolution", type=float, help="Pixel size in units of the CRS. Default: the images' own.")
 @click.option("--labels", "-l", "label_file", type=click.Path(), help="Marked pixels: GeoJSON, GeoPackage, Shapefile, CSV, label raster.")
 @click.option("--out", "-o", required=True, type=click.Path(), help="Map to write, .tif; for a series or a project, a folder.")
@@ -84,7 +85,7 @@ _LOOKED_AT = 4
 def segment_command(image: str | None, out: str, as_json: bool, **options: Any) -> None:
     """Map an image or a series from a few labels.
 
-    IMAGE is a raster, a folder of dates, an archive of `pixelkin embed`, or a project of the labelling page; or the images come from
+    IMAGE is a raster, a folder of dates, a folder of tiles with --mosaic, an archive of `pixelkin embed`, or a project of the labelling page; or the images come from
     STAC. Marks on one date map all dates. A run that was stopped goes on when the same command is given again, and ends with
     the same bits.
     """
@@ -92,6 +93,10 @@ def segment_command(image: str | None, out: str, as_json: bool, **options: Any) 
 
     if (image is None) == (options["stac"] is None):
         raise InputError("expected either IMAGE or --stac URL, got " + ("neither." if image is None else "both."))
+    if image is not None and not options["mosaic"] and (options["crs"] or options["resolution"]):
+        raise InputError(
+            "--crs and --resolution are for --stac or --mosaic, one image was given. Warp it with gdalwarp, or leave them out."
+        )
     if image is not None and is_project(image):
         written = _segment_project(image, out, options)
     elif image is not None:
@@ -171,6 +176,10 @@ def _warn_of_foreign_ground(segmenter: Segmenter, labelled: Scene | None, source
 
 
 def _open(image: str, options: dict[str, Any]) -> Scene | Series:
+    if options["mosaic"]:
+        from ..raster import open_mosaic
+
+        return open_mosaic(image, crs=options["crs"], resolution=options["resolution"], bands=options["bands"], nodata=options["nodata"])
     if not (Path(image) / "zarr.json").is_file():
         return open_one(image, options["bands"], options["nodata"])
     from ..scale.archive import is_archive, open_embeddings
