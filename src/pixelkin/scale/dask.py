@@ -22,6 +22,7 @@ from ..types import Window
 from .kernel import TileKernel
 
 try:
+    import dask.config
     from distributed import Client, LocalCluster, as_completed, get_worker
     from distributed.client import FutureCancelledError
     from distributed.scheduler import KilledWorker
@@ -32,6 +33,13 @@ _PER_THREAD = 3
 """Tiles a worker's thread has waiting: enough that it never waits for the scheduler."""
 _RECOUNT_S = 2.0
 """Seconds between two questions how many threads there are now."""
+_QUIET = {
+    "distributed.admin.tick.interval": "1s",
+    "distributed.scheduler.work-stealing-interval": "1s",
+    "distributed.worker.memory.monitor-interval": "500ms",
+    "distributed.worker.profile.enabled": False,
+}
+"""For a cluster started here: what Dask does by default between tasks takes a tenth of a core, which two workers on two cores lack."""
 
 
 @contextmanager
@@ -44,7 +52,7 @@ def connect(
         scheduler: Address of a running scheduler, such as 'tcp://host:8786'.
         workers: Processes to start here, of one thread each.
         memory: Limit of each process started here; Dask pauses one at 80 % of it and restarts it at 95 %.
-        dashboard: Address of the dashboard of a cluster started here, such as ':8787'; default none.
+        dashboard: Address of the dashboard of a cluster started here, such as ':8787'; default a free port.
 
     Yields:
         The client; `client.dashboard_link` says where to watch.
@@ -65,8 +73,14 @@ def connect(
             yield client
         return
     with (
+        dask.config.set(_QUIET),
         LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=True, memory_limit=memory, dashboard_address=dashboard, silence_logs=50
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=memory,
+            dashboard_address=dashboard or ":0",
+            silence_logs=50,
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
