@@ -1,9 +1,11 @@
 import "./style.css";
 
+import { api } from "./core/api";
 import { centreOf, type Point } from "./core/geometry";
 import { pictureQuery } from "./core/picture";
 import type { Geometry, MarkKind, Scene } from "./core/types";
 import { dragsWith, DrawInteraction } from "./map/draw";
+import { type Palette, paletteOf } from "./map/answerlayer";
 import { MapView } from "./map/mapview";
 import { Session } from "./session";
 import { buildNotices, exportDialog, importLabels, openHelp, openJobs } from "./ui/dialogs";
@@ -19,9 +21,14 @@ import { buildTools } from "./ui/tools";
 const session = new Session();
 const { store } = session;
 
+let ramp: Promise<Palette> | null = null;
 const view = new MapView(
   byId("map"),
   () => store.get().project?.limits.tile_size ?? 256,
+  {
+    classes: async () => paletteOf((store.get().project?.classes ?? []).map((one) => [one.id, one.color] as const)),
+    confidence: () => (ramp ??= api.confidenceRamp().then((colors) => paletteOf(colors.entries()))),
+  },
   (error) => session.report(error),
   (event) => {
     const { originalEvent } = event;

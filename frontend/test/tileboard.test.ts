@@ -1,33 +1,41 @@
 import { describe, expect, it } from "vitest";
 
-import { nearestFirst, TileBoard, type Answer, type TileAddress } from "../src/core/tileboard";
+import { nearestFirst, TileBoard, type TileAddress } from "../src/core/tileboard";
 
 interface Call {
   tile: TileAddress;
+  tiles: readonly TileAddress[];
   revision: number;
   signal: AbortSignal;
+  /** Deliver the first tile, and end. */
   answer: (content: string, complete?: boolean, revision?: number) => Promise<void>;
+  deliver: (tile: TileAddress, content: string) => void;
+  end: () => Promise<void>;
   fail: (error?: unknown) => Promise<void>;
 }
 
-function board(parallel = 100, capacity = 256) {
+function board(parallel = 100, capacity = 256, batch = 1) {
   const calls: Call[] = [];
   const released: string[] = [];
   const errors: unknown[] = [];
   const made = new TileBoard<string>({
     parallel,
     capacity,
+    batch,
     changed: () => undefined,
     release: (content) => released.push(content),
     failed: (error) => errors.push(error),
-    fetch: (tile, _scope, revision, signal) =>
-      new Promise<Answer<string>>((resolve, reject) => {
+    fetch: (tiles, _scope, revision, signal, deliver) =>
+      new Promise<void>((resolve, reject) => {
         const settle = async (): Promise<void> => {
           for (let i = 0; i < 5; i++) await Promise.resolve();
         };
+        const tile = tiles[0]!;
         calls.push({
-          tile, revision, signal,
-          answer: (content, complete = true, answered = revision) => (resolve({ content, complete, revision: answered }), settle()),
+          tile, tiles, revision, signal,
+          answer: (content, complete = true, answered = revision) => (deliver(tile, { content, complete, revision: answered }), resolve(), settle()),
+          deliver: (one, content) => deliver(one, { content, complete: true, revision }),
+          end: () => (resolve(), settle()),
           fail: (error = new Error("no")) => (reject(error), settle()),
         });
       }),
@@ -49,6 +57,55 @@ describe("order", () => {
     expect(calls.map((call) => call.tile.x)).toEqual([3, 2]);
     await calls[0]!.answer("tile 3");
     expect(calls.map((call) => call.tile.x)).toEqual([3, 2, 1]);
+  });
+});
+
+describe("batches", () => {
+  const all = [at(0), at(1), at(2), at(3)];
+
+  it("asks for all tiles at once, and takes each as it comes", () => {
+    const { made, calls } = board(2, 256, 64);
+    made.want(all, "a", 1, [3.5, 0.5]);
+    expect(calls.map((call) => call.tiles.map((tile) => tile.x))).toEqual([[3, 2, 1, 0]]);
+    calls[0]!.deliver(at(1), "tile 1");
+    expect(made.shown("a", at(1))?.content).toBe("tile 1");
+    expect(made.settled).toBe(false);
+    for (const x of [0, 2, 3]) calls[0]!.deliver(at(x), `tile ${x}`);
+    expect(made.settled).toBe(true);
+  });
+
+  it("asks at the next revision for what an answer cut short did not bring", async () => {
+    const { made, calls, errors } = board(2, 256, 64);
+    made.want(all, "a", 1, [0.5, 0.5]);
+    calls[0]!.deliver(at(0), "old 0");
+    made.want(all, "a", 2, [0.5, 0.5]);
+    expect(calls[1]!.tiles.map((tile) => tile.x)).toEqual([0]);
+    await calls[0]!.end();
+    expect(calls[2]!.revision).toBe(2);
+    expect(calls[2]!.tiles.map((tile) => tile.x)).toEqual([1, 2, 3]);
+    expect(errors).toEqual([null]);
+  });
+
+  it("does not ask again at the same revision for what did not come, until told to", async () => {
+    const { made, calls } = board(2, 256, 64);
+    made.want(all, "a", 1, [0.5, 0.5]);
+    await calls[0]!.end();
+    made.want(all, "a", 1, [0.5, 0.5]);
+    expect(calls).toHaveLength(1);
+    made.retryUnfinished();
+    expect(calls[1]!.tiles).toHaveLength(4);
+  });
+
+  it("calls off a request with tiles out of view, and asks anew for the others", () => {
+    const { made, calls, released } = board(2, 256, 64);
+    made.want(all, "a", 1, [0.5, 0.5]);
+    calls[0]!.deliver(at(1), "tile 1");
+    made.want([at(1), at(2), at(3), at(4)], "a", 1, [2.5, 0.5]);
+    expect(calls[0]!.signal.aborted).toBe(true);
+    expect(calls[1]!.tiles.map((tile) => tile.x)).toEqual([2, 3, 4]);
+    calls[0]!.deliver(at(2), "too late");
+    expect(made.shown("a", at(2))).toBeNull();
+    expect(released).toEqual(["too late"]);
   });
 });
 

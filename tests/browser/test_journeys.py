@@ -9,9 +9,12 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
+
+from pixelkin.web.tiles import HEADER
 
 from .conftest import DATES, Place, Serve, Server
 from .page import LabellingPage
@@ -368,8 +371,9 @@ def test_a_late_answer_never_overwrites_a_newer_one_and_old_tiles_stay_until_the
     page.opaque()
     row, col = place.land[1]
     revision = page.project()["revision"]
+    water = next(one["id"] for one in page.project()["classes"] if one["name"] == "water")
     held: list[Any] = []
-    page.tab.route(f"**/map/{revision + 1}/**", lambda route: held.append(route))
+    page.tab.route(f"**/tiles/classes/{revision + 1}/**", lambda route: held.append(route))
     page.choose("water")
     page.point(row, col)
     page.tab.wait_for_timeout(200)
@@ -380,21 +384,17 @@ def test_a_late_answer_never_overwrites_a_newer_one_and_old_tiles_stay_until_the
     page.saved()
     for route in held:
         # What the server said of the superseded revision, had it been quick.
-        route.fulfill(status=200, content_type="image/png", body=_blank_tile())
+        route.fulfill(status=200, content_type="application/octet-stream", body=_all_water(route.request.url, water))
     held.clear()
     page.settled()
     assert page.color(row, col) == color_of(page, "land")
     assert page.color(*place.water[0]) == color_of(page, "water")
 
 
-def _blank_tile() -> bytes:
-    import io
-
-    from PIL import Image
-
-    stream = io.BytesIO()
-    Image.new("RGBA", (256, 256), (255, 0, 0, 255)).save(stream, "PNG")
-    return stream.getvalue()
+def _all_water(url: str, water: int) -> bytes:
+    """Every tile that is asked for, of one class."""
+    places = [part.split(",") for part in parse_qs(urlsplit(url).query)["at"][0].split(";")]
+    return b"".join(HEADER.pack(int(x), int(y), 1.0) + bytes([water]) * 256 * 256 for x, y in places)
 
 
 def test_what_is_exported_is_what_was_shown(page: LabellingPage, shared_server: Server, place: Place, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from pixelkin.scene import ArrayScene
 from pixelkin.segmenter import Segmenter
+from pixelkin.session.learning import Learner
 from pixelkin.session.livemap import LiveMap
 from pixelkin.session.painting import Lesson
 from pixelkin.similarity import embed
@@ -59,4 +61,49 @@ def test_the_background_leaves_what_is_in_view_in_the_cache(monkeypatch: pytest.
     labels = LabelledPixels.from_arrays([0, 0, 0], [5, 400, 700], [1, 2, 2])
     fresh = Segmenter().fit(ArrayScene(data), labels).predict(ArrayScene(data))
     np.testing.assert_array_equal(aside.classes, fresh.classes[:, 512:])
+    assert aside.confidence is not None
     np.testing.assert_array_equal(aside.confidence, np.round(fresh.confidence[:, 512:] * 255))
+
+
+def test_classes_are_answered_before_confidence_and_are_the_same() -> None:
+    data = np.random.default_rng(0).integers(0, 50, (2, 20, 768)).astype(np.uint8)
+    live = LiveMap({"strip": ArrayScene(data)}, Segmenter(check_labels=False), lambda *_: None, cache_bytes=1 << 30)
+    try:
+        live.learn(lesson((5, 1), (400, 2)))
+        quick = live.block("strip", 0, 0, live.version, confident=False)
+        assert quick is not None
+        whole = live.block("strip", 0, 0, live.version)
+        again = live.block("strip", 0, 0, live.version, confident=False)
+        assert whole is not None
+        assert whole.confidence is not None
+        np.testing.assert_array_equal(whole.classes, quick.classes)
+        assert again is whole
+        assert live.block("strip", 0, 0, live.version - 1, confident=False) is None
+    finally:
+        live.close()
+
+
+def test_what_is_looked_at_is_learnt_before_anybody_asks_and_the_rest_when_somebody_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    learnt: list[int] = []
+    learn = Learner.learn
+
+    def spy(self: Learner, lessons: list[Lesson]) -> None:
+        learn(self, lessons)
+        learnt.append(sum(map(len, lessons)))
+
+    monkeypatch.setattr(Learner, "learn", spy)
+    monkeypatch.setattr("pixelkin.session.livemap._SETTLE_S", 60)  # the background maps nothing
+    data = np.random.default_rng(0).integers(0, 50, (2, 20, 768)).astype(np.uint8)
+    live = LiveMap({"strip": ArrayScene(data)}, Segmenter(check_labels=False), lambda *_: None, cache_bytes=1 << 30)
+    try:
+        live.learn(lesson((5, 1), (400, 2)))
+        live.learn(lesson((5, 1), (400, 2), (401, 2)))
+        assert live.block("strip", 0, 0, live.version) is not None
+        assert learnt == [3]
+        live.learn(lesson((5, 1), (400, 2), (401, 2), (9, 1)))
+        deadline = time.monotonic() + 20
+        while learnt != [3, 4] and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert learnt == [3, 4]
+    finally:
+        live.close()

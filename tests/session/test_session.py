@@ -330,9 +330,9 @@ def test_suggestions_are_in_doubt_apart_and_never_labelled(project: Project, sta
     scores = [one.score for one in found]
     assert scores == sorted(scores, reverse=True)
     confidence = [session.map_at("field", one.row, one.col) for one in found]
-    np.testing.assert_allclose(scores, [1 - answer[1] for answer in confidence if answer], atol=1e-6)
+    np.testing.assert_allclose(scores, [1 - (answer[1] or 0) for answer in confidence if answer], atol=1e-6)
     everywhere = [
-        1 - answer[1] for row in range(4, HEIGHT, 20) for col in range(0, WIDTH, 20) if (answer := session.map_at("field", row, col))
+        1 - (answer[1] or 0) for row in range(4, HEIGHT, 20) for col in range(0, WIDTH, 20) if (answer := session.map_at("field", row, col))
     ]
     assert np.mean(scores) > np.mean(everywhere)
     valid = session.project.scene("field").read().valid

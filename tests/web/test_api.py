@@ -15,6 +15,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from pixelkin.session import Session
+from pixelkin.web.tiles import HEADER
 
 from .conftest import CLASSES, HEIGHT, WIDTH, add_mark, key, write_image
 
@@ -115,6 +116,58 @@ def test_map_tiles_are_of_one_revision(client: TestClient) -> None:
     assert len(ramp) == 256
     assert "#{:02x}{:02x}{:02x}".format(*confidence[20, 30, :3]) == ramp[255]  # a labelled pixel is certain
     assert not rgba(client.get(f"/api/scenes/field/map/{revision}/0/9/9.png")).any()
+
+
+def records(answer: Any) -> dict[tuple[int, int], tuple[float, np.ndarray[Any, Any]]]:
+    assert answer.status_code == 200, answer.text
+    size = HEADER.size + 256 * 256
+    assert len(answer.content) % size == 0
+    found = {}
+    for start in range(0, len(answer.content), size):
+        x, y, complete = HEADER.unpack_from(answer.content, start)
+        found[x, y] = complete, np.frombuffer(answer.content, np.uint8, 256 * 256, start + HEADER.size).reshape(256, 256)
+    return found
+
+
+def bytes_of(color: str) -> list[int]:
+    return list(bytes.fromhex(color[1:]))
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+@pytest.mark.parametrize("level", [0, 1])
+def test_a_view_of_tiles_in_one_answer_shows_what_single_tiles_show(client: TestClient, encoding: str, level: int) -> None:
+    edit(client, *CLASSES)
+    revision = edit(client, add_mark(1, 20, 30), add_mark(2, 200, 350))["revision"]
+    headers = {"Accept-Encoding": encoding}
+    classes = {one["id"]: one["color"] for one in client.get("/api/project").json()["classes"]}
+    palettes = {
+        "map": np.array([bytes_of(classes.get(i, "#000000")) for i in range(256)]),
+        "confidence": np.array([bytes_of(color) for color in client.get("/api/confidence-ramp").json()]),
+    }
+    for layer, name in (("classes", "map"), ("confidence", "confidence")):
+        answer = client.get(f"/api/scenes/field/tiles/{layer}/{revision}/{level}?at=1,0;0,0;1,0;7,7", headers=headers)
+        assert answer.headers.get("content-encoding", "identity") == encoding
+        found = records(answer)
+        assert set(found) == {(1, 0), (0, 0), (7, 7)}
+        assert all(complete == 1 for complete, _ in found.values())
+        assert found[0, 0][1].any()
+        for (x, y), (_, index) in found.items():
+            single = rgba(client.get(f"/api/scenes/field/{name}/{revision}/{level}/{x}/{y}.png"))
+            np.testing.assert_array_equal(index > 0, single[..., 3] > 0)
+            np.testing.assert_array_equal(palettes[name][index[index > 0]], single[index > 0, :3])
+
+
+def test_tiles_of_another_revision_or_place_are_refused(client: TestClient) -> None:
+    known = edit(client, *CLASSES)["revision"]
+    early = client.get(f"/api/scenes/field/tiles/classes/{known}/0?at=0,0")
+    assert (early.status_code, early.json()["error"]["type"]) == (409, "NotReady")
+    revision = edit(client, add_mark(1, 20, 30), add_mark(2, 200, 350))["revision"]
+    stale = client.get(f"/api/scenes/field/tiles/classes/{revision - 1}/0?at=0,0;1,0")
+    assert (stale.status_code, stale.json()["error"]["type"], stale.json()["error"]["revision"]) == (409, "Stale", revision)
+    for at in ("", "0", "0,0;", "-1,0", "0,0;x,1", ";".join(["0,0"] * 2000)):
+        assert client.get(f"/api/scenes/field/tiles/classes/{revision}/0", params={"at": at}).status_code == 422
+    assert client.get(f"/api/scenes/field/tiles/classes/{revision}/9?at=0,0").status_code == 422
+    assert client.get(f"/api/scenes/field/tiles/colours/{revision}/0?at=0,0").status_code == 422
 
 
 def test_image_tiles_show_pixels_as_asked(client: TestClient) -> None:

@@ -90,6 +90,6 @@ export const api = {
     `${scenePath(scene.id)}/thumbnail.png?size=${size}&bands=${bands.join(",")}&v=${encodeURIComponent(scene.fingerprint)}`,
   imageTileUrl: (scene: Scene, query: string, z: number, x: number, y: number) =>
     `${scenePath(scene.id)}/image/${z}/${x}/${y}.png?${query}&v=${encodeURIComponent(scene.fingerprint)}`,
-  answerTileUrl: (kind: "map" | "confidence", scene: string, revision: number, z: number, x: number, y: number) =>
-    `${scenePath(scene)}/${kind}/${revision}/${z}/${x}/${y}.png`,
+  answerTilesUrl: (layer: "classes" | "confidence", scene: string, revision: number, z: number, at: readonly { x: number; y: number }[]) =>
+    `${scenePath(scene)}/tiles/${layer}/${revision}/${z}?at=${at.map(({ x, y }) => `${x},${y}`).join(";")}`,
 };

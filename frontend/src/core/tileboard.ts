@@ -25,18 +25,27 @@ export interface Shown<T> extends Answer<T> {
   readonly below: T | null;
 }
 
-export type Fetcher<T> = (tile: TileAddress, scope: string, revision: number, signal: AbortSignal) => Promise<Answer<T>>;
+/** Asks for tiles of one level, the most wanted first; `deliver` is called with each as it arrives, in any order. */
+export type Fetcher<T> = (
+  tiles: readonly TileAddress[],
+  scope: string,
+  revision: number,
+  signal: AbortSignal,
+  deliver: (tile: TileAddress, answer: Answer<T>) => void,
+) => Promise<void>;
 
 export interface BoardOptions<T> {
   readonly fetch: Fetcher<T>;
-  /** Called after an answer was taken in; time to draw. */
-  readonly changed: () => void;
+  /** Called after an answer was taken in, with its tile; time to draw. */
+  readonly changed: (tile: TileAddress) => void;
   /** Called with content that is not needed any more. */
   readonly release?: (content: T) => void;
-  /** Called with an error of a tile, not with an abort. */
+  /** Called with the error of a request, not with an abort; with null where an answer ended before all tiles were there. */
   readonly failed?: (error: unknown) => void;
   /** Requests under way at a time. */
   readonly parallel?: number;
+  /** Tiles a request. */
+  readonly batch?: number;
   /** Tiles kept, on show or not. */
   readonly capacity?: number;
 }
@@ -52,9 +61,11 @@ interface Slot<T> {
   used: number;
 }
 
-interface Flight {
+interface Flight<T> {
   readonly revision: number;
   readonly controller: AbortController;
+  /** What has not arrived yet. */
+  readonly open: Map<string, Slot<T>>;
 }
 
 /** Distance, in tiles, of a tile's centre to a point given in tile units of the same level. */
@@ -71,7 +82,7 @@ const keyOf = (scope: string, tile: TileAddress): string => `${scope}/${tile.z}/
 
 export class TileBoard<T> {
   private readonly slots = new Map<string, Slot<T>>();
-  private readonly flights = new Map<string, Flight>();
+  private readonly flights = new Set<Flight<T>>();
   private wanted: TileAddress[] = [];
   private scope = "";
   private revision = 0;
@@ -91,12 +102,8 @@ export class TileBoard<T> {
     this.scope = scope;
     this.revision = revision;
     const keys = new Set(tiles.map((tile) => keyOf(scope, tile)));
-    for (const [key, flight] of this.flights) {
-      if (!keys.has(key)) {
-        this.flights.delete(key);
-        flight.controller.abort();
-      }
-    }
+    // What else such a request was to bring is asked for again, without what went out of view.
+    for (const flight of this.flights) if ([...flight.open.keys()].some((key) => !keys.has(key))) this.callOff(flight);
     this.pump();
     this.evict(keys);
   }
@@ -135,8 +142,7 @@ export class TileBoard<T> {
 
   /** Forget everything, as when another image is opened. */
   clear(): void {
-    for (const flight of this.flights.values()) flight.controller.abort();
-    this.flights.clear();
+    for (const flight of this.flights) this.callOff(flight);
     for (const slot of this.slots.values()) this.release(slot);
     this.slots.clear();
     this.wanted = [];
@@ -153,45 +159,48 @@ export class TileBoard<T> {
   }
 
   private pump(): void {
-    const parallel = this.options.parallel ?? 6;
-    for (const tile of this.wanted) {
-      if (this.flights.size >= parallel) return;
+    const { parallel = 2, batch = 64 } = this.options;
+    // A request under way is left to end even when a newer revision is wanted: its answers are nearer to the truth than
+    // what is on show, and someone who marks fast would otherwise see nothing move.
+    const flying = new Set([...this.flights].flatMap((flight) => [...flight.open.keys()]));
+    const missing = this.wanted.filter((tile) => {
       const slot = this.slot(this.scope, tile);
-      const key = keyOf(this.scope, tile);
-      // A request under way is left to end even when a newer revision is wanted: its answer is nearer to the truth than
-      // what is on show, and someone who marks fast would otherwise see nothing move.
-      if (this.isFresh(slot) || slot.failedRevision >= this.revision || this.flights.has(key)) continue;
-      this.launch(key, slot);
-    }
+      return !this.isFresh(slot) && slot.failedRevision < this.revision && !flying.has(keyOf(this.scope, tile));
+    });
+    while (missing.length > 0 && this.flights.size < parallel) this.launch(missing.splice(0, batch));
+  }
+
+  private callOff(flight: Flight<T>): void {
+    this.flights.delete(flight);
+    flight.controller.abort();
   }
 
   private isFresh(slot: Slot<T>): boolean {
     return slot.shown !== null && slot.shown.revision >= this.revision && !slot.again;
   }
 
-  private launch(key: string, slot: Slot<T>): void {
-    const flight: Flight = { revision: this.revision, controller: new AbortController() };
-    this.flights.set(key, flight);
-    slot.again = false;
-    this.options
-      .fetch(slot.tile, slot.scope, flight.revision, flight.controller.signal)
-      .then((answer) => {
-        if (this.flights.get(key) !== flight) {
-          this.options.release?.(answer.content);
-          return;
-        }
-        this.flights.delete(key);
-        this.accept(slot, answer);
-        this.pump();
-      })
-      .catch((error: unknown) => {
-        if (this.flights.get(key) !== flight) return;
-        this.flights.delete(key);
-        slot.failedRevision = flight.revision;
-        this.options.failed?.(error);
-        this.pump();
-        this.options.changed();
-      });
+  private launch(tiles: readonly TileAddress[]): void {
+    const scope = this.scope;
+    const slots = tiles.map((tile) => [keyOf(scope, tile), this.slot(scope, tile)] as const);
+    const flight: Flight<T> = { revision: this.revision, controller: new AbortController(), open: new Map(slots) };
+    this.flights.add(flight);
+    for (const [, slot] of slots) slot.again = false;
+    const deliver = (tile: TileAddress, answer: Answer<T>): void => {
+      const slot = flight.open.get(keyOf(scope, tile));
+      if (!this.flights.has(flight) || !slot) {
+        this.options.release?.(answer.content);
+        return;
+      }
+      flight.open.delete(keyOf(scope, tile));
+      this.accept(slot, answer);
+    };
+    const over = (error: unknown): void => {
+      if (!this.flights.delete(flight)) return;
+      for (const slot of flight.open.values()) slot.failedRevision = flight.revision;
+      if (flight.open.size > 0) this.options.failed?.(error);
+      this.pump();
+    };
+    this.options.fetch(tiles, scope, flight.revision, flight.controller.signal, deliver).then(() => over(null), over);
   }
 
   private accept(slot: Slot<T>, answer: Answer<T>): void {
@@ -208,7 +217,7 @@ export class TileBoard<T> {
       if (before && !before.complete) this.options.release?.(before.content);
       slot.shown = { ...answer, below };
     }
-    this.options.changed();
+    this.options.changed(slot.tile);
   }
 
   private release(slot: Slot<T>): void {
@@ -221,7 +230,8 @@ export class TileBoard<T> {
   private evict(keep: ReadonlySet<string>): void {
     const capacity = this.options.capacity ?? 256;
     if (this.slots.size <= capacity) return;
-    const oldest = [...this.slots.entries()].filter(([key]) => !keep.has(key) && !this.flights.has(key)).sort((a, b) => a[1].used - b[1].used);
+    const flying = new Set([...this.flights].flatMap((flight) => [...flight.open.keys()]));
+    const oldest = [...this.slots.entries()].filter(([key]) => !keep.has(key) && !flying.has(key)).sort((a, b) => a[1].used - b[1].used);
     for (const [key, slot] of oldest.slice(0, this.slots.size - capacity)) {
       this.release(slot);
       this.slots.delete(key);

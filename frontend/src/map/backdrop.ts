@@ -15,13 +15,13 @@ export class Backdrop extends CanvasLayer {
 
   setScene(scene: Scene): void {
     this.scene = scene;
-    this.changed();
+    this.refresh();
   }
 
   /** Colours follow the theme. */
   restyle(): void {
     this.pattern = null;
-    this.changed();
+    this.refresh();
   }
 
   protected override draw({ context, x, y, ratio, scale }: Screen): void {

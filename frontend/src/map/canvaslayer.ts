@@ -21,10 +21,18 @@ export interface Screen {
   readonly resolution: number;
 }
 
+/**
+ * OpenLayers draws all layers anew whenever one of them changes. These keep what they have drawn: a frame of the map costs them nothing while
+ * the view and their own content stay, and a change of their content costs the other layers nothing.
+ */
 export abstract class CanvasLayer extends Layer<Source> {
   private readonly canvas = document.createElement("canvas");
   private readonly context = this.canvas.getContext("2d")!;
   private clip: readonly [number, number] = [0, 1];
+  private stale = true;
+  private waiting = false;
+  /** What the last frame was drawn for. */
+  protected screen: Screen | null = null;
 
   constructor(className: string, zIndex: number) {
     super({ zIndex });
@@ -37,7 +45,19 @@ export abstract class CanvasLayer extends Layer<Source> {
   setClip(from: number, to: number): void {
     if (from === this.clip[0] && to === this.clip[1]) return;
     this.clip = [from, to];
-    this.changed();
+    this.refresh();
+  }
+
+  /** The content is another one: draw it in the next frame. */
+  protected refresh(): void {
+    this.stale = true;
+    if (this.waiting) return;
+    this.waiting = true;
+    requestAnimationFrame(() => {
+      this.waiting = false;
+      // Where there is no frame yet, or the layer is not on show, OpenLayers asks when it is time.
+      if (this.stale && this.screen && this.getVisible()) this.redraw();
+    });
   }
 
   override render(frame: FrameState | null): HTMLElement {
@@ -45,21 +65,23 @@ export abstract class CanvasLayer extends Layer<Source> {
     const ratio = frame.pixelRatio;
     const width = Math.round(frame.size[0]! * ratio);
     const height = Math.round(frame.size[1]! * ratio);
-    if (this.canvas.width !== width || this.canvas.height !== height) {
-      this.canvas.width = width;
-      this.canvas.height = height;
-      this.canvas.style.width = `${width / ratio}px`;
-      this.canvas.style.height = `${height / ratio}px`;
-    } else {
-      this.context.clearRect(0, 0, width, height);
-    }
     const opacity = String(this.getOpacity());
     if (this.canvas.style.opacity !== opacity) this.canvas.style.opacity = opacity;
 
     const { center, resolution } = frame.viewState;
     const [col, row] = [center[0]!, -center[1]!];
     const scale = ratio / resolution;
-    const screen: Screen = {
+    const view = [col - width / 2 / scale, row - height / 2 / scale, col + width / 2 / scale, row + height / 2 / scale] as const;
+    const last = this.screen;
+    const isSame = last?.width === width && last.height === height && last.ratio === ratio && last.view.every((value, i) => value === view[i]);
+    if (isSame && !this.stale) return this.canvas;
+    if (this.canvas.width !== width || this.canvas.height !== height) {
+      this.canvas.width = width;
+      this.canvas.height = height;
+      this.canvas.style.width = `${width / ratio}px`;
+      this.canvas.style.height = `${height / ratio}px`;
+    }
+    this.screen = {
       context: this.context,
       width,
       height,
@@ -68,14 +90,28 @@ export abstract class CanvasLayer extends Layer<Source> {
       resolution,
       x: (value) => (value - col) * scale + width / 2,
       y: (value) => (value - row) * scale + height / 2,
-      view: [col - width / 2 / scale, row - height / 2 / scale, col + width / 2 / scale, row + height / 2 / scale],
+      view,
     };
+    this.redraw();
+    return this.canvas;
+  }
+
+  private redraw(): void {
+    this.stale = false;
+    this.onScreen((screen) => {
+      screen.context.clearRect(0, 0, screen.width, screen.height);
+      this.draw(screen);
+    });
+  }
+
+  /** Draw on what the last frame left. */
+  protected onScreen(draw: (screen: Screen) => void): void {
+    if (!this.screen) return;
     this.context.save();
     this.context.imageSmoothingEnabled = false;
-    clipTo(this.context, this.clip, width, height);
-    this.draw(screen);
+    clipTo(this.context, this.clip, this.screen.width, this.screen.height);
+    draw(this.screen);
     this.context.restore();
-    return this.canvas;
   }
 }
 

@@ -11,7 +11,7 @@ import type MapBrowserEvent from "ol/MapBrowserEvent";
 
 import type { Point } from "../core/geometry";
 import type { Scene } from "../core/types";
-import { AnswerLayer } from "./answerlayer";
+import { AnswerLayer, type Palette } from "./answerlayer";
 import { Backdrop } from "./backdrop";
 import { ImageLayer } from "./imagelayer";
 import { MarkLayer, SketchLayer } from "./marklayer";
@@ -39,14 +39,15 @@ export class MapView {
   constructor(
     readonly target: HTMLElement,
     tileSize: () => number,
+    palettes: { classes: () => Promise<Palette>; confidence: () => Promise<Palette> },
     onError: (error: unknown) => void,
     /** True while a drag belongs to the tool and not to the view. */
     toolDrags: (event: MapBrowserEvent) => boolean,
   ) {
     const overlay = (side: string, z: number): Overlay => ({
       image: new ImageLayer(`layer-image-${side}`, z),
-      map: new AnswerLayer("map", z + 1, tileSize, onError),
-      confidence: new AnswerLayer("confidence", z + 2, tileSize, onError),
+      map: new AnswerLayer("classes", z + 1, tileSize, palettes.classes, onError),
+      confidence: new AnswerLayer("confidence", z + 2, tileSize, palettes.confidence, onError),
       marks: new MarkLayer(z + 3),
     });
     this.left = overlay("left", 10);

@@ -26,7 +26,7 @@ export class MarkLayer extends CanvasLayer {
   setMarks(marks: readonly Mark[], colors: ReadonlyMap<number, string>): void {
     this.marks = marks;
     this.colors = colors;
-    this.changed();
+    this.refresh();
   }
 
   protected override draw(screen: Screen): void {
@@ -54,31 +54,34 @@ export class SketchLayer extends CanvasLayer {
   }
 
   setSketch(sketch: Sketch | null, color: string | null): void {
+    if (!sketch && !this.sketch) return;
     this.sketch = sketch;
     this.color = color;
-    this.changed();
+    this.refresh();
   }
 
   /** Outline of the brush under the pointer; null hides it. */
   setBrush(brush: { at: Point; diameter: number } | null): void {
+    if (!brush && !this.brush) return;
     this.brush = brush;
-    this.changed();
+    this.refresh();
   }
 
   /** The pixel that the keyboard works on; null hides it. */
   setCell(cell: Point | null): void {
+    if (!cell && !this.cell) return;
     this.cell = cell;
-    this.changed();
+    this.refresh();
   }
 
   setConflicts(conflicts: readonly Conflict[]): void {
     this.conflicts = conflicts;
-    this.changed();
+    this.refresh();
   }
 
   setSuggestion(point: Point | null): void {
     this.suggestion = point;
-    this.changed();
+    this.refresh();
   }
 
   protected override draw(screen: Screen): void {

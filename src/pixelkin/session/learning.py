@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from itertools import pairwise
 
@@ -35,9 +34,6 @@ class Learner:
         The references end up as a fresh `fit` would leave them: same pixels, same order. That is what makes the live map equal
         to the one that the command line computes from the project.
         """
-        # It is for whoever gives labels in a program: here it would name classes by neutral names, to nobody. Not undone
-        # afterwards: `catch_warnings` in one thread undoes what others set meanwhile.
-        warnings.filterwarnings("ignore", message="labels contradict each other")
         old, new = _records(self.learnt), _records(lessons)
         wanted = set(new)
         kept = [record for record in old if record in wanted]

@@ -45,8 +45,8 @@ class BlockAnswer:
 
     classes: UInt8Array
     """(row, col) class ids, 0 = no data or undecided."""
-    confidence: UInt8Array
-    """(row, col) 0..255 for 0..1."""
+    confidence: UInt8Array | None
+    """(row, col) 0..255 for 0..1; None where nobody has asked for it."""
     valid: BoolArray
     """(row, col)."""
     notes: dict[str, Any] = field(default_factory=dict)
@@ -92,6 +92,8 @@ class LiveMap:
         self._focus: tuple[str, int, int] = (next(iter(scenes)), 0, 0)
         self._recent: OrderedDict[BlockKey, None] = OrderedDict()
         self._waiting = 0
+        self._watched = False
+        """Somebody has asked for a block since the last change, and will again."""
         self._changed_at = 0.0
         self._wake = threading.Condition()
         self._closed = False
@@ -108,8 +110,8 @@ class LiveMap:
     def learn(self, lessons: list[Lesson]) -> None:
         """Take other labels, in the order in which ties are decided.
 
-        Returns at once: the engine learns them when somebody asks for a block, so that a mark is acknowledged before, and of
-        many marks in a row only the last state is learnt.
+        Returns at once, so that a mark is acknowledged before the engine learns it. While somebody looks, that is in the background at
+        once; else when somebody asks for a block, so that of many marks in a row only the last state is learnt.
         """
         with self._cache_lock:
             current = self._learner.learnt if self._pending is None else self._pending
@@ -152,17 +154,26 @@ class LiveMap:
         if self._focus[0] != scene_id:
             self.focus(scene_id, row, col)
 
-    def block(self, scene_id: str, block_row: int, block_col: int, version: int) -> BlockAnswer | None:
-        """The map of a block, computed if need be; None where the version is superseded or there is no map."""
+    def block(self, scene_id: str, block_row: int, block_col: int, version: int, *, confident: bool = True) -> BlockAnswer | None:
+        """The map of a block, computed if need be; None where the version is superseded or there is no map.
+
+        Args:
+            scene_id: The scene.
+            block_row: Row of the block.
+            block_col: Column of the block.
+            version: What was the version when the asker last looked.
+            confident: With the confidence; classes alone come sooner.
+        """
         key = (scene_id, block_row, block_col)
         with self._wake:
             self._waiting += 1
+            self._watched = True
             self._recent[key] = None
             self._recent.move_to_end(key)
             if len(self._recent) > _RECENT_BLOCKS:
                 self._recent.popitem(last=False)
         try:
-            return self._compute(key, version, asked=True)
+            return self._compute(key, version, asked=True, confident=confident)
         finally:
             with self._wake:
                 self._waiting -= 1
@@ -172,6 +183,11 @@ class LiveMap:
         """The map of a block if it is there already."""
         with self._cache_lock:
             return self._cache.get((scene_id, block_row, block_col)) if version == self.version else None
+
+    @property
+    def busy(self) -> bool:
+        """Somebody is waiting for a block."""
+        return self._waiting > 0
 
     def done(self, scene_id: str) -> tuple[int, int]:
         """Blocks computed so far, and in all."""
@@ -201,13 +217,13 @@ class LiveMap:
         self._cache.clear()
         self._changed_at = time.monotonic()
 
-    def _compute(self, key: BlockKey, version: int, *, asked: bool) -> BlockAnswer | None:
+    def _compute(self, key: BlockKey, version: int, *, asked: bool, confident: bool) -> BlockAnswer | None:
         while True:
             with self._cache_lock:
                 if version != self.version:
                     return None
                 answer = self._cache.get(key)
-                if answer is not None:
+                if answer is not None and not (confident and answer.confidence is None):
                     self._cache.move_to_end(key)
                     return answer
                 other = self._in_work.get((version, key))
@@ -216,13 +232,13 @@ class LiveMap:
                     break
             other.wait()
         try:
-            return self._predict(key, version, asked=asked)
+            return self._predict(key, version, asked=asked, confident=confident)
         finally:
             with self._cache_lock:
                 del self._in_work[version, key]
             mine.set()
 
-    def _predict(self, key: BlockKey, version: int, *, asked: bool) -> BlockAnswer | None:
+    def _predict(self, key: BlockKey, version: int, *, asked: bool, confident: bool) -> BlockAnswer | None:
         scene = self._scenes[key[0]]
         with self._teaching:
             if version != self.version:
@@ -235,12 +251,17 @@ class LiveMap:
             # The background would push what is in view out of the cache, and the next mark would embed it all again.
             segmenter = segmenter.replica(cache_bytes=0)
         try:
-            result = segmenter.predict(scene, block_window(scene.grid, key[1], key[2]))
+            window = block_window(scene.grid, key[1], key[2])
+            if confident:
+                result = segmenter.predict(scene, window)
+                answer = BlockAnswer(result.classes, np.round(result.confidence * 255).astype(np.uint8), result.valid)
+            else:
+                classes, valid = segmenter.classify(scene, window)
+                answer = BlockAnswer(classes, None, valid)
         except PkError:
             if version != self.version:  # labels changed under it
                 return None
             raise
-        answer = BlockAnswer(result.classes, np.round(result.confidence * 255).astype(np.uint8), result.valid)
         with self._cache_lock:
             if version != self.version:
                 return None
@@ -250,24 +271,29 @@ class LiveMap:
         return answer
 
     def _fill(self) -> None:
-        """Compute what nobody has asked for yet, whenever nobody is waiting."""
+        """Learn what is looked at, and compute what nobody has asked for yet, whenever nobody is waiting."""
         told: tuple[str, int, int] | None = None
         told_at = 0.0
         while True:
             with self._wake:
-                while not self._closed and (
+                while not (self._closed or self._should_learn()) and (
                     self._waiting or self.reason is not None or time.monotonic() < self._changed_at + _SETTLE_S or self._next() is None
                 ):
                     settle = self._changed_at + _SETTLE_S - time.monotonic()
                     self._wake.wait(timeout=settle if settle > 0 else 5.0)
                 if self._closed:
                     return
+                should_learn = self._should_learn()
                 version = self.version
-                key = self._next()
+                key = None if should_learn else self._next()
+            if should_learn:
+                with self._teaching:
+                    self._watched = False
+                    self._learn_pending()
             if key is None:
                 continue
             try:
-                self._compute(key, version, asked=False)
+                self._compute(key, version, asked=False, confident=True)
             except PkError as exc:
                 # A damaged part of a file: say so once, and stop filling until labels change.
                 self.reason = str(exc)
@@ -277,6 +303,9 @@ class LiveMap:
             if state != told and (done == total or time.monotonic() - told_at > 0.25):
                 told, told_at = state, time.monotonic()
                 self._notify(key[0], version, done, total)
+
+    def _should_learn(self) -> bool:
+        return self._watched and self._pending is not None
 
     def _next(self) -> BlockKey | None:
         """The block to compute next: of the scene in view, nearest to the focus; then of the other scenes."""

@@ -37,7 +37,7 @@ def load_encoder(project: Project) -> Model | None:
 def make_segmenter(model: Model | None, settings: ProjectSettings, *, cache_bytes: int = 1 << 30) -> Segmenter:
     """A fresh Segmenter as the project's settings ask for; without an encoder, what needs one is what `auto` is."""
     measure = None if settings.measure == "auto" or (model is None and settings.measure != "l1") else settings.measure
-    return Segmenter(model, measure=measure, cache_bytes=cache_bytes)
+    return Segmenter(model, measure=measure, check_labels=False, cache_bytes=cache_bytes)
 
 
 def comparison(segmenter: Segmenter) -> str:

@@ -149,12 +149,12 @@ def _shown(scene: Scene, look: Look, window: Window, factor: int) -> UInt8Array:
     return rgba
 
 
-def class_tile(classes: UInt8Array, legend: Legend) -> bytes:
-    """Class ids in the legend's colours; 0 and what the array leaves of the tile is transparent."""
+def class_colours(legend: Legend) -> UInt8Array:
+    """Colours of class ids, shape (256, 3)."""
     palette = np.zeros((256, 3), np.uint8)
     for entry in legend:
         palette[entry.id] = entry.color
-    return _indexed(classes, palette, bytes([0]))
+    return palette
 
 
 def confidence_ramp() -> UInt8Array:
@@ -164,19 +164,23 @@ def confidence_ramp() -> UInt8Array:
     return np.asarray(colormaps["cividis"](np.arange(256), bytes=True)[:, :3], np.uint8)
 
 
-def confidence_tile(confidence: UInt8Array, valid: BoolArray, ramp: UInt8Array) -> bytes:
-    """Confidence on the ramp; transparent where not valid."""
-    # Entry 0 stands for no data, so the lowest confidence shares the next colour.
-    index = np.where(valid, np.maximum(confidence, 1), 0).astype(np.uint8)
-    return _indexed(index, ramp, bytes([0]))
+def confidence_index(confidence: UInt8Array, valid: BoolArray) -> UInt8Array:
+    """Places on the ramp, 0 where not valid: the lowest confidence shares the next colour."""
+    return np.where(valid, np.maximum(confidence, 1), 0).astype(np.uint8)
 
 
-def _indexed(index: UInt8Array, palette: UInt8Array, transparency: bytes) -> bytes:
+def full_tile(index: UInt8Array) -> UInt8Array:
+    """(TILE, TILE) with 0 past the image's edges."""
     full = np.zeros((TILE, TILE), np.uint8)
     full[: index.shape[0], : index.shape[1]] = index
-    image = Image.fromarray(full)
+    return full
+
+
+def index_tile(index: UInt8Array, palette: UInt8Array) -> bytes:
+    """A PNG of palette entries; 0 is transparent."""
+    image = Image.fromarray(index)
     image.putpalette(palette.tobytes())
-    return png(image, transparency=transparency)
+    return png(image, transparency=bytes([0]))
 
 
 def png(image: Any, **options: Any) -> bytes:

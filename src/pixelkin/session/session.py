@@ -37,7 +37,7 @@ from .project import Project
 from .store import Editor, Receipt, StoreChanges
 
 if TYPE_CHECKING:
-    from .livemap import LiveMap
+    from .livemap import BlockAnswer, LiveMap
     from .mapping import Format, Recipe
 
 _log = logging.getLogger(__name__)
@@ -279,35 +279,52 @@ class Session:
             StaleError: The revision is superseded.
             NotFittedError: There is no map yet.
         """
+        legend = self.state.legend
+        index, complete = self.map_index(scene_id, revision, z, x, y, layer)
+        if layer == "classes":
+            return pictures.index_tile(index, pictures.class_colours(legend)), complete
+        if self._ramp is None:
+            self._ramp = pictures.confidence_ramp()
+        return pictures.index_tile(index, self._ramp), complete
+
+    def map_index(self, scene_id: str, revision: int, z: int, x: int, y: int, layer: MapLayer) -> tuple[UInt8Array, float]:
+        """A tile of the map without colours, and how much of it is there, 0..1 (1 wherever z = 0).
+
+        Returns:
+            (TILE, TILE) class ids, or confidence 1..255; 0 where there is nothing.
+
+        Raises:
+            StaleError: The revision is superseded.
+            NotFittedError: There is no map yet.
+        """
         grid = self.project.scene(scene_id).grid
         window = pictures.tile_window(grid, z, x, y)
         live, version = self._answer(revision)
-        legend = self.state.legend
         if window is None:
-            return pictures.class_tile(np.zeros((1, 1), np.uint8), legend), 1.0
+            return pictures.full_tile(np.zeros((1, 1), np.uint8)), 1.0
         live.focus_scene(scene_id, window.row + window.height / 2, window.col + window.width / 2)
+        confident = layer == "confidence"
         tile = _Tile(window.row, window.col, window.height, window.width, 1 << z)
         needed = tile.blocks()
         deadline = time.monotonic() + _TILE_PATIENCE_S
         done = 0
         for row, col in needed:
             answer = live.peek(scene_id, row, col, version)
-            if answer is None and (z == 0 or (len(needed) <= _MAX_BLOCKS_NOW and time.monotonic() < deadline)):
-                answer = live.block(scene_id, row, col, version)
+            if (answer is None or (confident and answer.confidence is None)) and (
+                z == 0 or (len(needed) <= _MAX_BLOCKS_NOW and time.monotonic() < deadline)
+            ):
+                answer = live.block(scene_id, row, col, version, confident=confident)
                 if answer is None:
                     break
-            if answer is not None:
+            part = None if answer is None else _layer_of(answer, layer)
+            if part is not None:
                 done += 1
-                tile.put(row, col, answer.classes, answer.confidence, answer.valid)
+                tile.put(row, col, part)
         # Asked again: labels may have changed while the tile was made.
         self._answer(revision)
         if live.version != version:
             raise StaleError(revision, self.revision)
-        if layer == "confidence":
-            if self._ramp is None:
-                self._ramp = pictures.confidence_ramp()
-            return pictures.confidence_tile(tile.confidence, tile.valid, self._ramp), done / len(needed)
-        return pictures.class_tile(tile.classes, legend), done / len(needed)
+        return pictures.full_tile(tile.index), done / len(needed)
 
     def compute_all(self) -> None:
         """Compute the whole map of every scene now, instead of in the background; does nothing where there is no map."""
@@ -318,13 +335,16 @@ class Session:
             for row, col in _blocks(scene.grid):
                 live.block(scene_id, row, col, version)
 
-    def map_at(self, scene_id: str, row: int, col: int) -> tuple[int, float] | None:
-        """Class id and confidence of a pixel, None where it is not computed yet."""
+    def map_at(self, scene_id: str, row: int, col: int) -> tuple[int, float | None] | None:
+        """Class id and confidence of a pixel, None where it is not computed yet; no confidence while the map is being repainted."""
         live, (_, version) = self._live, self._answering
         answer = None if live is None else live.peek(scene_id, row // TILE, col // TILE, version)
+        if live is not None and answer is not None and answer.confidence is None and not live.busy:
+            answer = live.block(scene_id, row // TILE, col // TILE, version)
         if answer is None:
             return None
-        return int(answer.classes[row % TILE, col % TILE]), float(answer.confidence[row % TILE, col % TILE]) / 255
+        confidence = None if answer.confidence is None else float(answer.confidence[row % TILE, col % TILE]) / 255
+        return int(answer.classes[row % TILE, col % TILE]), confidence
 
     def areas(self, scene_id: str) -> tuple[float, int, int, IntArray, np.ndarray[Any, np.dtype[np.float64]] | None]:
         """What the map covers so far.
@@ -368,7 +388,9 @@ class Session:
         found = []
         for row, col in _blocks(grid):
             answer = None if live is None else live.peek(scene_id, row, col, version)
-            if answer is not None:
+            if live is not None and answer is not None and answer.confidence is None:
+                answer = live.block(scene_id, row, col, version)
+            if answer is not None and answer.confidence is not None:
                 found.append(_doubtful(answer.confidence, answer.valid, row * TILE, col * TILE, step))
         candidates = np.concatenate([np.empty((0, 3), np.int64), *found])
         labelled = np.isin(candidates[:, 1] * grid.width + candidates[:, 2], self.state.canvases[scene_id].pixels)
@@ -662,9 +684,7 @@ class _Tile:
         self._rows = self._middles(self.row, self.height)
         self._cols = self._middles(self.col, self.width)
         shape = len(self._rows), len(self._cols)
-        self.classes = np.zeros(shape, np.uint8)
-        self.confidence = np.zeros(shape, np.uint8)
-        self.valid = np.zeros(shape, bool)
+        self.index = np.zeros(shape, np.uint8)
 
     def _middles(self, start: int, length: int) -> IntArray:
         first = np.arange(start, start + length, self.factor)
@@ -674,12 +694,18 @@ class _Tile:
         """Blocks that hold a pixel of the tile."""
         return [(row, col) for row in np.unique(self._rows // TILE).tolist() for col in np.unique(self._cols // TILE).tolist()]
 
-    def put(self, block_row: int, block_col: int, classes: UInt8Array, confidence: UInt8Array, valid: Any) -> None:
+    def put(self, block_row: int, block_col: int, block: UInt8Array) -> None:
         """Take the tile's pixels from a block."""
         rows, cols = np.flatnonzero(self._rows // TILE == block_row), np.flatnonzero(self._cols // TILE == block_col)
         source = np.ix_(self._rows[rows] - block_row * TILE, self._cols[cols] - block_col * TILE)
-        target = np.ix_(rows, cols)
-        self.classes[target], self.confidence[target], self.valid[target] = classes[source], confidence[source], valid[source]
+        self.index[np.ix_(rows, cols)] = block[source]
+
+
+def _layer_of(answer: BlockAnswer, layer: MapLayer) -> UInt8Array | None:
+    """What a tile shows of a block; None where it is not there yet."""
+    if layer == "classes":
+        return answer.classes
+    return None if answer.confidence is None else pictures.confidence_index(answer.confidence, answer.valid)
 
 
 def _blocks(grid: Grid) -> list[tuple[int, int]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import anyio
 import anyio.to_thread
-from fastapi import APIRouter, File, Form, Query, Response, UploadFile
+from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
 from fastapi import Path as PathParameter
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, StreamingResponse
@@ -24,6 +26,7 @@ from . import views
 from .cache import ByteCache
 from .events import event_stream
 from .settings import WebSettings
+from .tiles import packed, tile_stream
 
 _CACHE_BYTES = 96 * 1024 * 1024
 _BIG = 2**53 - 1
@@ -34,12 +37,22 @@ Place = Annotated[int, PathParameter(ge=0, le=_BIG)]
 Revision = Annotated[int, PathParameter(ge=0, le=_BIG)]
 BandList = Annotated[str | None, Query(pattern=r"^\d{1,5}(,\d{1,5}){0,2}$", description="One or three 1-based band numbers, e.g. 3,2,1.")]
 RangeList = Annotated[str | None, Query(max_length=300, description="low,high a band, separated by semicolons, e.g. 0,3000;0,3000;0,3000.")]
+TilePlaces = Annotated[
+    str,
+    Query(
+        max_length=4000,
+        pattern=r"^[0-9]{1,9},[0-9]{1,9}(;[0-9]{1,9},[0-9]{1,9})*$",
+        description="x,y of tiles, the most wanted first: 3,2;3,3.",
+    ),
+]
 Gamma = Annotated[float, Query(ge=0.1, le=10)]
 
 _PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}}
 _FILE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 }
+_BYTES = "application/octet-stream"
+_TILES: dict[int | str, dict[str, Any]] = {200: {"content": {_BYTES: {"schema": {"type": "string", "format": "binary"}}}}}
 _EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
 
 
@@ -197,6 +210,30 @@ def _add_pictures(router: APIRouter, services: Services) -> None:
         kept = v is not None and v == session.project.scene(scene_id).fingerprint[:16]
         return _Png(png, headers={"Cache-Control": "private, max-age=31536000, immutable" if kept else "no-cache"})
 
+    @router.get("/scenes/{scene_id}/tiles/{layer}/{revision}/{z}", responses=_TILES, response_class=StreamingResponse)
+    async def tiles(
+        request: Request, scene_id: SceneId, layer: MapLayer, revision: Revision, z: Level, at: TilePlaces
+    ) -> StreamingResponse:
+        """Tiles of the map in one answer, each as soon as it is there; 409 once the revision is superseded.
+
+        A record a tile: x and y (uint32), how much of it is there (float32, 0..1), little-endian, then 256 x 256 bytes row by row:
+        class ids, or confidence 1..255; 0 where there is nothing. The answer ends early when labels change.
+        """
+        records = tile_stream(session, scene_id, revision, z, _places(at), layer, map_turns)
+        # What fails at once is told as an error, and not as an answer that is cut short.
+        first = await anext(records)
+
+        async def all_of_them() -> AsyncIterator[bytes]:
+            async with aclosing(records):
+                yield first
+                async for record in records:
+                    yield record
+
+        headers = {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
+        if "gzip" not in request.headers.get("accept-encoding", ""):
+            return StreamingResponse(all_of_them(), media_type=_BYTES, headers=headers)
+        return StreamingResponse(packed(all_of_them()), media_type=_BYTES, headers={**headers, "Content-Encoding": "gzip"})
+
     async def map_layer(scene_id: str, revision: int, z: int, x: int, y: int, layer: MapLayer) -> Response:
         png, complete = await anyio.to_thread.run_sync(session.map_tile, scene_id, revision, z, x, y, layer, limiter=map_turns)
         return _Png(png, headers={"X-Pixelkin-Complete": f"{complete:.4f}", "Cache-Control": "no-store"})
@@ -323,6 +360,11 @@ def _require_no_references(path: Path) -> None:
             raise InputError(
                 "the file is a virtual dataset, which refers to other files, expected labels. Convert it to GeoJSON or GeoTIFF."
             )
+
+
+def _places(text: str) -> list[tuple[int, int]]:
+    # Each once, in the order given.
+    return list(dict.fromkeys((int(x), int(y)) for x, _, y in (part.partition(",") for part in text.split(";"))))
 
 
 def _numbers(text: str | None) -> list[int] | None:

@@ -1,0 +1,52 @@
+"""Tiles of the map in one answer, each sent as soon as it is there: a view of forty tiles is one request, not forty."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+
+import anyio
+import anyio.to_thread
+
+from ..errors import NotFittedError
+from ..session.errors import StaleError
+from ..session.session import MapLayer, Session
+
+HEADER = struct.Struct("<IIf")
+"""x, y, and how much of the tile is there, 0..1. TILE x TILE bytes follow, row by row."""
+_GZIP = 31
+"""zlib's name for its gzip format."""
+
+
+async def tile_stream(
+    session: Session, scene_id: str, revision: int, z: int, tiles: Sequence[tuple[int, int]], layer: MapLayer, turns: anyio.CapacityLimiter
+) -> AsyncGenerator[bytes]:
+    """Records of the tiles, in the order in which they get done; ends early once the revision is superseded."""
+
+    async def make(x: int, y: int) -> bytes:
+        index, complete = await anyio.to_thread.run_sync(session.map_index, scene_id, revision, z, x, y, layer, limiter=turns)
+        return HEADER.pack(x, y, complete) + index.tobytes()
+
+    tasks = [asyncio.ensure_future(make(x, y)) for x, y in tiles]
+    sent = False
+    try:
+        for done in asyncio.as_completed(tasks):
+            yield await done
+            sent = True
+    except (StaleError, NotFittedError):
+        if not sent:
+            raise
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def packed(records: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same as one gzip file whose every record can be read on its arrival: a class map is a twentieth of its pixels."""
+    packer = zlib.compressobj(1, zlib.DEFLATED, _GZIP)
+    async for record in records:
+        yield packer.compress(record) + packer.flush(zlib.Z_SYNC_FLUSH)
+    yield packer.flush()
