@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import numpy as np
 import pytest
 import zarr
@@ -11,7 +13,8 @@ from networks import random_model
 from pixelkin.errors import InputError, MissingFileError, ModelError, OutputError, RasterError
 from pixelkin.raster import read_map
 from pixelkin.scale import segment
-from pixelkin.scale.archive import embed, open_embeddings
+from pixelkin.scale.archive import embed, open_embedded_series, open_embeddings
+from pixelkin.types import LabelledPixels
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +147,35 @@ def test_the_command_maps_an_archive_without_the_imagery(tmp_path, archives, mod
     np.testing.assert_array_equal(
         read_map(tmp_path / "map.tif").classes, pk.Segmenter(archive.model).fit(archive, labels).predict(archive).classes
     )
+
+
+def test_a_series_gives_an_archive_a_date_and_is_mapped_from_one(tmp_path, scene, model):
+    from pixelkin.cli import main
+    from pixelkin.labels import write_labels
+
+    pixels = scene.read().data[:, :256, :256]
+    dates = [
+        pk.ArrayScene((pixels // divisor).astype(pixels.dtype), name=str(day), date=day, transform=scene.grid.transform, crs=scene.grid.crs)
+        for divisor, day in ((1, dt.date(2020, 5, 1)), (2, dt.date(2020, 6, 1)))
+    ]
+    series = pk.Series(tuple(dates))
+    folder = embed(series, model, tmp_path / "archives")
+    assert sorted(path.name for path in folder.iterdir()) == ["2020-05-01.zarr", "2020-06-01.zarr"]
+    told = []
+    embed(series, model, folder, progress=told.append)
+    assert not told, "what is finished is not done again"
+    with pytest.raises(OutputError, match=r"2020-05-01\.zarr exists already"):
+        embed(series, model, folder, dtype="float16")
+    opened = open_embedded_series(folder, model)
+    assert opened.dates == series.dates
+    rows, cols = np.random.default_rng(0).integers(10, 240, (2, 12))
+    labels = LabelledPixels.from_arrays(rows, cols, np.arange(12) % 2 + 1)
+    expected = pk.Segmenter(opened.scenes[1].model).fit(opened.scenes[0], labels).predict(opened.scenes[1])
+
+    model.save(tmp_path / "model.safetensors")
+    write_labels(labels, series.grid, tmp_path / "labels.geojson")
+    main(["segment", str(folder), "--labels", str(tmp_path / "labels.geojson"), "--labels-date", "2020-05-01",
+          "--model", str(tmp_path / "model.safetensors"), "--out", str(tmp_path / "maps")])  # fmt: skip
+    np.testing.assert_array_equal(read_map(tmp_path / "maps" / "2020-06-01.tif").classes, expected.classes)
+    with pytest.raises(MissingFileError, match="has no embedding archive"):
+        open_embedded_series(tmp_path, model)

@@ -6,15 +6,13 @@ from typing import Any
 
 import click
 
-from ..errors import InputError
-from ..scene import Series
 from .options import bands_option, json_option, nodata_option, open_one, overwrite_option, print_json, progress_bar
 
 
 @click.command("embed")
 @click.argument("image", metavar="IMAGE")
 @click.option("--model", "-m", "model_file", required=True, type=click.Path(), help="Model of `pixelkin train`.")
-@click.option("--out", "-o", required=True, type=click.Path(), help="Archive to make, .zarr.")
+@click.option("--out", "-o", required=True, type=click.Path(), help="Archive to make, .zarr; for a series, a folder of them.")
 @click.option("--dtype", type=click.Choice(["int8", "float16"]), default="int8", show_default=True, help="How numbers are kept.")
 @click.option("--memory", default="2GiB", show_default=True, help="Memory to stay within.")
 @click.option("--workers", type=click.IntRange(min=1), help="Threads. Default: two.")
@@ -26,18 +24,15 @@ from .options import bands_option, json_option, nodata_option, open_one, overwri
 def embed_command(
     image: str, model_file: str, out: str, restart: bool, bands: Any, nodata: float | None, as_json: bool, **options: Any
 ) -> None:
-    """Keep an image's embeddings in Zarr, to map it from labels again and again without the imagery."""
+    """Keep an image's embeddings in Zarr, to map it from labels again and again without the imagery. A series gives a folder, an archive a date."""
     from ..model import load_model
     from ..scale.archive import embed
 
-    scene = open_one(image, bands, nodata)
-    if isinstance(scene, Series):
-        raise InputError(f"{image} is a series of {len(scene)} dates, expected one image. Embed them one by one.")
     with progress_bar() as bar:
         task = bar.add_task("embedding", total=None)
         path = embed(
-            scene, load_model(model_file), out, resume=not restart,
-            progress=lambda told: bar.update(task, total=told.tiles, completed=told.tiles_done), **options,
+            open_one(image, bands, nodata), load_model(model_file), out, resume=not restart,
+            progress=lambda told: bar.update(task, total=told.tiles, completed=told.tiles_done, note=told.name), **options,
         )  # fmt: skip
     if as_json:
         print_json({"written": [str(path)]})

@@ -180,17 +180,20 @@ def _open(image: str, options: dict[str, Any]) -> Scene | Series:
         from ..raster import open_mosaic
 
         return open_mosaic(image, crs=options["crs"], resolution=options["resolution"], bands=options["bands"], nodata=options["nodata"])
-    if not (Path(image) / "zarr.json").is_file():
+    if not any(
+        (Path(image) / name).is_file() for name in ("zarr.json", *(f"{path.name}/zarr.json" for path in Path(image).glob("*.zarr")))
+    ):
         return open_one(image, options["bands"], options["nodata"])
-    from ..scale.archive import is_archive, open_embeddings
+    from ..scale.archive import archives_in, is_archive, open_embedded_series, open_embeddings
 
-    if not is_archive(image):
+    if not is_archive(image) and not archives_in(image):
         return open_one(image, options["bands"], options["nodata"])
     if not options["model_file"]:
         raise InputError(f"{image} is an archive of embeddings, expected the model that made it. Give it as --model FILE.")
     from ..model import load_model
 
-    return open_embeddings(image, load_model(options["model_file"]))
+    opened = open_embeddings if is_archive(image) else open_embedded_series
+    return opened(image, load_model(options["model_file"]))
 
 
 def _segment_stac(out: str, options: dict[str, Any]) -> list[Path]:
@@ -275,10 +278,12 @@ def _read_labels(source: Scene | Series, options: dict[str, Any]) -> tuple[Label
 
 def _model(source: Scene | Series, out: str, options: dict[str, Any]) -> Model | None:
     from ..model import load_model
+    from ..scene import as_scenes
     from ..training import pick_device
 
-    if hasattr(source, "model"):  # an archive of embeddings knows the half of the model that reads it
-        return cast("Model", source.model)
+    first = as_scenes(source)[0]
+    if hasattr(first, "model"):  # an archive of embeddings knows the half of the model that reads it
+        return cast("Model", first.model)
     if options["raw"]:
         if options["model_file"] or options["measure"] in ("local", "global"):
             raise InputError("--raw compares raw bands without a model, --model or --measure needs one. Leave one of them out.")

@@ -30,14 +30,14 @@ from torch import Tensor, nn
 
 from ..errors import InputError, MissingExtraError, MissingFileError, ModelError, OutputError, RasterError
 from ..model import Model, Standardisation, require_same_model
-from ..scene import Pixels, Scene
+from ..scene import Pixels, Scene, Series
 from ..similarity import BLOCK, blocks_of
 from ..similarity import embed as embed_window
 from ..types import AnyArray, BoolArray, FloatArray, Grid, Window
 from .kernel import TileScene
 from .manifest import Run
 from .plan import TilePlan, parse_bytes, with_halo
-from .run import SegmentProgress, Teller
+from .run import SegmentProgress, Teller, map_names
 
 try:
     import zarr
@@ -55,7 +55,7 @@ _VERSION = 1
 
 
 def embed(
-    scene: Scene,
+    scene: Scene | Series,
     model: Model,
     out: str | Path,
     *,
@@ -66,15 +66,15 @@ def embed(
     resume: bool = True,
     progress: Callable[[SegmentProgress], None] | None = None,
 ) -> Path:
-    """Write what the local measure (and the L1 of S) needs to know of each pixel to a Zarr v3 group.
+    """Write what the local measure (and the L1 of S) needs to know of each pixel to a Zarr v3 group; of a series, a group a date.
 
     The group holds `0`, shape (channel, y, x), with 32 channels of u and z_dim of S; overviews `1`, `2`, ..., each half the size, of mean
     embeddings; `valid`; and attributes with scales, offsets, place, model and scene.
 
     Args:
-        scene: Image.
+        scene: Image or series.
         model: Encoder and critics.
-        out: Folder to make, usually named `.zarr`.
+        out: Folder to make, usually named `.zarr`; for a series, the folder of these, where archives of the same inputs count as finished.
         dtype: 'int8' (with a scale and an offset a channel), 'float16', or 'float32' (for comparison).
         memory: Memory of this process.
         workers: Threads; default two.
@@ -89,17 +89,51 @@ def embed(
         ModelError: The scene's bands are not the model's.
         OutputError: The archive is there, an unfinished run had other inputs, or the disk is full.
     """
-    target = Path(out)
     if dtype not in ("int8", "float16", "float32"):
         raise InputError(f"dtype is {dtype!r}, expected 'int8', 'float16' or 'float32'.")
-    if target.exists() and not overwrite:
-        raise OutputError(f"{target} exists already. Choose another name, or replace it with overwrite=True (--overwrite).")
+    target = Path(out)
     if not target.parent.is_dir():
         raise OutputError(f"{target.parent} is not a folder, expected one to write {target.name} in. Create it first.")
+    if not isinstance(scene, Series):
+        return _embed_scene(scene, model, target, dtype, memory, workers, overwrite, resume, progress)
+    try:
+        target.mkdir(exist_ok=True)
+    except OSError as exc:
+        raise OutputError(f"{target} cannot be made: {exc.strerror or exc}. Choose another folder for the archives.") from exc
+    for date, path in zip(scene, map_names(scene, target), strict=True):
+        archive = path.with_suffix(".zarr")
+        if not (resume and is_archive(archive) and _inputs_of(archive) == _inputs(date, model, dtype)):
+            _embed_scene(date, model, archive, dtype, memory, workers, overwrite, resume, progress)
+    return target
+
+
+def _inputs(scene: Scene, model: Model, dtype: Dtype) -> dict[str, Any]:
+    """All that decides what an archive holds."""
+    return {"fingerprint": scene.fingerprint, "scene": scene.name, "model": model.hash, "dtype": dtype, "tile": _SHARD}
+
+
+def _inputs_of(path: Path) -> Any:
+    attributes: Any = zarr.open_group(str(path), mode="r").attrs["pixelkin"]
+    return attributes["inputs"]
+
+
+def _embed_scene(
+    scene: Scene,
+    model: Model,
+    target: Path,
+    dtype: Dtype,
+    memory: int | str,
+    workers: int | None,
+    overwrite: bool,
+    resume: bool,
+    progress: Callable[[SegmentProgress], None] | None,
+) -> Path:
+    if target.exists() and not overwrite:
+        raise OutputError(f"{target} exists already. Choose another name, or replace it with overwrite=True (--overwrite).")
     model.band_index(scene)
     workers = workers or 2
     _require_memory(memory, model, scene, dtype, workers)
-    inputs = {"fingerprint": scene.fingerprint, "scene": scene.name, "model": model.hash, "dtype": dtype, "tile": _SHARD}
+    inputs = _inputs(scene, model, dtype)
     with Run(target, inputs, resume=resume) as run:
         made = run.folder / "embeddings.zarr"
         try:
@@ -150,6 +184,25 @@ def open_embeddings(path: str | Path, model: Model) -> EmbeddedScene:
         raise RasterError(f"{path} is not an embedding archive that this pixelkin reads. Make one with: pixelkin embed")
     require_same_model(attributes["inputs"]["model"], model, str(path))
     return EmbeddedScene(str(path), attributes, ProjectedModel(model))
+
+
+def archives_in(folder: str | Path) -> list[Path]:
+    """Embedding archives directly in a folder, sorted by name."""
+    return sorted(path for path in Path(folder).glob("*.zarr") if is_archive(path))
+
+
+def open_embedded_series(folder: str | Path, model: Model) -> Series:
+    """The archives in a folder as a series; any of their models reads all of them.
+
+    Raises:
+        MissingFileError: There is no archive.
+        ModelError: One was made with another model.
+        RasterError: They have no dates, or lie on several grids.
+    """
+    archives = archives_in(folder)
+    if not archives:
+        raise MissingFileError(f"{folder} has no embedding archive, expected at least one. Make them with: pixelkin embed")
+    return Series(tuple(open_embeddings(path, model) for path in archives))
 
 
 @dataclass(frozen=True, eq=False)
