@@ -40,8 +40,10 @@ MOST_EXAMPLES = 2000
 """References of a class that the regression learns from; of more, every n-th."""
 EVEN_PLACES = 5
 """Labelled places at which vote and regression weigh the same."""
-_COLUMNS = 2048
-"""Pixels a pass: votes of all references on them stay in a core's cache."""
+_COLUMNS = 8192
+"""Pixels a pass: few large steps, because threads that share an interpreter stand in each other's way at every step."""
+_MOST_SCORES = 1 << 20
+"""Votes a pass: of many references, on fewer pixels."""
 _LEAST = 1e-37
 """Share of the votes, next to nothing, whose logarithm is finite."""
 _scratch = Scratch()
@@ -67,9 +69,9 @@ class Learned:
         with torch.inference_mode():
             classes = len(self.votes) if self.weights is None else len(self.weights)
             out = features.new_empty(classes, features.shape[1], dtype=torch.float32)
-            for start in range(0, features.shape[1], _COLUMNS):
-                part = features[:, start : start + _COLUMNS]
-                self._probabilities(part, out[:, start : start + _COLUMNS])
+            step = max(256, min(_COLUMNS, _MOST_SCORES // len(self._weights)))
+            for start in range(0, features.shape[1], step):
+                self._probabilities(features[:, start : start + step], out[:, start : start + step])
             return out
 
     def _probabilities(self, part: Tensor, out: Tensor) -> None:

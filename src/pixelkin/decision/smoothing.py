@@ -31,6 +31,8 @@ RIDGE = 0.02
 """epsilon: differences of the bands well below its square root, in standard deviations, are no edge."""
 MOST_BANDS = 4
 """Bands in the guide; of more, some spread evenly. Work grows with their number."""
+_AT_ONCE = 4
+"""Classes filtered at a time: threads that share an interpreter lose less by few large steps than by many small ones."""
 _scratch = Scratch()
 
 
@@ -148,37 +150,42 @@ def filtered(probabilities: Tensor, guide: Guide) -> Tensor:
     """As `smooth`, without the last step: `apart`, >= 1e-6, adding up to about 1; lasts until this thread filters again."""
     with torch.inference_mode():
         out = _scratch.take("out", probabilities, len(probabilities), *guide.inner.shape[1:])
-        b = len(guide.bands)
-        known = _scratch.take("known", probabilities, b + 1, *probabilities.shape[1:])
-        for plane, answer in zip(probabilities[:-1], out, strict=False):
-            torch.mul(plane, guide.valid, out=known[0])
-            torch.mul(guide.bands, known[0], out=known[1:])
-            sums = _window_sum(known).div_(guide.counts)
-            level, slope = sums[0], sums[1:]
-            slope.addcmul_(guide.means, level, value=-1)
-            for i in range(b):
-                for j in range(i):
-                    slope[i].addcmul_(guide.factors[i, j], slope[j], value=-1)
-            for i in reversed(range(b)):
-                slope[i].div_(guide.factors[i, i])
-                for j in range(i + 1, b):
-                    slope[i].addcmul_(guide.factors[j, i], slope[j], value=-1)
-            for k in range(b):
-                level.addcmul_(slope[k], guide.means[k], value=-1)
-            # A window without a valid pixel knows nothing.
-            lines = _window_sum(sums.mul_(guide.told)).div_(guide.windows)
-            torch.addcmul(lines[0], lines[1], guide.inner[0], out=answer)
-            for line, band in zip(lines[2:], guide.inner[1:], strict=True):
-                answer.addcmul_(line, band)
+        for start in range(0, len(out) - 1, _AT_ONCE):
+            stop = min(start + _AT_ONCE, len(out) - 1)
+            _filter(probabilities[start:stop], guide, out[start:stop])
         # Probabilities add up to 1, and so do their means and linear functions.
         torch.sub(1, torch.sum(out[:-1], dim=0, out=out[-1]), out=out[-1])
         # A linear function may leave [0, 1].
         return out.clamp_(min=1e-6)
 
 
+def _filter(probabilities: Tensor, guide: Guide, out: Tensor) -> None:
+    b = len(guide.bands)
+    known = _scratch.take("known", probabilities, len(probabilities), b + 1, *probabilities.shape[1:])
+    torch.mul(probabilities, guide.valid, out=known[:, 0])
+    torch.mul(guide.bands, known[:, :1], out=known[:, 1:])
+    sums = _window_sum(known).div_(guide.counts)
+    level, *slope = sums.unbind(1)
+    sums[:, 1:].addcmul_(guide.means, sums[:, :1], value=-1)
+    for i in range(b):
+        for j in range(i):
+            slope[i].addcmul_(guide.factors[i, j], slope[j], value=-1)
+    for i in reversed(range(b)):
+        slope[i].div_(guide.factors[i, i])
+        for j in range(i + 1, b):
+            slope[i].addcmul_(guide.factors[j, i], slope[j], value=-1)
+    for k in range(b):
+        level.addcmul_(slope[k], guide.means[k], value=-1)
+    # A window without a valid pixel knows nothing.
+    lines = _window_sum(sums.mul_(guide.told)).div_(guide.windows)[:, :, None, None]
+    torch.addcmul(lines[:, 0], lines[:, 1], guide.inner[0], out=out)
+    for k in range(1, b):
+        out.addcmul_(lines[:, k + 1], guide.inner[k])
+
+
 def _window_sum(maps: Tensor) -> Tensor:
     """Sum over windows of 2 RADIUS + 1 pixels a side, by doubling: sums of 2, 4, 8, and one more pixel. Lasts until the next one."""
-    for axis in (1, 2):
+    for axis in (-2, -1):
         size = maps.shape[axis] - 2 * RADIUS
         total, width, to, other = maps, 1, "one", "another"
         while width < 2 * RADIUS:

@@ -7,6 +7,7 @@ import ipaddress
 import secrets
 import signal
 import socket
+import sys
 import threading
 import webbrowser
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ from .settings import WebSettings
 
 DEFAULT_PORT = 8642
 _PORTS_TRIED = 20
+_SWITCH_S = 0.0005
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,8 @@ def serve(
 
 def _run_until_interrupted(server: uvicorn.Server, listener: socket.socket) -> None:
     """Ctrl-C and SIGTERM end the server, and then the program closes its project in peace."""
+    # Requests wait for the interpreter while blocks are computed: 5 ms at a time, by default.
+    sys.setswitchinterval(_SWITCH_S)
     if threading.current_thread() is threading.main_thread():
         # uvicorn stops at the signal and then raises it again for whoever comes next: us.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
