@@ -27,7 +27,7 @@ _CACHED_BLOCKS = 4096
 """About 0.2 MB each; the answers of a 16,000 x 16,000 image."""
 _RECENT_BLOCKS = 24
 """What a screen shows."""
-_BLOCK_BYTES = 32 << 20
+_BLOCK_BYTES = 16 << 20
 """What a Segmenter keeps of a block, at most."""
 _TOO_FEW = "Mark at least two classes."
 _SETTLE_S = 0.15
