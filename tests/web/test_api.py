@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import rasterio
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from pixelkin.segmenter import Segmenter
 from pixelkin.session import Session
 from pixelkin.web.tiles import HEADER
 
@@ -266,6 +268,29 @@ def test_other_images_of_the_folder_are_mapped(client: TestClient, tmp_path: Pat
         assert dataset.shape == (HEIGHT, WIDTH)
     refused = client.post("/api/jobs/apply", json={"paths": ["/etc/hostname"]})
     assert (refused.status_code, refused.json()["error"]["type"]) == (403, "Forbidden")
+
+
+def test_mapping_other_images_ends_when_it_is_called_off(
+    client: TestClient, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(client, *CLASSES, add_mark(1, 20, 30), add_mark(2, 200, 350))
+    others = [write_image(tmp_path / f"other{i}.tif", seed=i) for i in range(3)]
+    under_way, go_on = threading.Event(), threading.Event()
+    predict = Segmenter.predict
+
+    def slowly(self: Segmenter, *args: Any) -> Any:
+        under_way.set()
+        assert go_on.wait(20)
+        return predict(self, *args)
+
+    monkeypatch.setattr(Segmenter, "predict", slowly)
+    job = client.post("/api/jobs/apply", json={"paths": [str(path) for path in others]}).json()
+    assert under_way.wait(20)
+    client.post(f"/api/jobs/{job['id']}/cancel")
+    go_on.set()
+    over = finished(client, job)
+    assert (over["state"], over["files"]) == ("cancelled", [])
+    assert not list((session.project.folder / "exports").glob("*"))
 
 
 def test_settings_are_kept_and_make_a_new_revision(client: TestClient, session: Session) -> None:

@@ -16,8 +16,6 @@ export interface Status {
 
 /** The server is asked about a pixel when the pointer rests on it. */
 const REST_MS = 120;
-/** The same while the map is being repainted: it comes first, and its end asks again at once. */
-const PATIENT_MS = 600;
 
 export function buildStatus(session: Session, view: MapView): Status {
   const { store } = session;
@@ -62,12 +60,6 @@ export function buildStatus(session: Session, view: MapView): Status {
     values.textContent = (info.values ?? []).slice(0, 6).map((value, i) => `${scene?.bands[i]} ${+value.toPrecision(5)}`).join("  ");
   };
 
-  const isRepainting = (): boolean => {
-    const { project, mapVisible, confidenceVisible, peek } = store.get();
-    const isShown = project?.map.ready && mapVisible && !confidenceVisible && !peek;
-    return !!isShown && byId("map").dataset["settled"] !== String(project.revision);
-  };
-
   let under: Point | null = null;
   return {
     refresh() {
@@ -98,7 +90,7 @@ export function buildStatus(session: Session, view: MapView): Status {
       timer = window.setTimeout(() => {
         asked = new AbortController();
         api.pixel(scene.id, row, col, asked.signal).then(tell, () => undefined);
-      }, isRepainting() ? PATIENT_MS : REST_MS);
+      }, REST_MS);
     },
   };
 }
