@@ -42,7 +42,20 @@ from .errors import InputError, LabelError, ModelError, NotFittedError, RasterEr
 from .model import Model, require_same_model
 from .scene import Scene, Series
 from .segmentation import Segmentation
-from .similarity import CONTEXT, L1, RAW, MutualInformation, References, blocks_of, collect, describe, embed, overlap, scene_number
+from .similarity import (
+    CONTEXT,
+    L1,
+    RAW,
+    MutualInformation,
+    References,
+    blocks_of,
+    collect,
+    describe,
+    embed,
+    labelled_on,
+    overlap,
+    scene_number,
+)
 from .types import AnyArray, BoolArray, FloatArray, IntArray, LabelledPixels, UInt8Array, Window
 
 Measure = Literal["local", "global", "l1"]
@@ -82,7 +95,7 @@ class Segmenter:
             abstain: Pixels of less confidence, 0..1, get class 0.
             check_labels: Look for labels that contradict others as they come, and warn of them; otherwise only once `conflicts` or a
                 confidence is asked for, so that classes come sooner.
-            cache_bytes: Memory for what is known of blocks (16 MiB each, 22 MiB with a learner); the least recently used go first.
+            cache_bytes: Memory for what is known of blocks (16 MiB each, 9 MiB with a learner); the least recently used go first.
                 0 keeps nothing.
             workers: Threads; default one a core. The result does not depend on it.
         """
@@ -242,16 +255,17 @@ class Segmenter:
         confidence = np.zeros(classes.shape, np.float32)
         valid = np.zeros(classes.shape, np.bool_)
         fingerprint = scene.fingerprint
+        marked = None if self.method == "nearest" else fitted.marked(self.model, scene)
+        home = marked is not None and len(marked[0]) > 0
 
         def one(block: Window) -> None:
-            decided = self._decide(scene, block, fingerprint, fitted, sharpness)
+            decided = self._decide(scene, block, fingerprint, fitted, sharpness, home)
             inside, target = overlap(block, window)
             classes[target], confidence[target], valid[target] = (array[inside] for array in decided)
 
         self._each(one, blocks_of(scene.grid, window))
-        if self.method != "nearest":
-            marked = _keep_marks(classes, fitted, scene, window)
-            confidence[marked] = 1
+        if marked is not None:
+            confidence[_keep_marks(classes, marked, window)] = 1
         return Segmentation(classes, confidence, valid, fitted.references.legend, scene.grid.crop(window), self._provenance(scene, fitted))
 
     def classify(self, scene: Scene, window: Window | None = None) -> tuple[UInt8Array, BoolArray]:
@@ -275,15 +289,17 @@ class Segmenter:
         classes = np.zeros((window.height, window.width), np.uint8)
         valid = np.zeros(classes.shape, np.bool_)
         fingerprint = scene.fingerprint
+        marked = fitted.marked(self.model, scene)
+        home = len(marked[0]) > 0
 
         def one(block: Window) -> None:
             entry = self._entry(scene, block, fingerprint)
             assert isinstance(entry, _Described)
             inside, target = overlap(block, window)
-            classes[target], valid[target] = entry.classify(fitted)[inside], entry.valid[inside]
+            classes[target], valid[target] = entry.classify(fitted, home)[inside], entry.valid[inside]
 
         self._each(one, blocks_of(scene.grid, window))
-        _keep_marks(classes, fitted, scene, window)
+        _keep_marks(classes, marked, window)
         return classes, valid
 
     def _inside(self, scene: Scene, window: Window | None) -> Window:
@@ -319,7 +335,7 @@ class Segmenter:
         fitted = self._require_fitted()
         result = self.predict(scene)
         free = result.valid.copy()
-        free[fitted.marked(scene)[:2]] = False
+        free[fitted.marked(self.model, scene)[:2]] = False
         # Evenly spread over the image, so that the sample does not depend on chance.
         step = max(1, int(np.sqrt(free.size / CANDIDATES)))
         rows, cols = (index.ravel() for index in np.mgrid[step // 2 : free.shape[0] : step, step // 2 : free.shape[1] : step])
@@ -335,7 +351,7 @@ class Segmenter:
         """What some pixels look like, (n, d) of about unit spread; nothing where no learner keeps features."""
         if self.method == "nearest":
             return np.empty((len(rows), 0))
-        own = fitted.prepared.own
+        own = fitted.prepared.home.own
         centre, scale = background(fitted.references)
         looks = np.empty((len(rows), own))
         for block in blocks_of(scene.grid, scene.grid.window):
@@ -351,7 +367,7 @@ class Segmenter:
         return standardised
 
     def _decide(
-        self, scene: Scene, block: Window, fingerprint: str, fitted: _Fitted, sharpness: float | None
+        self, scene: Scene, block: Window, fingerprint: str, fitted: _Fitted, sharpness: float | None, home: bool
     ) -> tuple[UInt8Array, FloatArray, BoolArray]:
         entry = self._entry(scene, block, fingerprint)
         with entry.lock:
@@ -365,7 +381,7 @@ class Segmenter:
                 )
             else:
                 assert sharpness is not None
-                classes, confidence = entry.decide(fitted, sharpness)
+                classes, confidence = entry.decide(fitted, sharpness, home)
             classes[~entry.valid], confidence[~entry.valid] = 0, 0
             if self.abstain:
                 classes[confidence < self.abstain] = 0
@@ -383,7 +399,10 @@ class Segmenter:
                 embedding = embed(self.model, scene, block, self._bands(scene), margin=CONTEXT + REACH)
                 inside = slice(CONTEXT, -CONTEXT)
                 entry = _Described.of(
-                    describe(embedding), embedding.bands[:, inside, inside], embedding.valid[inside, inside], learned=self.model is not None
+                    describe(embedding),
+                    embedding.bands[:, inside, inside],
+                    embedding.valid[inside, inside],
+                    learned=self.model is not None,
                 )
             entry = self._cache.put(key, entry)
         return entry
@@ -466,6 +485,10 @@ class Segmenter:
         }
 
 
+_Marks = tuple[IntArray, IntArray, UInt8Array]
+"""Rows, columns and classes of labelled pixels."""
+
+
 @dataclass(eq=False)
 class _Fitted:
     """References at one moment; never changed, so that a prediction under way keeps what it started with."""
@@ -480,10 +503,16 @@ class _Fitted:
     assessment: Assessment | None = None
     """What the labels say of a learner, once somebody wants to know."""
 
-    def marked(self, scene: Scene) -> tuple[IntArray, IntArray, UInt8Array]:
+    marks: dict[str, BoolArray] = field(default_factory=dict)
+    """Which references were labelled on an image, by its fingerprint."""
+
+    def marked(self, model: Model | None, scene: Scene) -> _Marks:
         """Rows, columns and classes of the labelled pixels of an image."""
+        fingerprint = scene.fingerprint
+        if fingerprint not in self.marks:
+            self.marks[fingerprint] = labelled_on(self.references, model, scene)
+        own = self.marks[fingerprint]
         origins = self.references.origins.numpy()
-        own = origins[:, 0] == scene_number(scene)
         return origins[own, 1], origins[own, 2], self.references.classes[own]
 
 
@@ -505,7 +534,8 @@ class _Described:
         usable = torch.from_numpy(valid).to(bands.device)
         features = thin(features)
         if learned:
-            features = features.half()  # of a network: small numbers, of which three digits tell all
+            # Of a network and of standardised bands: small numbers, of which three digits tell all, but for bands gone wild.
+            features = features.clamp(-6e4, 6e4).half()
         elif valid.any():
             known = bands[:, usable]
             level, spread = known.mean(dim=1), known.std(dim=1, correction=0)
@@ -516,27 +546,28 @@ class _Described:
     def nbytes(self) -> int:
         return self.features.nbytes + self.guide.nbytes + self.valid.nbytes
 
-    def classify(self, fitted: _Fitted) -> UInt8Array:
+    def classify(self, fitted: _Fitted, home: bool) -> UInt8Array:
         """Class ids (row, col), 0 = no data: those of `decide`."""
         with self.lock:
             if self.decided is not None and self.decided[0] is fitted:
                 return self.decided[1]
             with torch.inference_mode():
-                classes = self._winners(self._filtered(fitted), fitted.ids)
+                classes = self._winners(self._filtered(fitted, home), fitted.ids)
             classes[~self.valid] = 0
             return classes
 
-    def decide(self, fitted: _Fitted, sharpness: float) -> tuple[UInt8Array, FloatArray]:
+    def decide(self, fitted: _Fitted, sharpness: float, home: bool) -> tuple[UInt8Array, FloatArray]:
         """Class ids and confidence (row, col)."""
         with torch.inference_mode():
-            planes = self._filtered(fitted)
+            planes = self._filtered(fitted, home)
             classes = self._winners(planes, fitted.ids)
             power = planes.div_(planes.sum(dim=0)).pow_(sharpness)
             confidence = power.amax(dim=0).div_(power.sum(dim=0))
             return classes, together(confidence, self.guide.shape).cpu().numpy()
 
-    def _filtered(self, fitted: _Fitted) -> Tensor:
-        probabilities = fitted.prepared.probabilities(self.features.flatten(1))
+    def _filtered(self, fitted: _Fitted, home: bool) -> Tensor:
+        learner = fitted.prepared.home if home else fitted.prepared.elsewhere
+        probabilities = learner.probabilities(self.features.flatten(1))
         return filtered(probabilities.view(-1, *self.features.shape[1:]), self.guide)
 
     def _winners(self, planes: Tensor, ids: list[int]) -> UInt8Array:
@@ -606,12 +637,11 @@ def _pool(workers: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(workers, thread_name_prefix="pixelkin", initializer=torch.set_num_threads, initargs=(1,))
 
 
-def _keep_marks(classes: UInt8Array, fitted: _Fitted, scene: Scene, window: Window) -> tuple[IntArray, IntArray]:
-    """Give labelled pixels of this image the class that they were given, whatever surrounds them; returns where in the window they are."""
-    rows, cols, marks = fitted.marked(scene)
-    rows, cols = rows - window.row, cols - window.col
+def _keep_marks(classes: UInt8Array, marked: _Marks, window: Window) -> tuple[IntArray, IntArray]:
+    """Give labelled pixels the class that they were given, whatever surrounds them; returns where in the window they are."""
+    rows, cols, given = marked[0] - window.row, marked[1] - window.col, marked[2]
     inside = (rows >= 0) & (rows < window.height) & (cols >= 0) & (cols < window.width)
-    classes[rows[inside], cols[inside]] = marks[inside]
+    classes[rows[inside], cols[inside]] = given[inside]
     return rows[inside], cols[inside]
 
 

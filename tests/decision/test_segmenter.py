@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
 from tests.networks import random_model
 
+from pixelkin.decision import background, fit
 from pixelkin.errors import InputError, RasterError
 from pixelkin.scene import ArrayScene
 from pixelkin.segmenter import Segmenter
@@ -226,16 +228,24 @@ def test_an_image_smaller_than_what_is_asked_for() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_same_pixels_in_another_file_get_the_same_map(method: str) -> None:
-    """What decides is what pixels look like, not which file they were read from; but for the marks, which were made in one file."""
-    labels = marks(TRUTH, 3, 1)
-    fitted = Segmenter(MODEL, method=method).fit(SCENE, labels)  # type: ignore[arg-type]
+    """What decides is what pixels look like, not which file they were read from; also for what is known of marked images alone."""
+    fitted = Segmenter(MODEL, method=method).fit(SCENE, marks(TRUTH, 3, 1))  # type: ignore[arg-type]
     twin = ArrayScene(SCENE.data.astype(np.float32), bands=SCENE.bands, name="twin")
     assert twin.fingerprint != SCENE.fingerprint
-    other, own = fitted.predict(twin), fitted.predict(SCENE)
-    unmarked = np.ones(TRUTH.shape, np.bool_)
-    unmarked[labels.rows, labels.cols] = method == "nearest"
-    np.testing.assert_array_equal(other.classes[unmarked], own.classes[unmarked])
-    np.testing.assert_array_equal(other.confidence[unmarked], own.confidence[unmarked])
+    np.testing.assert_array_equal(fitted.predict(twin).confidence, fitted.predict(SCENE).confidence)
+
+
+def test_another_date_is_no_copy() -> None:
+    """Marks stay where they were made, and the bands have no say where one of the marked pixels looks different."""
+    labels = marks(TRUTH, 3, 1)
+    fitted = Segmenter(MODEL).fit(SCENE, labels)
+    data = SCENE.data.copy()
+    data[:, labels.rows[0], labels.cols[0]] += 1
+    other = ArrayScene(data, bands=SCENE.bands, name="other date")
+    assert fitted.predict(SCENE).confidence[labels.rows, labels.cols].min() == 1
+    assert fitted.predict(other).confidence[labels.rows, labels.cols].min() < 1
+    smaller = ArrayScene(SCENE.data[:, :8, :8], bands=SCENE.bands, name="part")
+    assert fitted.predict(smaller).confidence.max() < 1
 
 
 @pytest.mark.filterwarnings("ignore:labels contradict each other")
@@ -256,6 +266,26 @@ def test_every_labelled_pixel_keeps_its_label(seed: int, count: int, abstain: fl
         np.testing.assert_array_equal(result.confidence[labels.rows, labels.cols], 1)
         np.testing.assert_array_equal(segmenter.predict(SCENE, window).classes, result.classes[rows[0]][None])
         np.testing.assert_array_equal(segmenter.classify(SCENE)[0], result.classes)
+
+
+def test_at_home_the_bands_have_a_say() -> None:
+    """The geometric mean of what the model says and a regression on the last features, the bands', with the weight that is documented."""
+    labels = marks(TRUTH, 6, 3)
+    references = Segmenter(MODEL).fit(SCENE, labels).references
+    ids = [1, 2, 3]
+    learners = fit(references, ids, "auto")
+    bands = 5 * len(SCENE.bands)
+    centre, scale = background(references)
+    x = ((references.features.double().numpy() - centre) / scale)[:, -bands:]
+    regression = LogisticRegression(C=0.03, class_weight="balanced", max_iter=100, tol=1e-3).fit(x, references.classes)
+    places = min(len(np.unique(np.stack([labels.rows // 64, labels.cols // 64])[:, labels.classes == i], axis=1).T) for i in ids)
+    weight = 0.5 * places**2 / (places**2 + 4)
+    model = learners.elsewhere.probabilities(references.features.T.contiguous()).T.double().numpy()
+    expected = model ** (1 - weight) * regression.predict_proba(x) ** weight
+    expected /= expected.sum(axis=1, keepdims=True)
+    found = learners.home.probabilities(references.features.T.contiguous()).T.numpy()
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+    assert np.abs(found - model).max() > 0.01
 
 
 @pytest.mark.filterwarnings("ignore:labels contradict each other")

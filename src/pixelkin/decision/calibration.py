@@ -92,7 +92,7 @@ def _held_out(references: References, ids: list[int], method: LearnedMethod) -> 
             continue
         learned = fit(references.take(taught), ids, method)
         index.append(asked)
-        logs.append(np.log(learned.probabilities(references.features[asked].T.contiguous()).T.double().numpy() + 1e-9))
+        logs.append(np.log(learned.home.probabilities(references.features[asked].T.contiguous()).T.double().numpy() + 1e-9))
     if not index:
         return np.empty(0, np.int64), np.empty((0, len(ids)))
     return np.concatenate(index), np.concatenate(logs)

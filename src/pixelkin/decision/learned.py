@@ -7,6 +7,8 @@
 - logistic: multinomial logistic regression on all features, strongly regularised, classes balanced.
 - auto: the weighted geometric mean of both. The vote is ahead where few places are labelled, the regression where many are, so its
   weight is p^2 / (p^2 + 25), p being the number of places (64 x 64 pixels) in which the class seen in fewest of them is labelled.
+  On an image that was labelled itself, a regression on the bands alone joins them with weight p^2 / (2 p^2 + 8): colours mean the same all over
+  an image, but not on another date, and what the model makes of places it saw little of, they know better.
 
 Features are standardised by what lies around the labelled pixels, labelled or not: one mark a class says nothing of spread.
 """
@@ -24,7 +26,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from ..similarity import RAW, References, own_features
+from ..similarity import RAW, References, band_features, own_features
 from ..types import AnyArray
 from .scratch import Scratch
 
@@ -40,6 +42,10 @@ MOST_EXAMPLES = 2000
 """References of a class that the regression learns from; of more, every n-th."""
 EVEN_PLACES = 5
 """Labelled places at which vote and regression weigh the same."""
+EVEN_BANDS = 2
+"""Labelled places at which the bands have half of the weight that they have with many."""
+BANDS_SHARE = 0.5
+"""Weight of the bands' regression where many places are labelled."""
 _COLUMNS = 8192
 """Pixels a pass: few large steps, because threads that share an interpreter stand in each other's way at every step."""
 _MOST_SCORES = 1 << 20
@@ -51,7 +57,10 @@ _scratch = Scratch()
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """Weights of a learner: a function of a pixel's features."""
+    """Weights of a learner: a function of a pixel's features.
+
+    Regressions are mixed by adding their weights: a geometric mean of softmaxes is the softmax of the mean of what is in them.
+    """
 
     own: int
     """Features that describe the pixel alone, which the vote looks at."""
@@ -124,17 +133,31 @@ class Learned:
         )
 
 
-def fit(references: References, ids: list[int], method: LearnedMethod) -> Learned:
+@dataclass(frozen=True, eq=False)
+class Learners:
+    """What was learned, for images that were labelled themselves and for others."""
+
+    home: Learned
+    elsewhere: Learned
+
+    def to(self, device: torch.device) -> Learners:
+        """The same on another device."""
+        return Learners(self.home.to(device), self.elsewhere.to(device))
+
+
+def fit(references: References, ids: list[int], method: LearnedMethod) -> Learners:
     """Learn from references.
 
     Args:
         references: Labelled pixels with their features.
         ids: Ids of the classes that have references, in the order in which probabilities are wanted.
-        method: 'vote', 'logistic', or 'auto' for both.
+        method: 'vote', 'logistic', or 'auto' for both and, at home, the bands.
     """
     features = references.features.double().numpy()
     centre, scale = background(references)
-    own = own_features(features.shape[1], learned=references.model_hash != RAW)
+    bands = len(references.band_names)
+    own = own_features(bands, references.s.shape[1], references.c.shape[1])
+    of_bands = features.shape[1] - band_features(bands)
     standardised = (features - centre) / scale
     # scikit-learn wants classes as 0, 1, ... in ascending order; `place` says where there each of `ids` is.
     classes, place = np.searchsorted(np.sort(ids), references.classes), np.searchsorted(np.sort(ids), ids)
@@ -147,24 +170,41 @@ def fit(references: References, ids: list[int], method: LearnedMethod) -> Learne
             offsets = -steepness * (voters**2).sum(axis=1) - weights @ centre[:own] - np.log(len(voters))
             votes.append((_float(weights), _float(offsets)))
     if method == "vote":
-        return Learned(own, tuple(votes), None, None, 0.0)
+        learned = Learned(own, tuple(votes), None, None, 0.0)
+        return Learners(learned, learned)
     chosen = np.sort(np.concatenate([_thinned(np.flatnonzero(classes == k), MOST_EXAMPLES) for k in range(len(ids))]))
+
+    def regress(columns: slice) -> tuple[AnyArray, AnyArray]:
+        """Weights (class, K), 0 but for some of the features, and offsets (class,)."""
+        coefficients, intercepts = _regress(standardised[chosen, columns], classes[chosen], len(ids))
+        weights = np.zeros((len(ids), len(scale)))
+        weights[:, columns] = coefficients[place] / scale[columns]
+        return weights, intercepts[place] - weights @ centre
+
+    learns = references.model_hash != RAW
+    weights, offsets = regress(slice(0, of_bands) if learns else slice(None))
+    places = min(len(np.unique(references.tiles[references.classes == i])) for i in ids)
+    share = places**2 / (places**2 + EVEN_PLACES**2) if votes else 1.0
+    elsewhere = Learned(own, tuple(votes), _float(weights), _float(offsets), share)
+    if method != "auto" or not learns:
+        return Learners(elsewhere, elsewhere)
+    seen = BANDS_SHARE * places**2 / (places**2 + EVEN_BANDS**2)
+    band_weights, band_offsets = regress(slice(of_bands, None))
+    joint = 1 - (1 - seen) * (1 - share)
+    weights, offsets = (((1 - seen) * share * a + seen * b) / joint for a, b in ((weights, band_weights), (offsets, band_offsets)))
+    return Learners(Learned(own, tuple(votes), _float(weights), _float(offsets), joint), elsewhere)
+
+
+def _regress(features: AnyArray, classes: AnyArray, count: int) -> tuple[AnyArray, AnyArray]:
+    """Coefficients (class, feature) and intercepts (class,) of a regression on standardised features; classes are 0, 1, ..."""
     regression = LogisticRegression(C=REGULARISATION, class_weight="balanced", max_iter=100, tol=1e-3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # near the optimum is as good a map
-        regression.fit(standardised[chosen], classes[chosen])
+        regression.fit(features, classes)
     coefficients, intercepts = regression.coef_, regression.intercept_
-    if len(ids) == 2:  # scikit-learn gives the second class's log odds
-        coefficients, intercepts = np.concatenate([0 * coefficients, coefficients]), np.concatenate([0 * intercepts, intercepts])
-    weights = coefficients[place] / scale
-    share = _share(references, ids) if votes else 1.0
-    return Learned(own, tuple(votes), _float(weights), _float(intercepts[place] - weights @ centre), share)
-
-
-def _share(references: References, ids: list[int]) -> float:
-    """Weight of the regression beside the vote."""
-    places = min(len(np.unique(references.tiles[references.classes == i])) for i in ids)
-    return places**2 / (places**2 + EVEN_PLACES**2)
+    if count == 2:  # scikit-learn gives the second class's log odds
+        return np.concatenate([0 * coefficients, coefficients]), np.concatenate([0 * intercepts, intercepts])
+    return coefficients, intercepts
 
 
 def background(references: References) -> tuple[AnyArray, AnyArray]:

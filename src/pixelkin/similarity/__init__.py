@@ -4,8 +4,8 @@ from .blocks import BLOCK, block_at, blocks_of, overlap
 from .dense import MutualInformation
 from .distances import L1
 from .embedding import Embedding, embed
-from .features import CONTEXT, describe, own_features
-from .references import RAW, References, collect, scene_number
+from .features import CONTEXT, band_features, describe, own_features
+from .references import RAW, References, collect, labelled_on, scene_number
 
 __all__ = [
     "BLOCK",
@@ -15,11 +15,13 @@ __all__ = [
     "Embedding",
     "MutualInformation",
     "References",
+    "band_features",
     "block_at",
     "blocks_of",
     "collect",
     "describe",
     "embed",
+    "labelled_on",
     "overlap",
     "own_features",
     "scene_number",

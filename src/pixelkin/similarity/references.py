@@ -15,14 +15,16 @@ from torch import Tensor
 from ..errors import LabelError, ModelError
 from ..model import Model
 from ..model.checkpoint import read_file, write_file
-from ..scene import Scene
-from ..types import IntArray, LabelledPixels, Legend, UInt8Array, Window
+from ..scene import Pixels, Scene
+from ..types import BoolArray, IntArray, LabelledPixels, Legend, UInt8Array, Window
 from .blocks import REFERENCE_BLOCK, block_at
 from .embedding import Embedding, embed
 from .features import CONTEXT, describe, feature_count
 
 RAW = "raw"
 """Stands for the model's hash where pixels are compared by their raw bands."""
+_WITNESSES = 16
+"""Labelled pixels that have to be the same for two files to be one image."""
 _TILE = 64
 """Pixels; labels further apart than this are taken to say something new about a class."""
 
@@ -248,6 +250,39 @@ def collect(
 def scene_number(scene: Scene) -> int:
     """A number for an image: the same for the same pixels, so that references remember where they are from."""
     return int.from_bytes(hashlib.blake2b(scene.fingerprint.encode(), digest_size=8).digest(), "little") >> 1
+
+
+def labelled_on(references: References, model: Model | None, scene: Scene) -> BoolArray:
+    """Which references (L,) were labelled on this image, in this file or in a copy of it, which is known by the pixels that were labelled.
+
+    Args:
+        references: Made with `model`.
+        model: None for raw bands.
+        scene: An image that has the bands of the model or of the labelled image; of another file up to 16 pixels are read.
+    """
+    origins = references.origins.numpy()
+    here = np.zeros(len(references), np.bool_)
+    for number in np.unique(origins[:, 0]):
+        of_one = np.flatnonzero(origins[:, 0] == number)
+        some = of_one[:: -(-len(of_one) // _WITNESSES)]
+        here[of_one] = number == scene_number(scene) or all(
+            _looks_like(references.bands[i], model, scene, int(origins[i, 1]), int(origins[i, 2])) for i in some.tolist()
+        )
+    return here
+
+
+def _looks_like(bands: Tensor, model: Model | None, scene: Scene, row: int, col: int) -> bool:
+    """True where a pixel has these (standardised) bands."""
+    if row >= scene.grid.height or col >= scene.grid.width:
+        return False
+    pixels = scene.read(Window(row, col, 1, 1))
+    if not pixels.valid.all() or len(pixels.data) != len(scene.bands):
+        return False
+    if model is None:
+        found = torch.from_numpy(pixels.data.astype(np.float32))
+    else:
+        found = model.standardise(Pixels(pixels.data[model.band_index(scene)], pixels.valid))
+    return torch.allclose(found.flatten().cpu(), bands.float(), rtol=1e-5, atol=1e-6)
 
 
 def origins_of(scene: Scene, labels: LabelledPixels) -> Tensor:
