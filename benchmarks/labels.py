@@ -143,10 +143,10 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15)
     return float(np.abs(gaps).sum() / counts.sum())
 
 
-def run(name: str, model: pk.Model, budgets: tuple[str, ...], draws: int) -> list[dict[str, Any]]:
-    """One row a group, budget and method."""
+def run(name: str, model: pk.Model, budgets: tuple[str, ...], draws: int, only: list[str] | None) -> list[dict[str, Any]]:
+    """One row a group, budget and method, of some methods or all."""
     figures: dict[tuple[str, str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    competitors = methods(model)
+    competitors = {method: segmenter for method, segmenter in methods(model).items() if only is None or method in only}
     for segmenter in competitors.values():
         first = next(cases(name, budgets[-1:], 1))
         segmenter.fit(first.scene, first.labels)
@@ -188,17 +188,16 @@ def saving(model: pk.Model, draws: int) -> list[dict[str, Any]]:
     """Label saving on vegas: from one label a class, mIoU of labels that `suggest` asks for, five at a time, beside random ones."""
     scene = pk.open_scene(DATA / "vegas" / "image.tif")
     truth = band(DATA / "vegas" / "classes.tif")
-    rows: dict[tuple[str, int], list[float]] = defaultdict(list)
+    counts = list(range(3, 49, 5))
+    curves: dict[str, list[np.ndarray]] = defaultdict(list)
     for seed in range(draws):
         rng = np.random.default_rng(seed)
         start = draw(truth, VEGAS, 1, seed)
         for how in ("suggested", "random"):
-            segmenter = pk.Segmenter(model).fit(scene, start)
-            while True:
-                count = len(segmenter.references)
-                rows[how, count].append(pk.score(segmenter.predict(scene), truth).miou)
-                if count >= (28 if how == "suggested" else 48):
-                    break
+            segmenter = pk.Segmenter(model, check_labels=False).fit(scene, start)
+            found: dict[int, float] = {}
+            while not found or max(found) < counts[-1]:
+                found[len(segmenter.references)] = pk.score(segmenter.predict(scene), truth).miou
                 if how == "suggested":
                     # The one asked knows nothing of pixels without truth, and skips them.
                     asked = [(s.row, s.col) for s in segmenter.suggest(scene, 15) if truth[s.row, s.col]][:5]
@@ -209,7 +208,13 @@ def saving(model: pk.Model, draws: int) -> list[dict[str, Any]]:
                 places = np.array(asked)
                 labels = LabelledPixels.from_arrays(places[:, 0], places[:, 1], truth[places[:, 0], places[:, 1]], VEGAS)
                 segmenter.add(scene, labels)
-    return [{"labels": how, "count": count, "miou": round(float(np.mean(v)), 4), "draws": len(v)} for (how, count), v in rows.items()]
+            # Of 15 suggestions fewer than 5 may have truth, so draws do not meet at the same counts.
+            curves[how].append(np.interp(counts, list(found), list(found.values()), right=np.nan))
+    means = {how: np.nanmean(curve, axis=0) for how, curve in curves.items()}
+    return [
+        {"labels": n, **{how: round(float(mean[i]), 4) if np.isfinite(mean[i]) else "-" for how, mean in means.items()}, "draws": draws}
+        for i, n in enumerate(counts)
+    ]
 
 
 def robustness(model: pk.Model, draws: int) -> list[dict[str, Any]]:
@@ -343,6 +348,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--budgets", nargs="*", help="Some of each data set's budgets.")
     parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS), help="Measure only these.")
+    parser.add_argument(
+        "--methods", nargs="*", help="Measure only these methods again; the others' rows stay as they are in the JSON file."
+    )
     parser.add_argument("--models", type=Path, help="Folder that keeps trained models.")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
@@ -355,7 +363,10 @@ def main(arguments: list[str] | None = None) -> None:
         kept = options.out / f"labels-{name}.json"
         report = json.loads(kept.read_text()) if kept.exists() and set(options.parts) < set(PARTS) else {}
         if "methods" in options.parts:
-            report["methods"] = run(name, model, budgets, options.draws)
+            rows = run(name, model, budgets, options.draws, options.methods)
+            again = {(row["data"], row["budget"], row["method"]): row for row in rows}
+            old = json.loads(kept.read_text()).get("methods", []) if options.methods and kept.exists() else []
+            report["methods"] = [again.pop((row["data"], row["budget"], row["method"]), row) for row in old] + list(again.values())
         if name == "vegas":
             for part, measure in (("saving", saving), ("robustness", robustness), ("clicks", clicks)):
                 if part in options.parts:

@@ -325,7 +325,7 @@ class Segmenter:
             k: How many pixels, >= 1.
 
         Returns:
-            At most k valid pixels, the most doubtful first. The same labels give the same suggestions.
+            At most k valid pixels, first those that stand for most doubt. The same labels give the same suggestions.
 
         Raises:
             NotFittedError: No labels yet.

@@ -27,7 +27,7 @@ class Suggestion(NamedTuple):
 
 
 def pick(doubt: FloatArray, vectors: AnyArray, k: int) -> IntArray:
-    """Which k candidates to ask about, the most doubtful first.
+    """Which k candidates to ask about, first those that stand for most doubt.
 
     Args:
         doubt: (n,) in [0, 1].
@@ -36,15 +36,14 @@ def pick(doubt: FloatArray, vectors: AnyArray, k: int) -> IntArray:
     """
     weights = doubt.astype(np.float64) ** 2 + 1e-6
     means = KMeans(k, n_init=1, max_iter=20, random_state=0).fit(vectors, sample_weight=weights)
+    masses = np.bincount(means.labels_, weights, k)
     chosen: list[int] = []
-    for cluster in range(k):
+    for cluster in np.argsort(-masses, kind="stable"):
         members = np.setdiff1d(np.flatnonzero(means.labels_ == cluster), chosen)
         if len(members):
             away = ((vectors[members] - means.cluster_centers_[cluster]) ** 2).sum(axis=1)
-            # Among the half next to the centre, the one most in doubt.
-            near = members[np.argsort(away, kind="stable")[: max(1, len(members) // 2)]]
-            chosen.append(int(near[np.argmax(doubt[near])]))
+            # The most doubtful of all is often like no other; this one stands for most others.
+            chosen.append(int(members[np.argmin(away / (doubt[members] + 1e-3))]))
     # Fewer different pixels than k leave clusters empty.
     rest = np.setdiff1d(np.argsort(-doubt, kind="stable"), chosen, assume_unique=True)
-    chosen += rest[: k - len(chosen)].tolist()
-    return np.asarray(sorted(chosen, key=lambda i: -doubt[i]), np.int64)
+    return np.asarray(chosen + rest[: k - len(chosen)].tolist(), np.int64)
