@@ -125,6 +125,8 @@ store.watch(["scene", "picture", "compare"], ({ scene, picture, compare }) => {
   const query = pictureQuery(picture);
   view.left.image.show(scene, query, projection);
   if (compare) view.right.image.show(compare, query, projection);
+  // Where nothing changed no frame would follow, and nobody would learn that the image is there.
+  view.olMap.render();
 });
 
 store.watch(["scene", "compare", "project", "confidenceVisible", "mapVisible"], ({ scene, compare, project, confidenceVisible, mapVisible }) => {

@@ -11,6 +11,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,7 +142,10 @@ def get(path: str, paths: Sequence[str | Path], *, project: str | Path | None = 
         if "/map/" in path or "/confidence/" in path or path.split("?")[0].endswith(("/areas", "/suggestions", "/pixel", "/project")):
             session.start_engine()
             session.compute_all()
-        return asyncio.run(_ask(create_app(session, WebSettings(roots=_roots(paths))), path))
+        app = create_app(session, WebSettings(roots=_roots(paths)))
+        # On a thread of its own: a notebook's has an event loop already.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(asyncio.run, _ask(app, path)).result()
     finally:
         session.close()
 
