@@ -20,7 +20,7 @@ from pixelkin.errors import InputError, RasterError
 from pixelkin.scene import Pixels, Scene, Series
 from pixelkin.types import AnyArray, BoolArray, Grid, Window
 
-from .reader import RasterScene, crs_text, open_raster
+from .reader import RasterScene, crs_text, inside, open_raster
 from .series import images_in
 
 Bounds = tuple[float, float, float, float]
@@ -50,11 +50,7 @@ class Mosaic:
         Raises:
             RasterError: The window reaches past the mosaic, or a file is damaged there.
         """
-        window = window or self.grid.window
-        if min(window.row, window.col) < 0 or window.row + window.height > self.grid.height or window.col + window.width > self.grid.width:
-            raise RasterError(
-                f"{window} reaches past {self.name}, expected one inside {self.grid.height} x {self.grid.width} pixels. Clip the window."
-            )
+        window = inside(window, self.grid, self.name)
         data: AnyArray = np.zeros((len(self.bands), window.height, window.width), self.dtype)
         valid: BoolArray = np.zeros(data.shape[1:], np.bool_)
         for scene, reach in self.parts:

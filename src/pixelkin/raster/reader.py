@@ -69,11 +69,7 @@ class RasterScene:
         Raises:
             RasterError: The window reaches past the image, or the file is damaged there.
         """
-        window = window or self.grid.window
-        if min(window.row, window.col) < 0 or window.row + window.height > self.grid.height or window.col + window.width > self.grid.width:
-            raise RasterError(
-                f"{window} reaches past {self.name}, expected one inside {self.grid.height} x {self.grid.width} pixels. Clip the window."
-            )
+        window = inside(window, self.grid, self.name)
         dataset = borrow(self, self._open)
         try:
             if self.warped:
@@ -321,3 +317,11 @@ def select_bands(owner: str, names: Sequence[str], bands: Sequence[str | int]) -
     if not indexes or len(set(indexes)) < len(indexes):
         raise RasterError(f"bands are {wanted}, expected at least one and each once. Correct the bands.")
     return indexes
+
+
+def inside(window: Window | None, grid: Grid, name: str) -> Window:
+    """The window, or all of the grid for None; RasterError where it reaches past the grid of the image of this name."""
+    window = window or grid.window
+    if min(window.row, window.col) < 0 or window.row + window.height > grid.height or window.col + window.width > grid.width:
+        raise RasterError(f"{window} reaches past {name}, expected one inside {grid.height} x {grid.width} pixels. Clip the window.")
+    return window

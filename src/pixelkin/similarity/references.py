@@ -248,7 +248,7 @@ def collect(
 
 
 def scene_number(scene: Scene) -> int:
-    """A number for an image: the same for the same pixels, so that references remember where they are from."""
+    """A number for an image, from its fingerprint, by which references remember where they are from; a copy has another (see `labelled_on`)."""
     return int.from_bytes(hashlib.blake2b(scene.fingerprint.encode(), digest_size=8).digest(), "little") >> 1
 
 
