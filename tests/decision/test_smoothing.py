@@ -4,7 +4,13 @@ import numpy as np
 import torch
 from scipy.ndimage import uniform_filter
 
-from pixelkin.decision.smoothing import RADIUS, REACH, RIDGE, STRIDE, Guide, smooth, thin
+from pixelkin.decision.smoothing import RADIUS, REACH, RIDGE, STRIDE, Guide, filtered, thin, together
+
+
+def smooth(probabilities: torch.Tensor, guide: Guide) -> torch.Tensor:
+    """Filtered probabilities of all pixels, adding up to 1."""
+    out = filtered(probabilities, guide)
+    return together(out / out.sum(dim=0), guide.shape)
 
 
 def reference(probabilities: np.ndarray, guide: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from .calibration import Assessment, Conflict, assess
 from .learned import Learned, LearnedMethod, background, fit
 from .nearest import Nearest, decide_nearest, take
-from .smoothing import REACH, STRIDE, Guide, filtered, smooth, thin, together
+from .smoothing import REACH, STRIDE, Guide, filtered, thin, together
 from .suggestion import CANDIDATES, Suggestion, pick
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "filtered",
     "fit",
     "pick",
-    "smooth",
     "take",
     "thin",
     "together",

@@ -131,7 +131,7 @@ def together(maps: Tensor, shape: tuple[int, int]) -> Tensor:
     return joined.reshape(*maps.shape[:-4], rows * STRIDE, cols * STRIDE)[..., : shape[0], : shape[1]]
 
 
-def smooth(probabilities: Tensor, guide: Guide) -> Tensor:
+def filtered(probabilities: Tensor, guide: Guide) -> Tensor:
     """Filter class probabilities.
 
     Args:
@@ -139,15 +139,8 @@ def smooth(probabilities: Tensor, guide: Guide) -> Tensor:
         guide: Of the block.
 
     Returns:
-        (class, row, col), each pixel's >= 0 and adding up to 1 where valid.
+        (class, row, col) as `apart` has it, each pixel's >= 1e-6 and adding up to about 1 where valid; lasts until this thread filters again.
     """
-    with torch.inference_mode():
-        out = filtered(probabilities, guide)
-        return together(out / out.sum(dim=0), guide.shape)
-
-
-def filtered(probabilities: Tensor, guide: Guide) -> Tensor:
-    """As `smooth`, without the last step: `apart`, >= 1e-6, adding up to about 1; lasts until this thread filters again."""
     with torch.inference_mode():
         out = _scratch.take("out", probabilities, len(probabilities), *guide.inner.shape[1:])
         for start in range(0, len(out) - 1, _AT_ONCE):
