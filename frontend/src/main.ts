@@ -3,7 +3,7 @@ import "./style.css";
 import { api } from "./core/api";
 import { centreOf, type Point } from "./core/geometry";
 import { pictureQuery } from "./core/picture";
-import type { Geometry, MarkKind, Scene } from "./core/types";
+import type { DoubtfulMark, Geometry, MarkKind, Scene } from "./core/types";
 import { dragsWith, DrawInteraction } from "./map/draw";
 import { type Palette, paletteOf } from "./map/answerlayer";
 import { MapView } from "./map/mapview";
@@ -69,11 +69,19 @@ const suggest = async (): Promise<void> => {
   if (found) view.goTo([found.col + 0.5, found.row + 0.5]);
 };
 
+const goToPixel = async ({ scene, row, col }: { scene: string; row: number; col: number }): Promise<void> => {
+  if (scene !== store.get().scene?.id) await session.openScene(scene);
+  view.goTo([col + 0.5, row + 0.5]);
+};
+const goToDoubt = (mark: DoubtfulMark): void => void goToPixel(mark);
+
 let conflictAt = 0;
+/** The next pixel marked with two classes, then the next mark that looks like another class. */
 const goToConflict = (): void => {
-  const { conflicts } = store.get();
-  const conflict = conflicts[conflictAt++ % Math.max(1, conflicts.length)];
-  if (conflict) view.goTo([conflict.col + 0.5, conflict.row + 0.5]);
+  const { conflicts, contradictions, scene } = store.get();
+  const places = [...conflicts.map((one) => ({ ...one, scene: scene!.id })), ...contradictions.marks];
+  const place = places[conflictAt++ % Math.max(1, places.length)];
+  if (place) void goToPixel(place);
 };
 
 const toggleSwipe = (): void => {
@@ -90,7 +98,7 @@ const togglePanel = (): void => {
 
 buildHeader(session, { importLabels: () => importLabels(session), exportDialog: () => exportDialog(session), jobs: () => openJobs(session), help: openHelp, togglePanel });
 buildTools(session, { suggest: () => void suggest() });
-buildPanel(session, { goToConflict, toggleSwipe });
+buildPanel(session, { goToConflict, goToDoubt, toggleSwipe });
 buildOverlay(session, view);
 buildStrip(session);
 buildNotices(session);
@@ -165,6 +173,7 @@ store.watch(["compare"], ({ compare }) => {
   if (compare) void session.loadMarksOf(compare.id);
 });
 store.watch(["conflicts"], ({ conflicts }) => view.sketch.setConflicts(conflicts));
+store.watch(["contradictions", "scene"], ({ contradictions, scene }) => view.sketch.setDoubts(contradictions.marks.filter((one) => one.scene === scene?.id)));
 store.watch(["suggestion"], ({ suggestion }) => view.sketch.setSuggestion(suggestion && [suggestion.col + 0.5, suggestion.row + 0.5]));
 store.watch(["tool"], ({ tool }) => {
   draw.cancel();
@@ -196,6 +205,8 @@ view.left.map.onSettled((revision) => {
   byId("map").dataset["settled"] = String(revision);
   performance.mark("pixelkin:settled", { detail: revision });
   status.refresh();
+  // What was counted while blocks were missing lacks them.
+  session.loadAreasSoon();
 });
 
 // The map's own listeners

@@ -11,7 +11,7 @@ import { Outbox } from "./core/outbox";
 import { defaultPicture, type Picture } from "./core/picture";
 import { Store } from "./core/store";
 import type {
-  Areas, BandStatistics, Changes, Conflict, Edit, EditResult, ExportFormat, Geometry, Job, MapStatus, Mark, MarkKind, ModelInfo, Project, Scene,
+  Areas, BandStatistics, Changes, Conflict, Contradictions, Edit, EditResult, ExportFormat, Geometry, Job, MapStatus, Mark, MarkKind, ModelInfo, Project, Scene,
   Suggestion,
 } from "./core/types";
 import { isOver } from "./core/types";
@@ -30,6 +30,7 @@ export interface State {
   compareMarks: readonly Mark[];
   conflicts: readonly Conflict[];
   conflictTotal: number;
+  contradictions: Contradictions;
   areas: Areas | null;
   statistics: readonly BandStatistics[];
   picture: Picture;
@@ -55,7 +56,8 @@ const UNNUMBERED = Number.MAX_SAFE_INTEGER;
 
 export class Session {
   readonly store = new Store<State>({
-    project: null, scene: null, compare: null, swipe: 0.5, marks: [], compareMarks: [], conflicts: [], conflictTotal: 0, areas: null, statistics: [],
+    project: null, scene: null, compare: null, swipe: 0.5, marks: [], compareMarks: [], conflicts: [], conflictTotal: 0,
+    contradictions: { revision: -1, checked: false, marks: [], classes: [] }, areas: null, statistics: [],
     picture: { bands: [1], ranges: null, gamma: 1 }, jobs: [], tool: "point", classId: 0, brush: 5, mapOpacity: 0.65, mapVisible: true,
     confidenceVisible: false, marksVisible: true, peek: false, waiting: 0, online: true, notices: [], suggestion: null,
   });
@@ -94,8 +96,8 @@ export class Session {
     this.marksByScene = new Map();
     const scene = project.scenes.find((one) => one.id === state.scene?.id) ?? project.scenes[0];
     const classId = project.classes.some((one) => one.id === state.classId) ? state.classId : (project.classes[0]?.id ?? 0);
-    this.store.set({ project, classId, online: true });
-    if (scene) await this.openScene(scene.id);
+    this.store.set({ project, classId, online: true, contradictions: { ...state.contradictions, revision: -1 } });
+    await Promise.all([scene && this.openScene(scene.id), this.loadContradictions()]);
   }
 
   async openScene(id: string): Promise<void> {
@@ -250,6 +252,8 @@ export class Session {
     this.suggestions = [];
     this.publishMarks();
     if (changes.conflict_pixels > 0 || this.store.get().conflicts.length > 0) void this.guard(() => this.loadConflicts());
+    const { marks, classes } = this.store.get().contradictions;
+    if (marks.length + classes.length > 0) void this.guard(() => this.loadContradictions());
     this.loadAreasSoon();
   }
 
@@ -311,6 +315,12 @@ export class Session {
     if (this.store.get().scene?.id === scene.id) this.store.set({ conflicts: pixels, conflictTotal: total });
   }
 
+  private async loadContradictions(): Promise<void> {
+    const contradictions = await api.contradictions();
+    // Answers may overtake each other.
+    if (contradictions.revision >= this.store.get().contradictions.revision) this.store.set({ contradictions });
+  }
+
   private async loadAreas(): Promise<void> {
     const { scene, project } = this.store.get();
     if (!scene || !project?.map.ready) {
@@ -322,7 +332,7 @@ export class Session {
   }
 
   /** Counts may lag the picture a little; they must not take time from it. */
-  private loadAreasSoon(): void {
+  loadAreasSoon(): void {
     clearTimeout(this.areasTimer);
     this.areasTimer = window.setTimeout(() => void this.guard(() => this.loadAreas()), 400);
   }
@@ -359,6 +369,7 @@ export class Session {
       this.onMore();
       this.loadAreasSoon();
     });
+    on<object>("contradictions", () => void this.guard(() => this.loadContradictions()));
     on<Job>("job", (job) => this.takeJob(job));
     on<ModelInfo & { map: MapStatus }>("model", ({ map: _map, ...model }) => this.takeModel(model));
     events.onerror = () => {

@@ -259,6 +259,44 @@ def test_conflicting_labels_are_shown(page: LabellingPage, place: Place) -> None
     assert page.counts() == {"water": 3, "land": 4}
 
 
+def test_a_mark_that_contradicts_the_others_is_listed_and_shown(page: LabellingPage, place: Place) -> None:
+    page.add_class("water")
+    page.add_class("land")
+    for name, pixels in (("water", place.water), ("land", place.land)):
+        page.choose(name)
+        for row, col in pixels:
+            page.point(row, col)
+    page.settled()
+    plain = page.look()
+    wrong = (place.water[0][0] + 12, place.water[0][1])
+    page.point(*wrong)
+    item = page.tab.locator("#checks .check-item")
+    item.wait_for()
+    assert item.count() == 1
+    assert item.inner_text().split() == f"land looks like water row {wrong[0]}, col {wrong[1]}".split()
+    page.settled()
+    page.tab.mouse.move(2, 2)
+    page.tab.wait_for_timeout(100)
+    # A diamond stands on the pixel: wide at its middle, pointed at its top.
+    x, y = (int(v) for v in page.at(*wrong))
+    above = np.s_[y - 24 : y, x - 12 : x + 13]
+    widths = (np.abs(page.look()[above].astype(int) - plain[above]).max(axis=2) > 60).sum(axis=1)
+    assert widths[-10] >= 15
+    assert widths[-18] <= 6
+    # The keyboard reaches the list, and the list the place.
+    item.focus()
+    page.key("Enter")
+    page.tab.wait_for_timeout(200)
+    box = page.tab.locator("#map").bounding_box()
+    page.tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.until_text("#at-pixel", f"row {wrong[0]}, col {wrong[1]}")
+    page.choose("water")
+    page.tab.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.saved()
+    page.tab.locator("#checks").wait_for(state="hidden")
+    assert page.counts() == {"water": len(place.water) + 1, "land": len(place.land)}
+
+
 def test_the_page_shows_where_to_mark_next(page: LabellingPage, place: Place) -> None:
     page.two_classes(place.water[0], place.land[0])
     page.key("n")

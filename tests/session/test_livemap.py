@@ -39,6 +39,7 @@ def test_the_background_leaves_what_is_in_view_in_the_cache(monkeypatch: pytest.
         {"strip": ArrayScene(data)},
         Segmenter(cache_bytes=_ONE_BLOCK),
         lambda scene, version, done, total: finished.set() if done == total else None,
+        lambda version: None,
         cache_bytes=_ONE_BLOCK,
     )
     try:
@@ -67,7 +68,7 @@ def test_the_background_leaves_what_is_in_view_in_the_cache(monkeypatch: pytest.
 
 def test_classes_are_answered_before_confidence_and_are_the_same() -> None:
     data = np.random.default_rng(0).integers(0, 50, (2, 20, 768)).astype(np.uint8)
-    live = LiveMap({"strip": ArrayScene(data)}, Segmenter(check_labels=False), lambda *_: None, cache_bytes=1 << 30)
+    live = LiveMap({"strip": ArrayScene(data)}, Segmenter(check_labels=False), lambda *_: None, lambda version: None, cache_bytes=1 << 30)
     try:
         live.learn(lesson((5, 1), (400, 2)))
         quick = live.block("strip", 0, 0, live.version, confident=False)
@@ -94,7 +95,7 @@ def test_what_is_looked_at_is_learnt_before_anybody_asks_and_the_rest_when_someb
     monkeypatch.setattr(Learner, "learn", spy)
     monkeypatch.setattr("pixelkin.session.livemap._SETTLE_S", 60)  # the background maps nothing
     data = np.random.default_rng(0).integers(0, 50, (2, 20, 768)).astype(np.uint8)
-    live = LiveMap({"strip": ArrayScene(data)}, Segmenter(check_labels=False), lambda *_: None, cache_bytes=1 << 30)
+    live = LiveMap({"strip": ArrayScene(data)}, Segmenter(check_labels=False), lambda *_: None, lambda version: None, cache_bytes=1 << 30)
     try:
         live.learn(lesson((5, 1), (400, 2)))
         live.learn(lesson((5, 1), (400, 2), (401, 2)))

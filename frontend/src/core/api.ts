@@ -1,7 +1,7 @@
 /** One function a route. Every failure is an ApiError with the server's one-line message. */
 
 import type {
-  Areas, Changes, Conflict, Edit, EditResult, ExportFormat, Job, Mark, PixelInfo, Project, BandStatistics, Scene, Suggestion,
+  Areas, Changes, Conflict, Contradictions, Edit, EditResult, ExportFormat, Job, Mark, PixelInfo, Project, BandStatistics, Scene, Suggestion,
 } from "./types";
 
 export class ApiError extends Error {
@@ -59,6 +59,7 @@ export const api = {
   marks: (scene: string) => get<{ revision: number; marks: Mark[] }>(`${scenePath(scene)}/marks`),
   changes: (since: number) => get<Changes>(`api/changes?since=${since}`),
   conflicts: (scene: string) => get<{ revision: number; total: number; pixels: Conflict[] }>(`${scenePath(scene)}/conflicts`),
+  contradictions: () => get<Contradictions>("api/contradictions"),
   areas: (scene: string) => get<Areas>(`${scenePath(scene)}/areas`),
   suggestions: (scene: string, count = 10) =>
     get<{ revision: number; suggestions: Suggestion[] }>(`${scenePath(scene)}/suggestions?count=${count}`),

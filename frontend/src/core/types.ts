@@ -150,6 +150,26 @@ export interface Conflict {
   marks: string[];
 }
 
+/** A mark of which labels look like another class; row and col are the first of these. */
+export interface DoubtfulMark {
+  scene: string;
+  mark: string;
+  row: number;
+  col: number;
+  class_id: number;
+  looks_like: number;
+  labels: number;
+}
+
+export interface Contradictions {
+  revision: number;
+  /** False while the labels of this revision are still to be looked through. */
+  checked: boolean;
+  marks: DoubtfulMark[];
+  /** Ids of classes that cannot be told apart. */
+  classes: [number, number][];
+}
+
 export interface Areas {
   revision: number;
   complete: number;

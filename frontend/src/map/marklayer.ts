@@ -2,7 +2,7 @@
 
 import type { Point } from "../core/geometry";
 import { boundsOf, boxRing } from "../core/geometry";
-import type { Conflict, Geometry, Mark, MarkKind } from "../core/types";
+import type { Conflict, DoubtfulMark, Geometry, Mark, MarkKind } from "../core/types";
 import { CanvasLayer, type Screen } from "./canvaslayer";
 
 export interface Sketch {
@@ -47,6 +47,7 @@ export class SketchLayer extends CanvasLayer {
   private brush: { at: Point; diameter: number } | null = null;
   private cell: Point | null = null;
   private conflicts: readonly Conflict[] = [];
+  private doubts: readonly DoubtfulMark[] = [];
   private suggestion: Point | null = null;
 
   constructor() {
@@ -79,6 +80,13 @@ export class SketchLayer extends CanvasLayer {
     this.refresh();
   }
 
+  /** Labels that look like another class, of the image on show. */
+  setDoubts(doubts: readonly DoubtfulMark[]): void {
+    if (doubts.length === 0 && this.doubts.length === 0) return;
+    this.doubts = doubts;
+    this.refresh();
+  }
+
   setSuggestion(point: Point | null): void {
     this.suggestion = point;
     this.refresh();
@@ -87,6 +95,7 @@ export class SketchLayer extends CanvasLayer {
   protected override draw(screen: Screen): void {
     const { context, ratio, scale } = screen;
     for (const { row, col } of this.conflicts) drawConflict(screen, col, row);
+    for (const { row, col } of this.doubts) drawDoubt(screen, col, row);
     if (this.sketch) this.drawSketch(screen, this.sketch);
     if (this.brush && this.brush.diameter * scale > 6 * ratio) {
       context.beginPath();
@@ -241,6 +250,33 @@ function drawMark(screen: Screen, mark: Pick<Mark, "kind" | "geometry" | "brush_
       break;
   }
   context.restore();
+}
+
+/** A diamond on the pixel's upper edge, which leaves the pixel to be seen; conflicts are triangles. */
+function drawDoubt(screen: Screen, col: number, row: number): void {
+  const { context, x, y, scale, ratio } = screen;
+  if (scale > 4 * ratio) {
+    context.beginPath();
+    context.rect(x(col), y(row), scale, scale);
+    outline(screen, "#fff");
+  }
+  const radius = 9 * ratio;
+  const [cx, cy] = [x(col + 0.5), y(row) - radius];
+  context.beginPath();
+  context.moveTo(cx, cy - radius);
+  context.lineTo(cx + radius, cy);
+  context.lineTo(cx, cy + radius);
+  context.lineTo(cx - radius, cy);
+  context.closePath();
+  context.fillStyle = "#fff";
+  context.fill();
+  context.lineJoin = "miter";
+  context.lineWidth = 2 * ratio;
+  context.strokeStyle = "#111";
+  context.stroke();
+  context.fillStyle = "#111";
+  context.fillRect(cx - radius * 0.1, cy - radius * 0.5, radius * 0.2, radius * 0.6);
+  context.fillRect(cx - radius * 0.1, cy + radius * 0.3, radius * 0.2, radius * 0.2);
 }
 
 function drawConflict({ context, x, y, scale, ratio }: Screen, col: number, row: number): void {

@@ -111,7 +111,7 @@ function formatBytes(bytes: number): string {
 const HELP: readonly (readonly [string, readonly (readonly [string, string])[]])[] = [
   ["Mark", [
     ["1 – 9", "choose a class"], ["A", "add a class"], ["F2", "edit the class in focus"], ["P S B G E", "point, scribble, box, polygon, erase"], ["[ ]", "brush width"], ["Ctrl+Z, Ctrl+Shift+Z", "undo, redo"],
-    ["N", "show me where next"], ["K", "next conflict"],
+    ["N", "show me where next"], ["K", "next label to check"],
   ]],
   ["With the keyboard alone", [
     ["Arrows", "move the pixel cursor on the map (Shift: 10 pixels)"], ["Enter", "mark the pixel; begin and end a scribble or box; add a corner"], ["Enter twice", "close a polygon"], ["Esc", "give up what is under way"],

@@ -1,13 +1,14 @@
 /** Side panel: classes, layers, picture. */
 
 import { pictureQuery, presets, sameBands, type Picture } from "../core/picture";
-import type { Measure } from "../core/types";
+import type { DoubtfulMark, Measure } from "../core/types";
 import type { Session } from "../session";
+import { buildChecks } from "./checks";
 import { buildClasses } from "./classes";
 import { byId, h, replace, toggle } from "./dom";
 
-export function buildPanel(session: Session, actions: { goToConflict: () => void; toggleSwipe: () => void }): void {
-  byId("panel").append(buildClasses(session, actions.goToConflict), buildLayers(session, actions.toggleSwipe), buildPicture(session));
+export function buildPanel(session: Session, actions: { goToConflict: () => void; goToDoubt: (mark: DoubtfulMark) => void; toggleSwipe: () => void }): void {
+  byId("panel").append(buildClasses(session, actions.goToConflict), buildChecks(session, actions.goToDoubt), buildLayers(session, actions.toggleSwipe), buildPicture(session));
 }
 
 function buildLayers(session: Session, toggleSwipe: () => void): HTMLElement {

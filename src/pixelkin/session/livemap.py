@@ -18,6 +18,7 @@ import numpy as np
 from ..errors import PkError
 from ..scene import Scene
 from ..segmenter import Segmenter
+from ..similarity import scene_number
 from ..similarity.blocks import BLOCK
 from ..types import BoolArray, Grid, UInt8Array, Window
 from .learning import Learner
@@ -32,6 +33,8 @@ _BLOCK_BYTES = 16 << 20
 _TOO_FEW = "Mark at least two classes."
 _SETTLE_S = 0.15
 """How long the background waits after a change, so that the page asks first."""
+_CHECK_AFTER_S = 0.5
+"""How long it waits before it looks for labels that contradict others: a cross-validation, which must not run beside a repaint."""
 
 BlockKey = tuple[str, int, int]
 """Scene, block row, block column."""
@@ -53,6 +56,16 @@ class BlockAnswer:
     """What others have worked out of it; each is worked out once."""
 
 
+@dataclass(frozen=True)
+class Contradiction:
+    """Labels that say different things of what looks the same; see `pixelkin.decision.Conflict`."""
+
+    classes: tuple[int, int]
+    """Ids of the class marked and the class it looks like, or of two that cannot be told apart."""
+    at: tuple[str, int, int] | None
+    """Scene, row and column of the label; None where two whole classes are meant."""
+
+
 def blocks_across(size: int) -> int:
     """Blocks along an axis of this many pixels."""
     return -(-size // BLOCK)
@@ -67,17 +80,21 @@ def block_window(grid: Grid, block_row: int, block_col: int) -> Window:
 class LiveMap:
     """Answers of a Segmenter that learns while it is asked. All methods may be called from any thread."""
 
-    def __init__(self, scenes: Mapping[str, Scene], segmenter: Segmenter, notify: Notify, *, cache_bytes: int) -> None:
+    def __init__(
+        self, scenes: Mapping[str, Scene], segmenter: Segmenter, notify: Notify, checked: Callable[[int], None], *, cache_bytes: int
+    ) -> None:
         """Start without labels.
 
         Args:
             scenes: Images by id.
             segmenter: Fresh; the live map is its only user.
             notify: Told from the background thread as blocks get done.
+            checked: Called from there with the version whose labels have been looked through for contradictions.
             cache_bytes: What the segmenter may keep of blocks. Where that is not all of them, it keeps those that were asked for.
         """
         self._scenes = scenes
         self._notify = notify
+        self._tell_checked = checked
         everything = sum(blocks_across(scene.grid.height) * blocks_across(scene.grid.width) for scene in scenes.values())
         self._keeps_all = everything * _BLOCK_BYTES <= cache_bytes
         self._learner = Learner(scenes, segmenter)
@@ -95,6 +112,7 @@ class LiveMap:
         self._watched = False
         """Somebody has asked for a block since the last change, and will again."""
         self._changed_at = 0.0
+        self._checked: tuple[int, tuple[Contradiction, ...]] = (0, ())
         self._wake = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._fill, name="pixelkin-fill", daemon=True)
@@ -196,6 +214,11 @@ class LiveMap:
             count = sum(1 for key in self._cache if key[0] == scene_id)
         return count, blocks_across(grid.height) * blocks_across(grid.width)
 
+    def contradictions(self, version: int) -> tuple[bool, tuple[Contradiction, ...]]:
+        """Whether the labels of this version have been looked through, and what was found then or when they last were."""
+        checked, found = self._checked
+        return checked == version, found
+
     def _learn_pending(self) -> None:
         """Learn what `learn` was given last; the caller holds `_teaching`."""
         with self._cache_lock:
@@ -271,25 +294,28 @@ class LiveMap:
         return answer
 
     def _fill(self) -> None:
-        """Learn what is looked at, and compute what nobody has asked for yet, whenever nobody is waiting."""
+        """Learn what is looked at, check the labels, and compute what nobody has asked for yet, whenever nobody is waiting."""
         told: tuple[str, int, int] | None = None
         told_at = 0.0
         while True:
             with self._wake:
-                while not (self._closed or self._should_learn()) and (
-                    self._waiting or self.reason is not None or time.monotonic() < self._changed_at + _SETTLE_S or self._next() is None
+                while not (self._closed or self._should_learn() or self._should_check()) and (
+                    self._waiting or self.reason is not None or self._settled_for() < _SETTLE_S or self._next() is None
                 ):
-                    settle = self._changed_at + _SETTLE_S - time.monotonic()
-                    self._wake.wait(timeout=settle if settle > 0 else 5.0)
+                    times = [_SETTLE_S] + ([_CHECK_AFTER_S] if self._checked[0] != self.version else [])
+                    ahead = [left for left in (seconds - self._settled_for() for seconds in times) if left > 0]
+                    self._wake.wait(timeout=min(ahead, default=5.0))
                 if self._closed:
                     return
-                should_learn = self._should_learn()
+                should_learn, should_check = self._should_learn(), self._should_check()
                 version = self.version
-                key = None if should_learn else self._next()
+                key = None if should_learn or should_check else self._next()
             if should_learn:
                 with self._teaching:
                     self._watched = False
                     self._learn_pending()
+            elif should_check:
+                self._check(version)
             if key is None:
                 continue
             try:
@@ -306,6 +332,39 @@ class LiveMap:
 
     def _should_learn(self) -> bool:
         return self._watched and self._pending is not None
+
+    def _should_check(self) -> bool:
+        return not self._waiting and self._checked[0] != self.version and self._settled_for() >= _CHECK_AFTER_S
+
+    def _settled_for(self) -> float:
+        return time.monotonic() - self._changed_at
+
+    def _check(self, version: int) -> None:
+        """Look for labels that contradict others."""
+        with self._teaching:
+            self._learn_pending()
+            # What was learnt up to now, whatever is learnt meanwhile.
+            segmenter = self._learner.segmenter.replica(cache_bytes=0)
+            with self._cache_lock:
+                if version != self.version:
+                    return
+                is_taught = self.reason is None
+        found: list[Contradiction] = []
+        if is_taught:
+            references = segmenter.references
+            scenes = {scene_number(scene): scene_id for scene_id, scene in self._scenes.items()}
+            for conflict in segmenter.conflicts:
+                marked, other = (references.legend.by_name(name).id for name in conflict.classes)
+                at = None
+                if conflict.index is not None:
+                    number, row, col = references.origins[conflict.index].tolist()
+                    at = scenes[number], row, col
+                found.append(Contradiction((marked, other), at))
+        with self._cache_lock:
+            if version != self.version:
+                return
+            self._checked = version, tuple(found)
+        self._tell_checked(version)
 
     def _next(self) -> BlockKey | None:
         """The block to compute next: of the scene in view, nearest to the focus; then of the other scenes."""

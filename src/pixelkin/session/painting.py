@@ -31,6 +31,11 @@ class Canvas:
         counts = np.bincount(self.winners, minlength=len(self.marks))
         return {mark.id: int(count) for mark, count in zip(self.marks, counts, strict=True)}
 
+    def mark_at(self, pixel: int) -> Mark | None:
+        """The mark that a pixel (flat index) belongs to."""
+        at = int(np.searchsorted(self.pixels, pixel))
+        return self.marks[self.winners[at]] if at < len(self.pixels) and self.pixels[at] == pixel else None
+
     def pixels_per_class(self) -> IntArray:
         """Labelled pixels of each class id, shape (256,); entry 0 is 0."""
         counts = np.bincount(self.classes, minlength=256)

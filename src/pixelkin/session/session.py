@@ -93,6 +93,33 @@ class Suggestion:
     reason: str
 
 
+@dataclass(frozen=True)
+class DoubtfulMark:
+    """A mark of which labels look like another class."""
+
+    mark: Mark
+    row: int
+    """Of the first of these labels."""
+    col: int
+    looks_like: int
+    """Class id."""
+    labels: int
+    """How many of the pixels that it teaches with."""
+
+
+@dataclass(frozen=True)
+class Contradictions:
+    """What the labels say against each other."""
+
+    revision: int
+    is_checked: bool
+    """False while the labels of this revision are still to be looked through; what was found before is given then."""
+    marks: list[DoubtfulMark]
+    """Those with most such labels first."""
+    classes: list[tuple[int, int]]
+    """Ids of classes that cannot be told apart."""
+
+
 class Session:
     """A project, its images and the map as it is now. All methods may be called from any thread."""
 
@@ -374,6 +401,28 @@ class Session:
             metres += here_metres
         return done / len(blocks), total, valid, pixels, None if cells is None else metres
 
+    def contradictions(self) -> Contradictions:
+        """Marks that look like another class, and classes that cannot be told apart, on all scenes; worked out after the map."""
+        live, (revision, version) = self._live, self._answering
+        is_checked, found = (False, ()) if live is None else live.contradictions(version)
+        marks: dict[tuple[str, int], DoubtfulMark] = {}
+        classes: list[tuple[int, int]] = []
+        known = {entry.id for entry in self.state.classes}
+        for one in found:
+            marked, other = one.classes
+            # Of what was changed since nothing is known.
+            if not {marked, other} <= known:
+                continue
+            if one.at is None:
+                classes.append(one.classes)
+                continue
+            scene_id, row, col = one.at
+            mark = self.state.canvases[scene_id].mark_at(row * self.project.scene(scene_id).grid.width + col)
+            if mark is not None and mark.class_id == marked:
+                first = marks.get((mark.id, other), DoubtfulMark(mark, row, col, other, 0))
+                marks[mark.id, other] = dataclasses.replace(first, labels=first.labels + 1)
+        return Contradictions(revision, is_checked, sorted(marks.values(), key=lambda one: (-one.labels, one.mark.order)), classes)
+
     def suggest(self, scene_id: str, count: int = 10) -> list[Suggestion]:
         """Where a mark would help most: pixels in doubt, each standing for many, on the blocks computed so far.
 
@@ -558,7 +607,7 @@ class Session:
             self._model, self._model_path = load_encoder(self.project), self.project.model_path
             segmenter = make_segmenter(self._model, settings, cache_bytes=self._cache_bytes)
             self._measure_in_use = comparison(segmenter)
-            live = LiveMap(self.project.scenes, segmenter, self._filled, cache_bytes=self._cache_bytes)
+            live = LiveMap(self.project.scenes, segmenter, self._filled, self._checked, cache_bytes=self._cache_bytes)
             with self._lock:
                 self._live = live
                 self._teach()
@@ -569,6 +618,11 @@ class Session:
         revision, current = self._answering
         if version == current:
             self.events.publish("map", {"scene": scene_id, "revision": revision, "done": done, "total": total})
+
+    def _checked(self, version: int) -> None:
+        revision, current = self._answering
+        if version == current:
+            self.events.publish("contradictions", {"revision": revision})
 
     def _switch(self, cause: str) -> None:
         """Go over to the project's settings and model of now."""

@@ -105,7 +105,7 @@ def _add_reading(router: APIRouter, services: Services) -> None:
 
     @router.get("/events", responses=_EVENTS, response_class=StreamingResponse)
     async def events() -> StreamingResponse:
-        """Server-sent events: hello, revision, map, job, model."""
+        """Server-sent events: hello, revision, map, contradictions, job, model."""
         return StreamingResponse(
             event_stream(session, services.instance),
             media_type="text/event-stream",
@@ -135,6 +135,11 @@ def _add_reading(router: APIRouter, services: Services) -> None:
     def conflicts(scene_id: SceneId) -> s.Conflicts:
         """Pixels marked with different classes; the later mark counts."""
         return views.conflicts_info(session, scene_id)
+
+    @router.get("/contradictions")
+    def contradictions() -> s.ContradictionsInfo:
+        """Marks that look like another class, and classes that cannot be told apart; worked out after the map."""
+        return views.contradictions_info(session)
 
     @router.get("/scenes/{scene_id}/areas")
     def areas(scene_id: SceneId) -> s.Areas:

@@ -359,6 +359,27 @@ class Conflicts(Schema):
     pixels: list[ConflictPixel]
 
 
+class DoubtfulMarkInfo(Schema):
+    """A mark of which labels look like another class; row and col are the first of these."""
+
+    scene: str
+    mark: str
+    row: int
+    col: int
+    class_id: int
+    looks_like: int
+    labels: int
+
+
+class ContradictionsInfo(Schema):
+    """What the labels of all scenes say against each other; `checked` once those of this revision were looked through."""
+
+    revision: int
+    checked: bool
+    marks: list[DoubtfulMarkInfo]
+    classes: list[tuple[int, int]]
+
+
 class ClassAreaInfo(Schema):
     """How much of the map a class covers."""
 

@@ -122,8 +122,7 @@ def pixel_info(session: Session, scene_id: str, row: int, col: int) -> s.PixelIn
     x, y = grid.xy(row, col)
     degrees = lonlat_of_pixel(grid, row, col)
     canvas = session.state.canvases[scene_id]
-    at = int(np.searchsorted(canvas.pixels, row * grid.width + col))
-    marked = at < len(canvas.pixels) and canvas.pixels[at] == row * grid.width + col
+    mark = canvas.mark_at(row * grid.width + col)
     answer = session.map_at(scene_id, row, col)
     return s.PixelInfo.model_validate(
         {
@@ -135,7 +134,7 @@ def pixel_info(session: Session, scene_id: str, row: int, col: int) -> s.PixelIn
             "lat": degrees[1] if degrees else None,
             "values": [float(value) for value in pixels.data[:, 0, 0]] if valid else None,
             "valid": valid,
-            "label": int(canvas.classes[at]) if marked else 0,
+            "label": mark.class_id if mark else 0,
             "class": answer[0] if answer else None,
             "confidence": answer[1] if answer else None,
             "revision": session.revision,
@@ -238,6 +237,28 @@ def conflicts_info(session: Session, scene_id: str) -> s.Conflicts:
             )
         )
     return s.Conflicts(revision=session.revision, total=len(where), pixels=shown)
+
+
+def contradictions_info(session: Session) -> s.ContradictionsInfo:
+    """What the labels say against each other."""
+    found = session.contradictions()
+    return s.ContradictionsInfo(
+        revision=found.revision,
+        checked=found.is_checked,
+        marks=[
+            s.DoubtfulMarkInfo(
+                scene=one.mark.scene,
+                mark=one.mark.id,
+                row=one.row,
+                col=one.col,
+                class_id=one.mark.class_id,
+                looks_like=one.looks_like,
+                labels=one.labels,
+            )
+            for one in found.marks[:MAX_CONFLICTS]
+        ],
+        classes=found.classes,
+    )
 
 
 def areas_info(session: Session, scene_id: str) -> s.Areas:

@@ -1,0 +1,80 @@
+"""Labels that contradict others are found behind the map, and told of mark by mark."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+
+from pixelkin.session import AddClass, AddMark, DeleteClass, DeleteMark, Session, UpdateMark
+from pixelkin.session.session import Contradictions
+
+Start = Callable[..., Session]
+
+
+@pytest.fixture
+def halves(tmp_path: Path) -> Path:
+    """Dark at the left, bright from column 200 on."""
+    rng = np.random.default_rng(3)
+    data = np.where(np.arange(400) < 200, 100, 200) + rng.normal(0, 5, (2, 300, 400))
+    profile = {"driver": "GTiff", "height": 300, "width": 400, "count": 2, "dtype": "uint8"}
+    with rasterio.open(tmp_path / "halves.tif", "w", **profile, transform=rasterio.Affine(10, 0, 0, 0, -10, 0)) as dataset:
+        dataset.write(data.astype(np.uint8))
+    return tmp_path / "halves.tif"
+
+
+def point(class_id: int, row: int, col: int, name: str | None = None) -> AddMark:
+    return AddMark("halves", class_id, "point", {"type": "Point", "coordinates": [col + 0.5, row + 0.5]}, id=name)
+
+
+def box(class_id: int, row: int, col: int, name: str) -> AddMark:
+    ring = [[col, row], [col + 5, row], [col + 5, row + 5], [col, row + 5], [col, row]]
+    return AddMark("halves", class_id, "box", {"type": "Polygon", "coordinates": [ring]}, id=name)
+
+
+def checked(session: Session) -> Contradictions:
+    deadline = time.monotonic() + 30
+    while not (found := session.contradictions()).is_checked or found.revision != session.revision:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
+
+
+def test_wrong_marks_are_told_until_they_are_put_right(halves: Path, start: Start) -> None:
+    session = start(halves)
+    events: list[tuple[str, Any]] = []
+    session.events.subscribe(lambda kind, data: events.append((kind, data)))
+    session.edit([AddClass("dark"), AddClass("bright")])
+    right = [point(1 + (col >= 200), row, col) for row in (20, 100, 180, 260) for col in (30, 110, 230, 350)]
+    session.edit(right)
+    assert checked(session).marks == []
+    session.edit([point(2, 50, 60, "wrong"), box(1, 140, 300, "wrong too")])
+    assert session.contradictions().marks == []  # not looked at yet
+    found = checked(session)
+    assert [(one.mark.id, one.mark.class_id, one.looks_like) for one in found.marks] == [("wrong too", 1, 2), ("wrong", 2, 1)]
+    assert found.marks[0].labels > 20
+    assert (found.marks[1].row, found.marks[1].col, found.marks[1].labels) == (50, 60, 1)
+    assert ("contradictions", {"revision": session.revision}) in events
+    # What was changed is not held against anybody, even before it has been looked at again.
+    session.edit([UpdateMark("wrong", {"class_id": 1}), DeleteMark("wrong too")])
+    found = session.contradictions()
+    assert (found.is_checked, found.marks) == (False, [])
+    assert checked(session).marks == []
+    session.undo()
+    assert len(checked(session).marks) == 2
+
+
+def test_classes_that_look_the_same_are_told_until_one_is_deleted(halves: Path, start: Start) -> None:
+    session = start(halves)
+    session.edit([AddClass("dark"), AddClass("dark too"), AddClass("bright")])
+    session.edit([point(1 + (i + k) % 2, 10 + 64 * i, 10 + 60 * k) for i in range(5) for k in range(4)])
+    session.edit([point(3, 10 + 64 * i, 300) for i in range(5)])
+    assert checked(session).classes == [(1, 2)]
+    session.edit([DeleteClass(2)])
+    assert session.contradictions().classes == []
+    assert checked(session).classes == []
