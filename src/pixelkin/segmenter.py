@@ -33,6 +33,7 @@ from .decision import (
     decide_nearest,
     filtered,
     fit,
+    lattice,
     pick,
     take,
     thin,
@@ -317,15 +318,28 @@ class Segmenter:
         self._bands(scene)
         return window
 
-    def suggest(self, scene: Scene, k: int = 10) -> list[Suggestion]:
+    def embedded(self, scene: Scene) -> list[Window]:
+        """The blocks of an image that are in memory: they need not be embedded again."""
+        return self._cache.blocks(scene.fingerprint)
+
+    def suggest(
+        self,
+        scene: Scene,
+        k: int = 10,
+        *,
+        blocks: Iterable[Window] | None = None,
+        free: Callable[[IntArray, IntArray], BoolArray] | None = None,
+    ) -> list[Suggestion]:
         """Pixels whose labels would help most: in doubt, common, and different from one another.
 
         Args:
             scene: The image to label further.
             k: How many pixels, >= 1.
+            blocks: Where to look: some of the image's `blocks_of`, such as those of `embedded`; default all of it.
+            free: Told rows and columns (n,), says which pixels may be asked for (n,); default all that are not labelled.
 
         Returns:
-            At most k valid pixels, first those that stand for most doubt. The same labels give the same suggestions.
+            At most k valid pixels, first those that stand for most doubt. The same labels and blocks give the same suggestions.
 
         Raises:
             NotFittedError: No labels yet.
@@ -333,36 +347,49 @@ class Segmenter:
         if k < 1:
             raise InputError(f"k is {k}, expected at least one pixel to suggest.")
         fitted = self._require_fitted()
-        result = self.predict(scene)
-        free = result.valid.copy()
-        free[fitted.marked(self.model, scene)[:2]] = False
-        # Evenly spread over the image, so that the sample does not depend on chance.
-        step = max(1, int(np.sqrt(free.size / CANDIDATES)))
-        rows, cols = (index.ravel() for index in np.mgrid[step // 2 : free.shape[0] : step, step // 2 : free.shape[1] : step])
-        keep = free[rows, cols]
-        rows, cols = rows[keep], cols[keep]
-        doubt = 1 - result.confidence[rows, cols]
-        place = np.stack([rows, cols], axis=1) / max(free.shape)
-        vectors = np.concatenate([place, self._looks(scene, rows, cols, fitted)], axis=1)
-        chosen: list[int] = pick(doubt, vectors, min(k, len(rows))).tolist() if len(rows) else []
+        self._bands(scene)
+        sharpness = None if self.method == "nearest" else self._assessment(fitted).sharpness
+        marked = fitted.marked(self.model, scene)
+        labelled = marked[0] * scene.grid.width + marked[1]
+        where = list(blocks_of(scene.grid, scene.grid.window) if blocks is None else blocks)
+        # Evenly spread, so that the sample does not depend on chance.
+        step = max(1, int(np.sqrt(sum(block.height * block.width for block in where) / CANDIDATES)))
+        fingerprint = scene.fingerprint
+        # Of what the labelled pixels lie among, by which features are standardised.
+        around = None if self.method == "nearest" else background(fitted.references)
+
+        def look(block: Window) -> tuple[IntArray, IntArray, FloatArray, AnyArray]:
+            rows, cols = lattice(block, step)
+            _, confidence, valid = self._decide(scene, block, fingerprint, fitted, sharpness, len(labelled) > 0)
+            keep = valid[rows - block.row, cols - block.col] & ~np.isin(rows * scene.grid.width + cols, labelled)
+            if free is not None:
+                keep &= free(rows, cols)
+            rows, cols = rows[keep], cols[keep]
+            doubt = 1 - confidence[rows - block.row, cols - block.col]
+            return rows, cols, doubt, self._looks(scene, block, rows, cols, fitted, around)
+
+        parts = self._each(look, where)
+        if not sum(len(part[0]) for part in parts):
+            return []
+        rows, cols, doubt, looks = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        order = np.lexsort((cols, rows))
+        rows, cols, doubt, looks = rows[order], cols[order], doubt[order], looks[order]
+        place = np.stack([rows, cols], axis=1) / max(scene.grid.shape)
+        vectors = np.concatenate([place, looks], axis=1)
+        chosen = _pool(self.workers).submit(_alone, pick, doubt, vectors, min(k, len(rows))).result().tolist()
         return [Suggestion(int(rows[i]), int(cols[i]), float(doubt[i])) for i in chosen]
 
-    def _looks(self, scene: Scene, rows: IntArray, cols: IntArray, fitted: _Fitted) -> AnyArray:
-        """What some pixels look like, (n, d) of about unit spread; nothing where no learner keeps features."""
-        if self.method == "nearest":
+    def _looks(
+        self, scene: Scene, block: Window, rows: IntArray, cols: IntArray, fitted: _Fitted, around: tuple[AnyArray, AnyArray] | None
+    ) -> AnyArray:
+        """What some pixels of a block look like, (n, d) of about unit spread; nothing where no learner keeps features."""
+        if around is None:
             return np.empty((len(rows), 0))
-        own = fitted.prepared.home.own
-        centre, scale = background(fitted.references)
-        looks = np.empty((len(rows), own))
-        for block in blocks_of(scene.grid, scene.grid.window):
-            inside = (block.row <= rows) & (rows < block.row + block.height) & (block.col <= cols) & (cols < block.col + block.width)
-            entry = self._entry(scene, block, scene.fingerprint)
-            assert isinstance(entry, _Described)
-            at = (
-                torch.from_numpy((rows[inside] - block.row + REACH) // STRIDE),
-                torch.from_numpy((cols[inside] - block.col + REACH) // STRIDE),
-            )
-            looks[inside] = entry.features[:own, at[0], at[1]].T.cpu().double().numpy()
+        own, (centre, scale) = fitted.prepared.home.own, around
+        entry = self._entry(scene, block, scene.fingerprint)
+        assert isinstance(entry, _Described)
+        at = torch.from_numpy((rows - block.row + REACH) // STRIDE), torch.from_numpy((cols - block.col + REACH) // STRIDE)
+        looks = entry.features[:own, at[0], at[1]].T.cpu().double().numpy()
         standardised: AnyArray = (looks - centre[:own]) / scale[:own] / np.sqrt(own)
         return standardised
 
@@ -410,7 +437,7 @@ class Segmenter:
     def _collect(self, scene: Scene, labels: LabelledPixels) -> References:
         return collect(self.model, scene, labels, self._bands(scene), self._each)
 
-    def _each(self, function: Callable[[Window], Any], blocks: Iterable[Window]) -> Iterable[Any]:
+    def _each(self, function: Callable[[Window], Any], blocks: Iterable[Window]) -> list[Any]:
         if self.model is not None and self.model.device.type != "cpu":
             return [function(block) for block in blocks]
         # Always on a pool's thread, also for one block: there each operation keeps to one thread, and to its bits.
@@ -597,6 +624,11 @@ class _Cache:
             if key in self._entries:
                 self._entries.move_to_end(key)
             return self._entries.get(key)
+
+    def blocks(self, fingerprint: str) -> list[Window]:
+        """Blocks of an image that are kept."""
+        with self._lock:
+            return [block for of_image, block in self._entries if of_image == fingerprint]
 
     def put(self, key: tuple[str, Window], entry: Nearest | _Described) -> Nearest | _Described:
         """Keep an entry; returns the one already there, if two threads made it at once."""

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import closing
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pixelkin.scene import ArrayScene
+from pixelkin.scene import ArrayScene, Pixels
 from pixelkin.segmenter import Segmenter
 from pixelkin.session.learning import Learner
 from pixelkin.session.livemap import LiveMap
 from pixelkin.session.painting import Lesson
 from pixelkin.similarity import embed
-from pixelkin.types import LabelledPixels, Window
+from pixelkin.types import Grid, LabelledPixels, Window
 
 _ONE_BLOCK = 1_500_000
 """Bytes that hold one block of the scene below, and not two."""
@@ -108,3 +109,47 @@ def test_what_is_looked_at_is_learnt_before_anybody_asks_and_the_rest_when_someb
         assert learnt == [3, 4]
     finally:
         live.close()
+
+
+class _Endless:
+    """An image of 10,000 x 10,000 pixels that knows which of them were read."""
+
+    name, bands, date, fingerprint = "endless", ("a", "b"), None, "endless"
+    grid = Grid(10_000, 10_000, (1, 0, 0, 0, 1, 0), None)
+
+    def __init__(self) -> None:
+        self.read_pixels = 0
+
+    def read(self, window: Window | None = None) -> Pixels:
+        assert window is not None
+        self.read_pixels += window.height * window.width
+        rows, cols = np.indices((window.height, window.width)) + np.array([window.row, window.col])[:, None, None]
+        return Pixels(np.stack([rows // 50 % 7, cols // 50 % 5]).astype(np.uint8), np.ones(rows.shape, bool))
+
+
+def test_suggestions_look_at_what_is_known_and_never_at_all_of_a_large_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pixelkin.session.livemap._SETTLE_S", 60)  # the background maps nothing
+    scene = _Endless()
+
+    def start() -> LiveMap:
+        return LiveMap({"strip": scene}, Segmenter(check_labels=False), lambda *_: None, lambda version: None, cache_bytes=1 << 26)
+
+    def suggest(live: LiveMap) -> list[tuple[int, int]]:
+        return [(one.row, one.col) for one in live.suggest("strip", 8, lambda rows, cols: (rows >= 50) & (cols >= 50))]
+
+    two_labels = lesson((60 * 10_000 + 60, 1), (60 * 10_000 + 900, 2))
+    with closing(start()) as live:
+        assert suggest(live) == []  # no labels
+        live.learn(two_labels)
+        before = scene.read_pixels
+        assert len(suggest(live)) == 8
+        assert scene.read_pixels - before < 1_000_000
+    with closing(start()) as live:
+        live.learn(two_labels)
+        for row in (0, 3):
+            live.block("strip", row, 0, live.version)
+        before = scene.read_pixels
+        found = suggest(live)
+        assert scene.read_pixels == before
+        assert {(row // 256, col // 256) for row, col in found} == {(0, 0), (3, 0)}
+        assert all(row >= 50 and col >= 50 for row, col in found)

@@ -4,7 +4,7 @@ from .calibration import Assessment, Conflict, assess
 from .learned import Learned, LearnedMethod, background, fit
 from .nearest import Nearest, decide_nearest, take
 from .smoothing import REACH, STRIDE, Guide, filtered, thin, together
-from .suggestion import CANDIDATES, Suggestion, pick
+from .suggestion import CANDIDATES, Suggestion, lattice, pick
 
 __all__ = [
     "CANDIDATES",
@@ -22,6 +22,7 @@ __all__ = [
     "decide_nearest",
     "filtered",
     "fit",
+    "lattice",
     "pick",
     "take",
     "thin",

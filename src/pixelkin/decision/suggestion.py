@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.cluster import KMeans
 
-from ..types import AnyArray, FloatArray, IntArray
+from ..types import AnyArray, FloatArray, IntArray, Window
 
 CANDIDATES = 2048
 """Pixels that are looked at."""
@@ -24,6 +24,15 @@ class Suggestion(NamedTuple):
     col: int
     doubt: float
     """1 - confidence of the map there."""
+
+
+def lattice(window: Window, step: int) -> tuple[IntArray, IntArray]:
+    """Rows and columns (n,) of every step-th pixel of the image that lies in a window."""
+    rows, cols = (
+        np.arange(start + (step // 2 - start) % step, start + size, step)
+        for start, size in ((window.row, window.height), (window.col, window.width))
+    )
+    return np.repeat(rows, len(cols)), np.tile(cols, len(rows))
 
 
 def pick(doubt: FloatArray, vectors: AnyArray, k: int) -> IntArray:

@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from ..decision import Suggestion
 from ..errors import PkError
 from ..scene import Scene
 from ..segmenter import Segmenter
 from ..similarity import scene_number
 from ..similarity.blocks import BLOCK
-from ..types import BoolArray, Grid, UInt8Array, Window
+from ..types import BoolArray, Grid, IntArray, UInt8Array, Window
 from .learning import Learner
 from .painting import Lesson
 
@@ -33,6 +34,8 @@ _BLOCK_BYTES = 16 << 20
 _TOO_FEW = "Mark at least two classes."
 _SETTLE_S = 0.15
 """How long the background waits after a change, so that the page asks first."""
+_SUGGEST_FROM = 16
+"""Blocks in which suggestions are looked for: a megapixel."""
 _CHECK_AFTER_S = 0.5
 """How long it waits before it looks for labels that contradict others: a cross-validation, which must not run beside a repaint."""
 
@@ -192,6 +195,36 @@ class LiveMap:
                 self._recent.popitem(last=False)
         try:
             return self._compute(key, version, asked=True, confident=confident)
+        finally:
+            with self._wake:
+                self._waiting -= 1
+                self._wake.notify_all()
+
+    def suggest(self, scene_id: str, count: int, free: Callable[[IntArray, IntArray], BoolArray]) -> list[Suggestion]:
+        """What `Segmenter.suggest` finds in blocks that are embedded already, or else in a few of the image; nothing where there is no map.
+
+        Args:
+            scene_id: The scene.
+            count: How many pixels.
+            free: As for `Segmenter.suggest`.
+        """
+        scene = self._scenes[scene_id]
+        with self._wake:
+            self._waiting += 1
+        try:
+            with self._teaching:
+                self._learn_pending()
+                if self.reason is not None:
+                    return []
+                segmenter = self._learner.segmenter
+            grid = scene.grid
+            everything = [
+                block_window(grid, row, col) for row in range(blocks_across(grid.height)) for col in range(blocks_across(grid.width))
+            ]
+            there = set(segmenter.embedded(scene))
+            # To embed takes most of the time that a user will wait.
+            chosen = _spread([block for block in everything if block in there], _SUGGEST_FROM) or _spread(everything, _SUGGEST_FROM // 4)
+            return segmenter.suggest(scene, count, blocks=chosen, free=free)
         finally:
             with self._wake:
                 self._waiting -= 1
@@ -384,6 +417,11 @@ class LiveMap:
                     nearest = at[np.argmin(((at - (focus_row, focus_col)) ** 2).sum(axis=1))]
                     return candidate, int(nearest[0]), int(nearest[1])
         return None
+
+
+def _spread(blocks: list[Window], most: int) -> list[Window]:
+    """At most so many blocks, evenly spread over the list."""
+    return blocks if len(blocks) <= most else [blocks[i] for i in np.linspace(0, len(blocks) - 1, most).round().astype(int)]
 
 
 def lessons_equal(one: list[Lesson], other: list[Lesson]) -> bool:

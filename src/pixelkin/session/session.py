@@ -24,7 +24,7 @@ import numpy as np
 
 from ..errors import InputError, NotFittedError, PkError, TrainingError
 from ..scene import Scene, as_scenes
-from ..types import Grid, IntArray, UInt8Array
+from ..types import BoolArray, Grid, IntArray, UInt8Array
 from . import pictures
 from .edits import AddMark, Edit, UpdateMark, apply_edits
 from .errors import ForbiddenError, NoSuchItemError, StaleError
@@ -424,34 +424,18 @@ class Session:
         return Contradictions(revision, is_checked, sorted(marks.values(), key=lambda one: (-one.labels, one.mark.order)), classes)
 
     def suggest(self, scene_id: str, count: int = 10) -> list[Suggestion]:
-        """Where a mark would help most: pixels in doubt, each standing for many, on the blocks computed so far.
+        """Where a mark would help most: pixels in doubt, each standing for many, as `Segmenter.suggest` finds them.
 
-        The choice is `Segmenter.suggest`'s; only that would first compute the whole of a large image.
+        Of an image too large to look at in a moment, they come from a megapixel that is known already.
         """
-        from ..decision import CANDIDATES, pick
+        width = self.project.scene(scene_id).grid.width
+        pixels = self.state.canvases[scene_id].pixels
 
-        grid = self.project.scene(scene_id).grid
-        live, (_, version) = self._live, self._answering
-        # Evenly spread over the image, so that the sample does not depend on chance.
-        step = max(1, int(np.sqrt(grid.height * grid.width / CANDIDATES)))
-        found = []
-        for row, col in _blocks(grid):
-            answer = None if live is None else live.peek(scene_id, row, col, version)
-            if live is not None and answer is not None and answer.confidence is None:
-                answer = live.block(scene_id, row, col, version)
-            if answer is not None and answer.confidence is not None:
-                found.append(_doubtful(answer.confidence, answer.valid, row * TILE, col * TILE, step))
-        candidates = np.concatenate([np.empty((0, 3), np.int64), *found])
-        labelled = np.isin(candidates[:, 1] * grid.width + candidates[:, 2], self.state.canvases[scene_id].pixels)
-        candidates = candidates[~labelled]
-        if not len(candidates):
-            return []
-        doubt = (1 - candidates[:, 0] / 255).astype(np.float32)
-        chosen = pick(doubt, candidates[:, 1:] / max(grid.shape), min(count, len(candidates)))
-        return [
-            Suggestion(scene_id, int(candidates[i, 1]), int(candidates[i, 2]), float(doubt[i]), "in doubt, as are pixels around it")
-            for i in chosen
-        ]
+        def free(rows: IntArray, cols: IntArray) -> BoolArray:
+            return ~np.isin(rows * width + cols, pixels)
+
+        found = [] if self._live is None else self._live.suggest(scene_id, count, free)
+        return [Suggestion(scene_id, one.row, one.col, one.doubt, "in doubt, and like many others") for one in found]
 
     # --- jobs ----------------------------------------------------------------------------------------------------------
 
@@ -788,14 +772,6 @@ def _tally(classes: UInt8Array, valid: Any, cells: Any, top: int, left: int) -> 
     part = part if part.shape[1] == 1 else part[:, left : left + classes.shape[1]]
     weights = np.broadcast_to(part, classes.shape)[valid]
     return counts, np.bincount(inside, weights=weights, minlength=256)
-
-
-def _doubtful(confidence: UInt8Array, valid: Any, top: int, left: int, step: int) -> IntArray:
-    """Confidence, row and column of every step-th valid pixel of the image that lies in a block: (n, 3)."""
-    rows, cols = (np.arange((step // 2 - start) % step, size, step) for start, size in zip((top, left), confidence.shape, strict=True))
-    at = np.stack(np.meshgrid(rows, cols, indexing="ij"), axis=-1).reshape(-1, 2)
-    at = at[valid[at[:, 0], at[:, 1]]]
-    return np.column_stack([confidence[at[:, 0], at[:, 1]], at + np.array([top, left])]).astype(np.int64)
 
 
 def _require_inside(path: str, roots: Sequence[Path]) -> None:
