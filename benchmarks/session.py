@@ -1,8 +1,9 @@
-"""How the labelling server holds up: `python -m benchmarks.session [durability|tiles|repaint|start IMAGE]`.
+"""How the labelling server holds up: `python -m benchmarks.session [durability|tiles|repaint|reopen|start IMAGE]`.
 
 durability   2,000 marks and 500 undos with the server killed at random: nothing acknowledged may be lost, memory stays flat
 tiles        20 clients that ask for image and map tiles for 60 s
 repaint      from a mark to the answer of every map tile in view: 1 Mpx, 60 labels, an encoder, embeddings cached (no browser)
+reopen       from starting the process on a project that was labelled before to all map tiles in view, with its cache folder and without
 start        from starting the process to the first image tile of an image, e.g. a 10,000 x 10,000 COG
 """
 
@@ -13,6 +14,7 @@ import itertools
 import json
 import os
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -148,23 +150,69 @@ def tiles(seconds: float = 60.0, clients: int = 20) -> dict[str, Any]:
     }
 
 
+def with_encoder(image: Path) -> Path:
+    """A project with an encoder, untrained: speed does not depend on what was learnt."""
+    from pixelkin.model import Model, ModelConfig, Network, Standardisation
+    from pixelkin.session import open_project
+
+    project = open_project([image])
+    config = ModelConfig(bands=next(iter(project.scenes.values())).bands, patch_size=13, z_dim=10)
+    standard = Standardisation(np.full(4, 2000, np.float32), np.full(4, 900, np.float32))
+    model = Model(Network(config, seed=0), standard, {})
+    project.update(model=model.save(project.folder / "models" / "encoder-untrained.safetensors"))
+    project.close()
+    return project.folder
+
+
+def view(client: httpx.Client, scene: dict[str, Any], pool: concurrent.futures.ThreadPoolExecutor, revision: int) -> None:
+    """All map tiles of 1024 x 1024 pixels, over six connections as a browser does."""
+    paths = [f"/api/scenes/{scene['id']}/map/{revision}/0/{x}/{y}.png" for x, y in itertools.product(range(4), range(4))]
+    for answer in pool.map(client.get, paths):
+        answer.raise_for_status()
+
+
+def reopen(runs: int = 5) -> dict[str, Any]:
+    """1024 x 1024 pixels, 60 labels, an encoder: seconds until the map in view is there again, and from the next mark to its repaint."""
+    out: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(6) as pool:
+        image = write_image(Path(folder) / "field.tif", 1024, 1024)
+        project = with_encoder(image)
+        with server(image) as client:
+            view(client, prepare(client, 60), pool, client.get("/api/health").json()["revision"])
+            time.sleep(5)
+        out["cache_mb"] = round(sum(path.stat().st_size for path in (project / "cache").rglob("*.safetensors")) / 1e6)
+        for cached in (True, False):
+            opened, marked = [], []
+            for run in range(runs):
+                if not cached:
+                    shutil.rmtree(project / "cache" / "blocks")
+                began = time.perf_counter()
+                with server(image) as client:
+                    while not (state := client.get("/api/project").json())["map"]["ready"]:
+                        time.sleep(0.02)
+                    view(client, state["scenes"][0], pool, state["revision"])
+                    opened.append(time.perf_counter() - began)
+                    began = time.perf_counter()
+                    revision = draw(client, state["scenes"][0], random.Random(run), 5000 + 10 * run + cached)["revision"]
+                    view(client, state["scenes"][0], pool, revision)
+                    marked.append(time.perf_counter() - began)
+            name = "with cache" if cached else "without"
+            out[name] = {"map_in_view_s": [round(value, 2) for value in opened], "next_mark_s": [round(value, 2) for value in marked]}
+    return out
+
+
 def repaint(marks: int = 40) -> dict[str, Any]:
     """Marks on 1024 x 1024 pixels, all 16 tiles fetched over six connections as a browser does."""
-    from pixelkin.model import Model, ModelConfig, Network, Standardisation
     from pixelkin.session import open_project
 
     out: dict[str, Any] = {}
     for method in ("learner on raw bands", "learner on features"):
         with tempfile.TemporaryDirectory() as folder:
             image = write_image(Path(folder) / "field.tif", 1024, 1024)
-            project = open_project([image])
             if method == "learner on features":
-                config = ModelConfig(bands=next(iter(project.scenes.values())).bands, patch_size=13, z_dim=10)
-                standard = Standardisation(np.full(4, 2000, np.float32), np.full(4, 900, np.float32))
-                # Untrained: speed does not depend on what was learnt.
-                model = Model(Network(config, seed=0), standard, {})
-                project.update(model=model.save(project.folder / "models" / "encoder-untrained.safetensors"))
-            project.close()
+                with_encoder(image)
+            else:
+                open_project([image]).close()
             with server(image) as client, concurrent.futures.ThreadPoolExecutor(6) as pool:
                 scene = prepare(client, 60)
                 chance, total, edit = random.Random(2), [], []
@@ -172,9 +220,7 @@ def repaint(marks: int = 40) -> dict[str, Any]:
                     began = time.perf_counter()
                     revision = draw(client, scene, chance, 1000 + number)["revision"]
                     edit.append(time.perf_counter() - began)
-                    paths = [f"/api/scenes/{scene['id']}/map/{revision}/0/{x}/{y}.png" for x, y in itertools.product(range(4), range(4))]
-                    for answer in pool.map(client.get, paths):
-                        answer.raise_for_status()
+                    view(client, scene, pool, revision)
                     total.append(time.perf_counter() - began)
                     client.post("/api/undo", json={"key": f"u{number}"}).raise_for_status()
                     while client.get(f"/api/scenes/{scene['id']}/areas").json()["complete"] < 1:
@@ -220,4 +266,8 @@ def start(image: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     name, *rest = sys.argv[1:] or ["durability"]
-    print(json.dumps({name: {"durability": durability, "tiles": tiles, "repaint": repaint, "start": start}[name](*rest)}, indent=1))
+    print(
+        json.dumps(
+            {name: {"durability": durability, "tiles": tiles, "repaint": repaint, "reopen": reopen, "start": start}[name](*rest)}, indent=1
+        )
+    )

@@ -6,7 +6,6 @@ import copy
 import os
 import threading
 import warnings
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
+from .blockcache import BlockStore, MemoryCache
 from .decision import (
     CANDIDATES,
     REACH,
@@ -57,6 +57,7 @@ from .similarity import (
     overlap,
     scene_number,
 )
+from .similarity.dense import Projection
 from .types import AnyArray, BoolArray, FloatArray, IntArray, LabelledPixels, UInt8Array, Window
 
 Measure = Literal["local", "global", "l1"]
@@ -83,6 +84,7 @@ class Segmenter:
         check_labels: bool = True,
         cache_bytes: int = 1 << 30,
         workers: int | None = None,
+        store: BlockStore | None = None,
     ) -> None:
         """Choose how pixels are compared.
 
@@ -99,6 +101,7 @@ class Segmenter:
             cache_bytes: Memory for what is known of blocks (16 MiB each, 9 MiB with a learner); the least recently used go first.
                 0 keeps nothing.
             workers: Threads; default one a core. The result does not depend on it.
+            store: Where what is known of blocks is kept over restarts; without one, in memory only.
         """
         method = method or ("auto" if measure is None else "nearest")
         if method not in ("auto", "nearest", "vote", "logistic"):
@@ -119,7 +122,8 @@ class Segmenter:
         self.measure: Measure = measure
         self.workers = workers or os.cpu_count() or 1
         self._similarity: Any = L1(raw=model is None) if model is None or measure == "l1" else MutualInformation(model, measure)
-        self._cache = _Cache(cache_bytes)
+        self._cache: MemoryCache[Nearest | _Described] = MemoryCache(cache_bytes)
+        self._store = store
         self._fitted: _Fitted | None = None
         self._next_serial = 0
 
@@ -155,14 +159,15 @@ class Segmenter:
         self._set(references, self._serials(len(references)))
 
     def replica(self, *, cache_bytes: int, workers: int | None = None) -> Segmenter:
-        """A Segmenter that decides the same, with a cache and threads of its own; labels given to one stay unknown to the other.
+        """A Segmenter that decides the same, with a cache and threads of its own and no store; labels given to one stay unknown to the other.
 
         Args:
             cache_bytes: As for a new Segmenter.
             workers: Threads; default as many as here.
         """
         twin = copy.copy(self)
-        twin._cache = _Cache(cache_bytes)
+        twin._cache = MemoryCache(cache_bytes)
+        twin._store = None
         twin.workers = workers or self.workers
         return twin
 
@@ -419,20 +424,34 @@ class Segmenter:
         key = fingerprint, block
         entry = self._cache.get(key)
         if entry is None:
-            if self.method == "nearest":
-                embedding = embed(self.model, scene, block, self._bands(scene))
-                entry = Nearest(self._similarity.project(embedding), embedding.valid)
-            else:
-                embedding = embed(self.model, scene, block, self._bands(scene), margin=CONTEXT + REACH)
-                inside = slice(CONTEXT, -CONTEXT)
-                entry = _Described.of(
-                    describe(embedding),
-                    embedding.bands[:, inside, inside],
-                    embedding.valid[inside, inside],
-                    learned=self.model is not None,
-                )
-            entry = self._cache.put(key, entry)
+            entry = self._cache.put(key, self._recall(scene, block, fingerprint))
         return entry
+
+    def _recall(self, scene: Scene, block: Window, fingerprint: str) -> Nearest | _Described:
+        """What the store has of a block, or else what the image gives, which the store then gets."""
+        if self._store is None or (self.model is not None and self.model.device.type != "cpu"):
+            return self._embed(scene, block)
+        kind = self.measure if self.method == "nearest" else "learner"
+        name = self._store.key(fingerprint, RAW if self.model is None else self.model.hash, kind, block)
+        kept = self._store.get(name)
+        if kept is not None:
+            return _unpack(kept)
+        entry = self._embed(scene, block)
+        self._store.put(name, _pack(entry))
+        return entry
+
+    def _embed(self, scene: Scene, block: Window) -> Nearest | _Described:
+        if self.method == "nearest":
+            embedding = embed(self.model, scene, block, self._bands(scene))
+            return Nearest(self._similarity.project(embedding), embedding.valid)
+        embedding = embed(self.model, scene, block, self._bands(scene), margin=CONTEXT + REACH)
+        inside = slice(CONTEXT, -CONTEXT)
+        return _Described.of(
+            describe(embedding),
+            embedding.bands[:, inside, inside],
+            embedding.valid[inside, inside],
+            learned=self.model is not None,
+        )
 
     def _collect(self, scene: Scene, labels: LabelledPixels) -> References:
         return collect(self.model, scene, labels, self._bands(scene), self._each)
@@ -606,41 +625,25 @@ class _Described:
         return together(winners, self.guide.shape).cpu().numpy()
 
 
-class _Cache:
-    """Blocks by scene and place, the least recently used dropped when memory runs out. Safe to share between threads."""
+def _pack(entry: Nearest | _Described) -> dict[str, Tensor]:
+    """What `_unpack` makes the same entry of."""
+    parts: dict[str, Any]
+    if isinstance(entry, _Described):
+        guide = {f"guide.{name}": value for name, value in vars(entry.guide).items() if name != "shape"}
+        parts = {"features": entry.features, "shape": torch.tensor(entry.guide.shape), **guide}
+    else:
+        parts = {"projection": entry.projection} if isinstance(entry.projection, Tensor) else vars(entry.projection)
+    return {**parts, "valid": torch.from_numpy(entry.valid)}
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._entries: OrderedDict[tuple[str, Window], Nearest | _Described] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
 
-    def __reduce__(self) -> tuple[type[_Cache], tuple[int]]:
-        # Another process fills its own.
-        return _Cache, (self._limit,)
-
-    def get(self, key: tuple[str, Window]) -> Nearest | _Described | None:
-        with self._lock:
-            if key in self._entries:
-                self._entries.move_to_end(key)
-            return self._entries.get(key)
-
-    def blocks(self, fingerprint: str) -> list[Window]:
-        """Blocks of an image that are kept."""
-        with self._lock:
-            return [block for of_image, block in self._entries if of_image == fingerprint]
-
-    def put(self, key: tuple[str, Window], entry: Nearest | _Described) -> Nearest | _Described:
-        """Keep an entry; returns the one already there, if two threads made it at once."""
-        with self._lock:
-            if key in self._entries:
-                return self._entries[key]
-            self._entries[key] = entry
-            self._bytes += entry.nbytes
-            while self._bytes > self._limit and self._entries:
-                _, oldest = self._entries.popitem(last=False)
-                self._bytes -= oldest.nbytes
-            return entry
+def _unpack(parts: dict[str, Tensor]) -> Nearest | _Described:
+    valid = parts.pop("valid").numpy()
+    if "features" in parts:
+        height, width = parts.pop("shape").tolist()
+        features = parts.pop("features")
+        guide = {name.removeprefix("guide."): value for name, value in parts.items()}
+        return _Described(features, Guide(shape=(height, width), **guide), valid)
+    return Nearest(parts["projection"] if "projection" in parts else Projection(**parts), valid)
 
 
 def _alone(function: Callable[..., Any], *given: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from pixelkin.segmenter import Segmenter
 from pixelkin.session import AddClass, AddMark, DeleteMark, Project, Session, UpdateClass, segment_project
 from pixelkin.session.errors import ForbiddenError, StaleError
 from pixelkin.session.jobs import Job
+from pixelkin.similarity import embed
 from pixelkin.types import LabelledPixels, Window
 
 from .conftest import HEIGHT, WIDTH, write_image
@@ -416,3 +418,38 @@ def test_a_large_mark_teaches_with_a_spread_of_its_pixels(project: Project, star
     session.edit([AddMark("field", 0, "box", box(100, 200, 110, 210))])  # a corner: the choice elsewhere stays
     (again,) = session.state.lessons(32)
     assert len(np.intersect1d(lesson.pixels, again.pixels)) >= 31
+
+
+def test_a_project_opened_again_answers_without_embedding_what_was_seen(
+    project: Project, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.close()
+    session = start(project.folder)
+    with_two_classes(session)
+    session.edit([AddClass("rock"), AddMark("field", 3, "box", box(100, 100, 140, 160))])
+
+    def confidence(session: Session) -> list[np.ndarray[Any, Any]]:
+        return [session.map_index("field", session.revision, 0, x, y, "confidence")[0] for x in (0, 1) for y in (0, 1)]
+
+    before = shown(session), confidence(session)
+    session.close()
+    embedded: list[Window] = []
+
+    def spy(model: Any, scene: Any, window: Window, *args: Any, **options: Any) -> Any:
+        embedded.append(window)
+        return embed(model, scene, window, *args, **options)
+
+    monkeypatch.setattr("pixelkin.segmenter.embed", spy)
+    monkeypatch.setattr("pixelkin.similarity.references.embed", spy)
+    session = start(project.folder)
+    np.testing.assert_array_equal(shown(session), before[0])
+    np.testing.assert_array_equal(confidence(session), before[1])
+    assert embedded == []
+    # A mark more costs its own surroundings, and the map is that of all marks.
+    session.edit([AddMark("field", 1, "point", point(280, 400))])
+    after = shown(session)
+    assert [(window.row, window.col) for window in embedded] == [(256, 384)]
+    shutil.rmtree(session.project.folder / "cache" / "blocks")
+    again = start(project.folder)
+    np.testing.assert_array_equal(shown(again), after)
+    assert len(embedded) > 4

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+import torch
 
+from ..blockcache import BlockStore
+from ..errors import PkError
 from ..scene import Scene
 from ..segmenter import Segmenter
+from ..similarity import RAW, References, scene_number
 from ..types import IntArray, LabelledPixels, Legend, LegendClass
 from .painting import Lesson
 
@@ -19,10 +25,41 @@ _Record = tuple[str, int, int]
 class Learner:
     """Keeps a Segmenter's references equal to a list of lessons, order included."""
 
-    def __init__(self, scenes: Mapping[str, Scene], segmenter: Segmenter) -> None:
+    def __init__(self, scenes: Mapping[str, Scene], segmenter: Segmenter, store: BlockStore | None = None) -> None:
+        """Start with what was learnt when `keep` was called last, if that is there.
+
+        Args:
+            scenes: Images by id.
+            segmenter: Fresh.
+            store: Where references are kept over restarts.
+        """
         self._scenes = scenes
         self.segmenter = segmenter
         self.learnt: list[Lesson] = []
+        self._store = store
+        model = RAW if segmenter.model is None else segmenter.model.hash
+        self._key = BlockStore.key("references", model, [scene.fingerprint for scene in scenes.values()])
+        kept = None if store is None else store.get(self._key)
+        if kept is not None:
+            self._recall(kept)
+
+    def keep(self) -> None:
+        """Keep what is learnt for the next start."""
+        if self._store is not None and self.learnt:
+            self._store.put(self._key, _pack(self.segmenter.references))
+
+    def _recall(self, kept: dict[str, torch.Tensor]) -> None:
+        numbers = {scene_number(scene): scene_id for scene_id, scene in self._scenes.items()}
+        try:
+            references = _unpack(kept)
+            records = [
+                (numbers[number], row * self._scenes[numbers[number]].grid.width + col, class_id)
+                for (number, row, col), class_id in zip(references.origins.tolist(), references.classes.tolist(), strict=True)
+            ]
+            self.segmenter.references = references
+        except (KeyError, PkError):
+            return
+        self.learnt = [_lesson(records[start:stop]) for start, stop in _runs(records)]
 
     def reset(self) -> None:
         """Forget what was learnt; the next lessons are learnt from the start."""
@@ -78,3 +115,28 @@ def _runs(records: list[_Record]) -> list[tuple[int, int]]:
     """Start and stop of stretches of records on one scene."""
     cuts = [0, *(i for i in range(1, len(records)) if records[i][0] != records[i - 1][0]), len(records)]
     return [(start, stop) for start, stop in pairwise(cuts) if stop > start]
+
+
+def _lesson(records: list[_Record]) -> Lesson:
+    pixels, classes = (np.array([record[i] for record in records]) for i in (1, 2))
+    return Lesson(records[0][0], pixels.astype(np.int64), classes.astype(np.uint8))
+
+
+_TENSORS = ("bands", "s", "c", "windows", "features", "background", "origins")
+
+
+def _pack(references: References) -> dict[str, torch.Tensor]:
+    header = [references.legend.to_json(), references.model_hash, references.band_names]
+    return {
+        "header": torch.tensor(list(json.dumps(header).encode()), dtype=torch.uint8),
+        "classes": torch.from_numpy(references.classes),
+        **{name: getattr(references, name) for name in _TENSORS},
+    }
+
+
+def _unpack(parts: dict[str, Any]) -> References:
+    legend, model_hash, band_names = json.loads(parts["header"].numpy().tobytes())
+    return References(
+        parts["classes"].numpy(), Legend.from_json(legend), model_hash=model_hash, band_names=tuple(band_names),
+        **{name: parts[name] for name in _TENSORS},
+    )  # fmt: skip

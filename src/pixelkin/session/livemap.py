@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..blockcache import BlockStore
 from ..decision import Suggestion
 from ..errors import PkError
 from ..scene import Scene
@@ -34,6 +35,8 @@ _BLOCK_BYTES = 16 << 20
 _TOO_FEW = "Mark at least two classes."
 _SETTLE_S = 0.15
 """How long the background waits after a change, so that the page asks first."""
+_KEEP_EVERY_S = 60.0
+"""How often what was learnt is kept for the next start."""
 _SUGGEST_FROM = 16
 """Blocks in which suggestions are looked for: a megapixel."""
 _CHECK_AFTER_S = 0.5
@@ -84,7 +87,14 @@ class LiveMap:
     """Answers of a Segmenter that learns while it is asked. All methods may be called from any thread."""
 
     def __init__(
-        self, scenes: Mapping[str, Scene], segmenter: Segmenter, notify: Notify, checked: Callable[[int], None], *, cache_bytes: int
+        self,
+        scenes: Mapping[str, Scene],
+        segmenter: Segmenter,
+        notify: Notify,
+        checked: Callable[[int], None],
+        *,
+        cache_bytes: int,
+        store: BlockStore | None = None,
     ) -> None:
         """Start without labels.
 
@@ -94,13 +104,16 @@ class LiveMap:
             notify: Told from the background thread as blocks get done.
             checked: Called from there with the version whose labels have been looked through for contradictions.
             cache_bytes: What the segmenter may keep of blocks. Where that is not all of them, it keeps those that were asked for.
+            store: Where what was learnt of labels is kept over restarts.
         """
         self._scenes = scenes
         self._notify = notify
         self._tell_checked = checked
         everything = sum(blocks_across(scene.grid.height) * blocks_across(scene.grid.width) for scene in scenes.values())
         self._keeps_all = everything * _BLOCK_BYTES <= cache_bytes
-        self._learner = Learner(scenes, segmenter)
+        self._store = store
+        self._learner = Learner(scenes, segmenter, store)
+        self._kept_at = time.monotonic()
         self._teaching = threading.Lock()
         self._cache_lock = threading.Lock()
         self._pending: list[Lesson] | None = None
@@ -127,6 +140,8 @@ class LiveMap:
             self._closed = True
             self._wake.notify_all()
         self._thread.join(timeout=10)
+        with self._teaching:
+            self._learner.keep()
 
     def learn(self, lessons: list[Lesson]) -> None:
         """Take other labels, in the order in which ties are decided.
@@ -147,7 +162,7 @@ class LiveMap:
 
     def switch(self, segmenter: Segmenter) -> None:
         """Go on with another model; labels are kept, and the blocks last looked at are ready before the change shows."""
-        learner = Learner(self._scenes, segmenter)
+        learner = Learner(self._scenes, segmenter, self._store)
         with self._teaching:
             self._learn_pending()
             lessons = self._learner.learnt
@@ -376,6 +391,9 @@ class LiveMap:
         """Look for labels that contradict others."""
         with self._teaching:
             self._learn_pending()
+            if time.monotonic() > self._kept_at + _KEEP_EVERY_S:
+                self._kept_at = time.monotonic()
+                self._learner.keep()
             # What was learnt up to now, whatever is learnt meanwhile.
             segmenter = self._learner.segmenter.replica(cache_bytes=0)
             with self._cache_lock:

@@ -12,6 +12,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from ..blockcache import BlockStore
 from ..errors import InputError, LabelError, OutputError
 from ..model import Model, load_model
 from ..scene import Scene
@@ -34,10 +35,12 @@ def load_encoder(project: Project) -> Model | None:
     return None if project.model_path is None else load_model(project.model_path)
 
 
-def make_segmenter(model: Model | None, settings: ProjectSettings, *, cache_bytes: int = 1 << 30) -> Segmenter:
+def make_segmenter(
+    model: Model | None, settings: ProjectSettings, *, cache_bytes: int = 1 << 30, store: BlockStore | None = None
+) -> Segmenter:
     """A fresh Segmenter as the project's settings ask for; without an encoder, what needs one is what `auto` is."""
     measure = None if settings.measure == "auto" or (model is None and settings.measure != "l1") else settings.measure
-    return Segmenter(model, measure=measure, check_labels=False, cache_bytes=cache_bytes)
+    return Segmenter(model, measure=measure, check_labels=False, cache_bytes=cache_bytes, store=store)
 
 
 def comparison(segmenter: Segmenter) -> str:

@@ -4,7 +4,7 @@
     images/         images that were given as arrays
     labels.gpkg     marks, classes and their history (see `store`); QGIS opens it
     models/         trained encoders, safetensors
-    cache/          what can be made again: delete it when you like
+    cache/          what can be made again: delete it when you like. blocks/: what is known of the parts looked at
     exports/        maps, polygons and area tables written from the page
 
 Copy the folder, with the images at the same place beside it, and the project opens on another machine.

@@ -37,6 +37,7 @@ from .project import Project
 from .store import Editor, Receipt, StoreChanges
 
 if TYPE_CHECKING:
+    from ..blockcache import BlockStore
     from .livemap import BlockAnswer, LiveMap
     from .mapping import Format, Recipe
 
@@ -141,6 +142,7 @@ class Session:
         self._lock = threading.RLock()
         self._live: LiveMap | None = None
         self._answering = (self.state.revision, -1)
+        self._store: BlockStore | None = None
         self._model: Any = None
         self._model_path: Path | None = None
         self._model_job: str | None = None
@@ -168,6 +170,8 @@ class Session:
             thread.join(timeout=30)
         if self._live is not None:
             self._live.close()
+        if self._store is not None:
+            self._store.close()
         self.project.close()
 
     # --- what is there -------------------------------------------------------------------------------------------------
@@ -584,14 +588,16 @@ class Session:
         with self._engine_lock:
             if self._live is not None:
                 return
+            from ..blockcache import BlockStore
             from .livemap import LiveMap
             from .mapping import comparison, load_encoder, make_segmenter
 
             settings = self.project.settings
+            self._store = BlockStore(self.project.folder / "cache" / "blocks")
             self._model, self._model_path = load_encoder(self.project), self.project.model_path
-            segmenter = make_segmenter(self._model, settings, cache_bytes=self._cache_bytes)
+            segmenter = make_segmenter(self._model, settings, cache_bytes=self._cache_bytes, store=self._store)
             self._measure_in_use = comparison(segmenter)
-            live = LiveMap(self.project.scenes, segmenter, self._filled, self._checked, cache_bytes=self._cache_bytes)
+            live = LiveMap(self.project.scenes, segmenter, self._filled, self._checked, cache_bytes=self._cache_bytes, store=self._store)
             with self._lock:
                 self._live = live
                 self._teach()
@@ -617,7 +623,7 @@ class Session:
         with self._engine_lock:
             if self._model_path != self.project.model_path:
                 self._model, self._model_path = load_encoder(self.project), self.project.model_path
-            segmenter = make_segmenter(self._model, self.project.settings, cache_bytes=self._cache_bytes)
+            segmenter = make_segmenter(self._model, self.project.settings, cache_bytes=self._cache_bytes, store=self._store)
             self._live.switch(segmenter)
             self._measure_in_use = comparison(segmenter)
         with self._lock:
