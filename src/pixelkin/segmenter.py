@@ -26,6 +26,9 @@ from .decision import (
     Assessment,
     Conflict,
     Guide,
+    Learned,
+    Learners,
+    Looks,
     Nearest,
     Suggestion,
     assess,
@@ -34,10 +37,12 @@ from .decision import (
     filtered,
     fit,
     lattice,
+    migrants,
     pick,
     take,
     thin,
     together,
+    unchanged,
 )
 from .errors import InputError, LabelError, ModelError, NotFittedError, RasterError
 from .model import Model, require_same_model
@@ -53,17 +58,23 @@ from .similarity import (
     collect,
     describe,
     embed,
+    grid_number,
     labelled_on,
     overlap,
     scene_number,
+    survey,
 )
 from .similarity.dense import Projection
 from .types import AnyArray, BoolArray, FloatArray, IntArray, LabelledPixels, UInt8Array, Window
 
 Measure = Literal["local", "global", "l1"]
+Priors = Literal["image", "equal"]
 Method = Literal["auto", "nearest", "vote", "logistic"]
 
-__all__ = ["Measure", "Method", "Segmenter", "take"]
+_SURVEY_BYTES = 64 << 20
+"""Of images, about 0.7 MB each."""
+
+__all__ = ["Measure", "Method", "Priors", "Segmenter", "take"]
 
 
 class Segmenter:
@@ -81,6 +92,8 @@ class Segmenter:
         method: Method | None = None,
         measure: Measure | None = None,
         abstain: float = 0.0,
+        migrate: bool = True,
+        priors: Priors = "image",
         check_labels: bool = True,
         cache_bytes: int = 1 << 30,
         workers: int | None = None,
@@ -96,6 +109,12 @@ class Segmenter:
             measure: For the nearest: 'local' (the default with a model) or 'global' mutual information, or 'l1': the L1 distance of
                 representations, or of raw bands without a model.
             abstain: Pixels of less confidence, 0..1, get class 0.
+            migrate: Map other dates of a labelled place from what its labelled pixels look like on those dates, unless they plainly changed
+                (see `pixelkin.decision.migration`); otherwise from what they looked like when they were labelled. Images are of
+                one place if they have the same grid with a CRS. Learners only.
+            priors: 'image' takes classes for as common as they are found to be in an even sample of the image that is mapped, the more so the more places
+                are labelled (see `Learned.proportioned`); 'equal' for all alike, so that what an image shows beyond `halo` has no say: for
+                many images that are to fit together at their edges. Learners only.
             check_labels: Look for labels that contradict others as they come, and warn of them; otherwise only once `conflicts` or a
                 confidence is asked for, so that classes come sooner.
             cache_bytes: Memory for what is known of blocks (16 MiB each, 9 MiB with a learner); the least recently used go first.
@@ -108,10 +127,14 @@ class Segmenter:
             raise InputError(f"method is {method!r}, expected 'auto', 'nearest', 'vote' or 'logistic'.")
         if method != "nearest" and measure is not None:
             raise InputError(f"method {method!r} compares learned features, expected no measure beside it. Leave out measure={measure!r}.")
+        if priors not in ("image", "equal"):
+            raise InputError(f"priors is {priors!r}, expected 'image' or 'equal'.")
         if not 0 <= abstain <= 1:
             raise InputError(f"abstain is {abstain!r}, expected a confidence from 0 (label every pixel) to 1.")
         self.method: Method = method
         self.abstain = abstain
+        self.migrate = migrate
+        self.priors: Priors = priors
         self.check_labels = check_labels
         measure = measure or ("l1" if model is None else "local")
         if measure not in ("local", "global", "l1"):
@@ -124,6 +147,8 @@ class Segmenter:
         self._similarity: Any = L1(raw=model is None) if model is None or measure == "l1" else MutualInformation(model, measure)
         self._cache: MemoryCache[Nearest | _Described] = MemoryCache(cache_bytes)
         self._store = store
+        self._looks_elsewhere = Looks()
+        self._surveys: MemoryCache[Tensor] = MemoryCache(_SURVEY_BYTES)
         self._fitted: _Fitted | None = None
         self._next_serial = 0
 
@@ -211,7 +236,7 @@ class Segmenter:
             LabelError: A pixel was not labelled, or fewer than two classes would be left.
         """
         fitted = self._require_fitted()
-        number, origins = scene_number(scene), [tuple(origin) for origin in fitted.references.origins.tolist()]
+        number, origins = scene_number(scene), list(map(tuple, fitted.references.origins[:, [0, 2, 3]].tolist()))
         gone = {(number, int(row), int(col)) for row, col in zip(rows, cols, strict=True)}
         missing = gone - set(origins)
         if missing:
@@ -255,23 +280,19 @@ class Segmenter:
             return [self.predict(date, window) for date in scene]
         fitted = self._require_fitted()
         window = self._inside(scene, window)
-        # Before the pool's threads, which must not wait for one of their own.
-        sharpness = None if self.method == "nearest" else self._assessment(fitted).sharpness
+        asked = self._ask(scene, fitted)
+        sharpness = self._sharpness(asked)
         classes = np.zeros((window.height, window.width), np.uint8)
         confidence = np.zeros(classes.shape, np.float32)
         valid = np.zeros(classes.shape, np.bool_)
-        fingerprint = scene.fingerprint
-        marked = None if self.method == "nearest" else fitted.marked(self.model, scene)
-        home = marked is not None and len(marked[0]) > 0
 
         def one(block: Window) -> None:
-            decided = self._decide(scene, block, fingerprint, fitted, sharpness, home)
+            decided = self._decide(scene, block, asked, sharpness)
             inside, target = overlap(block, window)
             classes[target], confidence[target], valid[target] = (array[inside] for array in decided)
 
         self._each(one, blocks_of(scene.grid, window))
-        if marked is not None:
-            confidence[_keep_marks(classes, marked, window)] = 1
+        confidence[_keep_marks(classes, asked.marked, window)] = 1
         return Segmentation(classes, confidence, valid, fitted.references.legend, scene.grid.crop(window), self._provenance(scene, fitted))
 
     def classify(self, scene: Scene, window: Window | None = None) -> tuple[UInt8Array, BoolArray]:
@@ -294,18 +315,16 @@ class Segmenter:
         window = self._inside(scene, window)
         classes = np.zeros((window.height, window.width), np.uint8)
         valid = np.zeros(classes.shape, np.bool_)
-        fingerprint = scene.fingerprint
-        marked = fitted.marked(self.model, scene)
-        home = len(marked[0]) > 0
+        asked = self._ask(scene, fitted)
 
         def one(block: Window) -> None:
-            entry = self._entry(scene, block, fingerprint)
+            entry = self._entry(scene, block, asked.fingerprint)
             assert isinstance(entry, _Described)
             inside, target = overlap(block, window)
-            classes[target], valid[target] = entry.classify(fitted, home)[inside], entry.valid[inside]
+            classes[target], valid[target] = entry.classify(asked)[inside], entry.valid[inside]
 
         self._each(one, blocks_of(scene.grid, window))
-        _keep_marks(classes, marked, window)
+        _keep_marks(classes, asked.marked, window)
         return classes, valid
 
     def _inside(self, scene: Scene, window: Window | None) -> Window:
@@ -353,25 +372,25 @@ class Segmenter:
             raise InputError(f"k is {k}, expected at least one pixel to suggest.")
         fitted = self._require_fitted()
         self._bands(scene)
-        sharpness = None if self.method == "nearest" else self._assessment(fitted).sharpness
+        asked = self._ask(scene, fitted)
+        sharpness = self._sharpness(asked)
         marked = fitted.marked(self.model, scene)
         labelled = marked[0] * scene.grid.width + marked[1]
         where = list(blocks_of(scene.grid, scene.grid.window) if blocks is None else blocks)
         # Evenly spread, so that the sample does not depend on chance.
         step = max(1, int(np.sqrt(sum(block.height * block.width for block in where) / CANDIDATES)))
-        fingerprint = scene.fingerprint
         # Of what the labelled pixels lie among, by which features are standardised.
         around = None if self.method == "nearest" else background(fitted.references)
 
         def look(block: Window) -> tuple[IntArray, IntArray, FloatArray, AnyArray]:
             rows, cols = lattice(block, step)
-            _, confidence, valid = self._decide(scene, block, fingerprint, fitted, sharpness, len(labelled) > 0)
+            _, confidence, valid = self._decide(scene, block, asked, sharpness)
             keep = valid[rows - block.row, cols - block.col] & ~np.isin(rows * scene.grid.width + cols, labelled)
             if free is not None:
                 keep &= free(rows, cols)
             rows, cols = rows[keep], cols[keep]
             doubt = 1 - confidence[rows - block.row, cols - block.col]
-            return rows, cols, doubt, self._looks(scene, block, rows, cols, fitted, around)
+            return rows, cols, doubt, self._looks(scene, block, asked, rows, cols, around)
 
         parts = self._each(look, where)
         if not sum(len(part[0]) for part in parts):
@@ -385,26 +404,97 @@ class Segmenter:
         return [Suggestion(int(rows[i]), int(cols[i]), float(doubt[i])) for i in chosen]
 
     def _looks(
-        self, scene: Scene, block: Window, rows: IntArray, cols: IntArray, fitted: _Fitted, around: tuple[AnyArray, AnyArray] | None
+        self, scene: Scene, block: Window, asked: _Asked, rows: IntArray, cols: IntArray, around: tuple[AnyArray, AnyArray] | None
     ) -> AnyArray:
         """What some pixels of a block look like, (n, d) of about unit spread; nothing where no learner keeps features."""
         if around is None:
             return np.empty((len(rows), 0))
-        own, (centre, scale) = fitted.prepared.home.own, around
-        entry = self._entry(scene, block, scene.fingerprint)
+        entry = self._entry(scene, block, asked.fingerprint)
         assert isinstance(entry, _Described)
+        assert asked.taught is not None
+        own, (centre, scale) = asked.taught.learners.home.own, around
         at = torch.from_numpy((rows - block.row + REACH) // STRIDE), torch.from_numpy((cols - block.col + REACH) // STRIDE)
         looks = entry.features[:own, at[0], at[1]].T.cpu().double().numpy()
         standardised: AnyArray = (looks - centre[:own]) / scale[:own] / np.sqrt(own)
         return standardised
 
-    def _decide(
-        self, scene: Scene, block: Window, fingerprint: str, fitted: _Fitted, sharpness: float | None, home: bool
-    ) -> tuple[UInt8Array, FloatArray, BoolArray]:
-        entry = self._entry(scene, block, fingerprint)
+    def _ask(self, scene: Scene, fitted: _Fitted) -> _Asked:
+        """What all blocks of an image are asked; not from a thread of the pool, which would wait for one of its own."""
+        if self.method == "nearest":
+            return fitted.asked.setdefault(scene.fingerprint, _Asked(scene.fingerprint, fitted, _NO_MARKS, None, None))
+        if scene.fingerprint not in fitted.asked:
+            marked = fitted.marked(self.model, scene)
+            migrated = self._migrated(scene, fitted) if self.migrate else None
+            taught = migrated or fitted.taught
+            assert taught is not None
+            learner = taught.learners.elsewhere if migrated is None and not len(marked[0]) else taught.learners.home
+            if self.priors == "image":
+                learner = _pool(self.workers).submit(_alone, learner.proportioned, self._survey(scene)).result()
+            # Two threads may both come here; the first one's counts, because blocks tell answers apart by what they were asked.
+            fitted.asked.setdefault(scene.fingerprint, _Asked(scene.fingerprint, fitted, marked, taught, learner))
+        return fitted.asked[scene.fingerprint]
+
+    def _survey(self, scene: Scene) -> Tensor:
+        """Features (K, n) of pixels from all over an image."""
+        key = scene.fingerprint, scene.grid.window
+        found = self._surveys.get(key)
+        if found is not None:
+            return found
+        with _surveying:
+            found = self._surveys.get(key)
+            if found is None:
+                found = self._surveys.put(key, self._kept_survey(scene))
+            return found
+
+    def _kept_survey(self, scene: Scene) -> Tensor:
+        def look() -> Tensor:
+            return survey(self.model, scene, self._bands(scene), self._each)
+
+        if self.model is not None and self.model.device.type != "cpu":
+            return look().to(self.model.device)
+        if self._store is None:
+            return look()
+        name = self._store.key(scene.fingerprint, RAW if self.model is None else self.model.hash, "survey")
+        kept = self._store.get(name)
+        if kept is None:
+            kept = {"features": look()}
+            self._store.put(name, kept)
+        return kept["features"]
+
+    def _migrated(self, scene: Scene, fitted: _Fitted) -> _Taught | None:
+        """A learner that knows the places labelled on other images of the same grid by their looks on this one; None where there is nothing new to learn."""
+        assert fitted.taught is not None
+        references, ids = fitted.references, fitted.ids
+        grid = grid_number(scene.grid)
+        moving = migrants(references, fitted.labelled_on(self.model, scene), grid)
+        if not len(moving):
+            return None
+
+        def collect_there(places: References) -> References:
+            rows, cols = places.origins[:, 2:].T.numpy()
+            labels = LabelledPixels(rows, cols, places.classes, places.legend)
+            return collect(self.model, scene, labels, self._bands(scene), self._each, skip_nodata=True)
+
+        there = self._looks_elsewhere.of(references.take(moving), scene.fingerprint, collect_there)
+        there = there.take(np.flatnonzero(unchanged(there, ids, fitted.taught.learners.elsewhere)))
+        staying = np.flatnonzero(fitted.labelled_on(self.model, scene) | (references.origins[:, 1].numpy() != grid))
+        known = references.take(staying).merge(there)
+        # A class that nowhere looks like itself on this date is known by its looks on others alone.
+        return self._teach(known, ids) if set(known.classes.tolist()) == set(ids) else None
+
+    def _teach(self, references: References, ids: list[int]) -> _Taught:
+        learners = _pool(self.workers).submit(_alone, fit, references, ids, self.method).result()
+        return _Taught(references, ids, learners if self.model is None else learners.to(self.model.device))
+
+    def _sharpness(self, asked: _Asked) -> float | None:
+        return None if asked.taught is None else self._assessment(asked.taught).sharpness
+
+    def _decide(self, scene: Scene, block: Window, asked: _Asked, sharpness: float | None) -> tuple[UInt8Array, FloatArray, BoolArray]:
+        entry = self._entry(scene, block, asked.fingerprint)
+        fitted = asked.fitted
         with entry.lock:
             # The same question again: a window shown anew, or a suggestion after a map.
-            if entry.decided is not None and entry.decided[0] is fitted:
+            if entry.decided is not None and entry.decided[0] is asked:
                 return entry.decided[1], entry.decided[2], entry.valid
             if isinstance(entry, Nearest):
                 best, order = entry.update(self._similarity, fitted.prepared, fitted.references, fitted.serials, fitted.ids)
@@ -413,11 +503,11 @@ class Segmenter:
                 )
             else:
                 assert sharpness is not None
-                classes, confidence = entry.decide(fitted, sharpness, home)
+                classes, confidence = entry.decide(asked, sharpness)
             classes[~entry.valid], confidence[~entry.valid] = 0, 0
             if self.abstain:
                 classes[confidence < self.abstain] = 0
-            entry.decided = fitted, classes, confidence
+            entry.decided = asked, classes, confidence
         return classes, confidence, entry.valid
 
     def _entry(self, scene: Scene, block: Window, fingerprint: str) -> Nearest | _Described:
@@ -475,14 +565,11 @@ class Segmenter:
     def _set(self, references: References, serials: list[int]) -> None:
         present = set(references.classes.tolist())
         ids = [i for i in references.legend.ids if i in present]
-        prepared: Any
         if self.method == "nearest":
-            prepared = self._similarity.prepare(references)
+            fitted = _Fitted(references, serials, ids, prepared=self._similarity.prepare(references))
         else:
-            prepared = _pool(self.workers).submit(_alone, fit, references, ids, self.method).result()
-            if self.model is not None:
-                prepared = prepared.to(self.model.device)
-        before, self._fitted = self._fitted, _Fitted(references, serials, prepared, ids)
+            fitted = _Fitted(references, serials, ids, taught=self._teach(references, ids))
+        before, self._fitted = self._fitted, fitted
         if not self.check_labels:
             return
         known = self._conflicts(before) if before is not None else ()
@@ -495,14 +582,14 @@ class Segmenter:
             )
 
     def _conflicts(self, fitted: _Fitted) -> tuple[Conflict, ...]:
-        return () if self.method == "nearest" else self._assessment(fitted).conflicts
+        return () if fitted.taught is None else self._assessment(fitted.taught).conflicts
 
-    def _assessment(self, fitted: _Fitted) -> Assessment:
+    def _assessment(self, taught: _Taught) -> Assessment:
         """What the labels say of the learner; must not be called from a thread of the pool."""
         with _assessing:
-            if fitted.assessment is None:
-                fitted.assessment = _pool(self.workers).submit(_alone, assess, fitted.references, fitted.ids, self.method).result()
-            return fitted.assessment
+            if taught.assessment is None:
+                taught.assessment = _pool(self.workers).submit(_alone, assess, taught.references, taught.ids, self.method).result()
+            return taught.assessment
 
     def _serials(self, n: int) -> list[int]:
         first = self._next_serial
@@ -525,6 +612,8 @@ class Segmenter:
             "method": self.method,
             **({"measure": self.measure} if self.method == "nearest" else {}),
             **({"abstain": f"{self.abstain:g}"} if self.abstain else {}),
+            **({} if self.migrate or self.method == "nearest" else {"migrate": "no"}),
+            **({} if self.priors == "image" or self.method == "nearest" else {"priors": self.priors}),
             "scene": scene.name,
             "pixelkin": _version("pixelkin"),
             "torch": _version("torch"),
@@ -533,6 +622,7 @@ class Segmenter:
 
 _Marks = tuple[IntArray, IntArray, UInt8Array]
 """Rows, columns and classes of labelled pixels."""
+_NO_MARKS = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.uint8)
 
 
 @dataclass(eq=False)
@@ -542,24 +632,56 @@ class _Fitted:
     references: References
     serials: list[int]
     """Rising number of each reference, never used twice by a Segmenter: who was given first, and what a block has seen."""
-    prepared: Any
-    """What the method made of the references."""
     ids: list[int]
     """Ids of the classes that have references, in legend order."""
-    assessment: Assessment | None = None
-    """What the labels say of a learner, once somebody wants to know."""
-
+    prepared: Any = None
+    """What the similarity made of the references; None for learners."""
+    taught: _Taught | None = None
+    """A learner of these references; None for the nearest."""
+    asked: dict[str, _Asked] = field(default_factory=dict)
+    """What images are asked, by fingerprint."""
     marks: dict[str, BoolArray] = field(default_factory=dict)
     """Which references were labelled on an image, by its fingerprint."""
 
-    def marked(self, model: Model | None, scene: Scene) -> _Marks:
-        """Rows, columns and classes of the labelled pixels of an image."""
+    def labelled_on(self, model: Model | None, scene: Scene) -> BoolArray:
+        """Which references (L,) were labelled on an image."""
         fingerprint = scene.fingerprint
         if fingerprint not in self.marks:
             self.marks[fingerprint] = labelled_on(self.references, model, scene)
-        own = self.marks[fingerprint]
+        return self.marks[fingerprint]
+
+    def marked(self, model: Model | None, scene: Scene) -> _Marks:
+        """Rows, columns and classes of the labelled pixels of an image."""
+        own = self.labelled_on(model, scene)
         origins = self.references.origins.numpy()
-        return origins[own, 1], origins[own, 2], self.references.classes[own]
+        return origins[own, 2], origins[own, 3], self.references.classes[own]
+
+
+@dataclass(eq=False)
+class _Taught:
+    """A learner and what it was taught."""
+
+    references: References
+    ids: list[int]
+    """Ids of the classes, in the order of its probabilities."""
+    learners: Learners
+    assessment: Assessment | None = None
+    """What the labels say of it, once somebody wants to know."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What every block of an image is asked."""
+
+    fingerprint: str
+    """Of the image."""
+    fitted: _Fitted
+    marked: _Marks
+    """Labelled pixels of the image, which keep their class; none for the nearest."""
+    taught: _Taught | None
+    """Who answers; None for the nearest."""
+    learner: Learned | None
+    """What it says of this image."""
 
 
 @dataclass(eq=False)
@@ -592,28 +714,28 @@ class _Described:
     def nbytes(self) -> int:
         return self.features.nbytes + self.guide.nbytes + self.valid.nbytes
 
-    def classify(self, fitted: _Fitted, home: bool) -> UInt8Array:
+    def classify(self, asked: _Asked) -> UInt8Array:
         """Class ids (row, col), 0 = no data: those of `decide`."""
         with self.lock:
-            if self.decided is not None and self.decided[0] is fitted:
+            if self.decided is not None and self.decided[0] is asked:
                 return self.decided[1]
             with torch.inference_mode():
-                classes = self._winners(self._filtered(fitted, home), fitted.ids)
+                classes = self._winners(self._filtered(asked), asked.fitted.ids)
             classes[~self.valid] = 0
             return classes
 
-    def decide(self, fitted: _Fitted, sharpness: float, home: bool) -> tuple[UInt8Array, FloatArray]:
+    def decide(self, asked: _Asked, sharpness: float) -> tuple[UInt8Array, FloatArray]:
         """Class ids and confidence (row, col)."""
         with torch.inference_mode():
-            planes = self._filtered(fitted, home)
-            classes = self._winners(planes, fitted.ids)
+            planes = self._filtered(asked)
+            classes = self._winners(planes, asked.fitted.ids)
             power = planes.div_(planes.sum(dim=0)).pow_(sharpness)
             confidence = power.amax(dim=0).div_(power.sum(dim=0))
             return classes, together(confidence, self.guide.shape).cpu().numpy()
 
-    def _filtered(self, fitted: _Fitted, home: bool) -> Tensor:
-        learner = fitted.prepared.home if home else fitted.prepared.elsewhere
-        probabilities = learner.probabilities(self.features.flatten(1))
+    def _filtered(self, asked: _Asked) -> Tensor:
+        assert asked.learner is not None
+        probabilities = asked.learner.probabilities(self.features.flatten(1))
         return filtered(probabilities.view(-1, *self.features.shape[1:]), self.guide)
 
     def _winners(self, planes: Tensor, ids: list[int]) -> UInt8Array:
@@ -664,6 +786,7 @@ def _version(package: str) -> str:
 
 
 _assessing = threading.Lock()
+_surveying = threading.Lock()
 
 
 @cache

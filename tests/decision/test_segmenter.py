@@ -105,7 +105,7 @@ def test_saved_references_give_the_same_map_of_another_date(tmp_path: Path, meth
 
 
 def test_a_map_depends_on_nothing_beyond_the_halo(rng: np.random.Generator) -> None:
-    seg = Segmenter(MODEL, method="logistic").fit(SCENE, marks(TRUTH, 3, 1))
+    seg = Segmenter(MODEL, method="logistic", priors="equal").fit(SCENE, marks(TRUTH, 3, 1))
     scene, _ = world(7, 400, 300)
     far = scene.data.copy()
     far[:, 256 + seg.halo :, :] = rng.integers(0, 255, far[:, 256 + seg.halo :, :].shape)

@@ -60,6 +60,19 @@ _LOOKED_AT = 4
     "--measure", type=click.Choice(["local", "global", "l1"]), help="How the nearest label is found. Default: local; l1 with --raw."
 )
 @click.option("--abstain", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Pixels of less confidence get class 0.")
+@click.option(
+    "--migrate/--no-migrate",
+    default=True,
+    show_default=True,
+    help="Map other dates of a place from what its marked pixels look like on those dates, unless they changed.",
+)
+@click.option(
+    "--priors",
+    type=click.Choice(["image", "equal"]),
+    default="image",
+    show_default=True,
+    help="How common classes are taken to be: as the image shows, or all alike, for images that are to fit together at their edges.",
+)
 @click.option("--labels-date", metavar="YYYY-MM-DD", help="The date of a series that the labels were drawn on. Default: its first.")
 @click.option("--references", "reference_file", type=click.Path(), help="References saved elsewhere, instead of or besides --labels.")
 @click.option("--save-references", type=click.Path(dir_okay=False), help="Keep what was learned of the labels, for other dates and places.")
@@ -136,6 +149,8 @@ def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[
         method=options["method"],
         measure=options["measure"],
         abstain=options["abstain"],
+        migrate=options["migrate"],
+        priors=options["priors"],
         workers=options["threads"],
     )
     if options["reference_file"]:

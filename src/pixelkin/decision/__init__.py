@@ -1,7 +1,8 @@
 """From what is known of pixels and of labelled pixels to classes: the methods of a Segmenter."""
 
 from .calibration import Assessment, Conflict, assess
-from .learned import Learned, LearnedMethod, background, fit
+from .learned import Learned, LearnedMethod, Learners, background, fit
+from .migration import Looks, migrants, unchanged
 from .nearest import Nearest, decide_nearest, take
 from .smoothing import REACH, STRIDE, Guide, filtered, thin, together
 from .suggestion import CANDIDATES, Suggestion, lattice, pick
@@ -15,6 +16,8 @@ __all__ = [
     "Guide",
     "Learned",
     "LearnedMethod",
+    "Learners",
+    "Looks",
     "Nearest",
     "Suggestion",
     "assess",
@@ -23,8 +26,10 @@ __all__ = [
     "filtered",
     "fit",
     "lattice",
+    "migrants",
     "pick",
     "take",
     "thin",
     "together",
+    "unchanged",
 ]

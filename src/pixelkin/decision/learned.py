@@ -10,6 +10,8 @@
   On an image that was labelled itself, a regression on the bands alone joins them with weight p^2 / (2 p^2 + 8): colours mean the same all over
   an image, but not on another date, and what the model makes of places it saw little of, they know better.
 
+What a learner says of an image is then weighed by how common the classes are there, see `Learned.proportioned`.
+
 Features are standardised by what lies around the labelled pixels, labelled or not: one mark a class says nothing of spread.
 """
 
@@ -41,11 +43,13 @@ MOST_VOTERS = 256
 MOST_EXAMPLES = 2000
 """References of a class that the regression learns from; of more, every n-th."""
 EVEN_PLACES = 5
-"""Labelled places at which vote and regression weigh the same."""
+"""Labelled places at which vote and regression weigh the same, and at which half of the proportions that are found is believed."""
 EVEN_BANDS = 2
 """Labelled places at which the bands have half of the weight that they have with many."""
 BANDS_SHARE = 0.5
 """Weight of the bands' regression where many places are labelled."""
+LEAST_PROPORTION = 0.01
+"""Of an image that a class is taken to cover."""
 _COLUMNS = 8192
 """Pixels a pass: few large steps, because threads that share an interpreter stand in each other's way at every step."""
 _MOST_SCORES = 1 << 20
@@ -72,6 +76,25 @@ class Learned:
     """(class,)"""
     share: float
     """Weight of the regression, 0..1; the vote has the rest."""
+    trust: float
+    """What is to be made of the proportions of classes that it finds, 0..1."""
+    prior: Tensor | None = None
+    """(class,): logarithms that are added, see `proportioned`; None for classes that are all as common."""
+
+    def proportioned(self, sample: Tensor) -> Learned:
+        """The same for an image in which classes are not equally common, as far as a sample of it shows.
+
+        Labels are given to classes alike, whatever the classes take of the image, and learners give all classes the same chance. The mean
+        probabilities over the image estimate its proportions (the first step of Saerens, Latinne and Decaestecker, *Adjusting the
+        Outputs of a Classifier to New a Priori Probabilities*, Neural Computation 14, 2002), by which probabilities are multiplied, to the power `trust`.
+
+        Args:
+            sample: Features (K, n) of pixels from all over the image.
+        """
+        if not sample.shape[1]:
+            return self
+        proportions = self.probabilities(sample).mean(dim=1).clamp(min=LEAST_PROPORTION)
+        return replace(self, prior=self.trust * torch.log(proportions))
 
     def probabilities(self, features: Tensor) -> Tensor:
         """Class probabilities (class, n), not yet smoothed or calibrated, from features (K, n)."""
@@ -101,6 +124,8 @@ class Learned:
                 out.mul_(1 - self.share).add_(linear, alpha=self.share)
         else:
             torch.mul(linear, self.share, out=out)
+        if self.prior is not None:
+            out.add_(self.prior[:, None])
         out.sub_(out.amax(dim=0)).exp_()
         out.div_(out.sum(dim=0))
 
@@ -130,6 +155,7 @@ class Learned:
             votes=tuple((w.to(device), b.to(device)) for w, b in self.votes),
             weights=None if self.weights is None else self.weights.to(device),
             offsets=None if self.offsets is None else self.offsets.to(device),
+            prior=None if self.prior is None else self.prior.to(device),
         )
 
 
@@ -164,15 +190,17 @@ def fit(references: References, ids: list[int], method: LearnedMethod) -> Learne
     votes: list[tuple[Tensor, Tensor]] = []
     if method in ("auto", "vote"):
         for k in range(len(ids)):
-            voters = standardised[_thinned(np.flatnonzero(classes == place[k]), MOST_VOTERS), :own]
+            voters = standardised[thinned(np.flatnonzero(classes == place[k]), MOST_VOTERS), :own]
             steepness = 1 / (SOFTNESS * own)
             weights = 2 * steepness * voters / scale[:own]
             offsets = -steepness * (voters**2).sum(axis=1) - weights @ centre[:own] - np.log(len(voters))
             votes.append((_float(weights), _float(offsets)))
+    places = min(len(np.unique(references.tiles[references.classes == i])) for i in ids)
+    trust = places**2 / (places**2 + EVEN_PLACES**2)
     if method == "vote":
-        learned = Learned(own, tuple(votes), None, None, 0.0)
+        learned = Learned(own, tuple(votes), None, None, 0.0, trust)
         return Learners(learned, learned)
-    chosen = np.sort(np.concatenate([_thinned(np.flatnonzero(classes == k), MOST_EXAMPLES) for k in range(len(ids))]))
+    chosen = np.sort(np.concatenate([thinned(np.flatnonzero(classes == k), MOST_EXAMPLES) for k in range(len(ids))]))
 
     def regress(columns: slice) -> tuple[AnyArray, AnyArray]:
         """Weights (class, K), 0 but for some of the features, and offsets (class,)."""
@@ -183,16 +211,15 @@ def fit(references: References, ids: list[int], method: LearnedMethod) -> Learne
 
     learns = references.model_hash != RAW
     weights, offsets = regress(slice(0, of_bands) if learns else slice(None))
-    places = min(len(np.unique(references.tiles[references.classes == i])) for i in ids)
-    share = places**2 / (places**2 + EVEN_PLACES**2) if votes else 1.0
-    elsewhere = Learned(own, tuple(votes), _float(weights), _float(offsets), share)
+    share = trust if votes else 1.0
+    elsewhere = Learned(own, tuple(votes), _float(weights), _float(offsets), share, trust)
     if method != "auto" or not learns:
         return Learners(elsewhere, elsewhere)
     seen = BANDS_SHARE * places**2 / (places**2 + EVEN_BANDS**2)
     band_weights, band_offsets = regress(slice(of_bands, None))
     joint = 1 - (1 - seen) * (1 - share)
     weights, offsets = (((1 - seen) * share * a + seen * b) / joint for a, b in ((weights, band_weights), (offsets, band_offsets)))
-    return Learners(Learned(own, tuple(votes), _float(weights), _float(offsets), joint), elsewhere)
+    return Learners(Learned(own, tuple(votes), _float(weights), _float(offsets), joint, trust), elsewhere)
 
 
 def _regress(features: AnyArray, classes: AnyArray, count: int) -> tuple[AnyArray, AnyArray]:
@@ -216,7 +243,8 @@ def background(references: References) -> tuple[AnyArray, AnyArray]:
     return centre, np.maximum(spread, 1e-3 * np.abs(centre) + 1e-6)
 
 
-def _thinned(index: AnyArray, most: int) -> AnyArray:
+def thinned(index: AnyArray, most: int) -> AnyArray:
+    """At most so many of these, evenly spread."""
     return index if len(index) <= most else index[np.linspace(0, len(index) - 1, most).round().astype(int)]
 
 

@@ -54,7 +54,7 @@ class Learner:
             references = _unpack(kept)
             records = [
                 (numbers[number], row * self._scenes[numbers[number]].grid.width + col, class_id)
-                for (number, row, col), class_id in zip(references.origins.tolist(), references.classes.tolist(), strict=True)
+                for (number, _, row, col), class_id in zip(references.origins.tolist(), references.classes.tolist(), strict=True)
             ]
             self.segmenter.references = references
         except (KeyError, PkError):

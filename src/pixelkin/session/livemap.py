@@ -408,7 +408,7 @@ class LiveMap:
                 marked, other = (references.legend.by_name(name).id for name in conflict.classes)
                 at = None
                 if conflict.index is not None:
-                    number, row, col = references.origins[conflict.index].tolist()
+                    number, _, row, col = references.origins[conflict.index].tolist()
                     at = scenes[number], row, col
                 found.append(Contradiction((marked, other), at))
         with self._cache_lock:

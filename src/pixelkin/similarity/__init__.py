@@ -5,7 +5,8 @@ from .dense import MutualInformation
 from .distances import L1
 from .embedding import Embedding, embed
 from .features import CONTEXT, band_features, describe, own_features
-from .references import RAW, References, collect, labelled_on, scene_number
+from .references import RAW, References, collect, grid_number, labelled_on, scene_number
+from .survey import survey
 
 __all__ = [
     "BLOCK",
@@ -21,8 +22,10 @@ __all__ = [
     "collect",
     "describe",
     "embed",
+    "grid_number",
     "labelled_on",
     "overlap",
     "own_features",
     "scene_number",
+    "survey",
 ]

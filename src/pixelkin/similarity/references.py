@@ -16,7 +16,7 @@ from ..errors import LabelError, ModelError
 from ..model import Model
 from ..model.checkpoint import read_file, write_file
 from ..scene import Pixels, Scene
-from ..types import BoolArray, IntArray, LabelledPixels, Legend, UInt8Array, Window
+from ..types import BoolArray, Grid, IntArray, LabelledPixels, Legend, UInt8Array, Window
 from .blocks import REFERENCE_BLOCK, block_at
 from .embedding import Embedding, embed
 from .features import CONTEXT, describe, feature_count
@@ -52,7 +52,7 @@ class References:
     background: Tensor
     """(L, 2, K): mean and variance of these features over the valid pixels of the labelled pixel's own small block."""
     origins: Tensor
-    """(L, 3) int64: number of the image (`scene_number`), row and column of each labelled pixel."""
+    """(L, 4) int64: number of the image (`scene_number`), number of its grid (`grid_number`), row and column of each labelled pixel."""
     limit: float | None = None
     """What `pixelkin.coverage` found on the labelled image: the distance to the nearest reference that is usual there."""
 
@@ -69,13 +69,17 @@ class References:
             bands=self.bands[rows],
             s=self.s[rows],
             c=self.c[used],
-            windows=windows.view(len(rows), -1),
+            windows=windows.view(len(rows), self.windows.shape[1]),
             features=self.features[rows],
             background=self.background[rows],
             origins=self.origins[rows],
             # Of fewer references the nearest is further away: what was usual no longer is.
             limit=self.limit if len(rows) == len(self) else None,
         )
+
+    def relabelled(self, classes: UInt8Array, legend: Legend) -> References:
+        """The same pixels with other classes (L,)."""
+        return replace(self, classes=classes, legend=legend)
 
     def drop(self, class_name: str) -> References:
         """All references but those of one class, which also leaves the legend."""
@@ -124,7 +128,7 @@ class References:
     @cached_property
     def tiles(self) -> IntArray:
         """(L,): references with the same number lie in the same 64 x 64 pixels of the same image."""
-        _, numbers = np.unique(self.origins.numpy() // (1, _TILE, _TILE), axis=0, return_inverse=True)
+        _, numbers = np.unique(self.origins.numpy() // (1, 1, _TILE, _TILE), axis=0, return_inverse=True)
         return numbers.reshape(-1)
 
     @cached_property
@@ -160,6 +164,8 @@ class References:
         """
         tensors, header = read_file(path, "references")
         try:
+            if tensors["origins"].shape[1] != 4:
+                raise ValueError("an older layout")
             return cls(
                 tensors["classes"].numpy(), Legend.from_json(header["legend"]), tensors["bands"], tensors["s"], tensors["c"],
                 tensors["windows"].long(), header["model_hash"], tuple(header["band_names"]),
@@ -181,6 +187,8 @@ def collect(
     labels: LabelledPixels,
     bands: tuple[str, ...],
     each: Callable[[Callable[[Window], _Seen], Iterable[Window]], Iterable[_Seen]] = map,
+    *,
+    skip_nodata: bool = False,
 ) -> References:
     """References of the labelled pixels of a scene.
 
@@ -192,9 +200,10 @@ def collect(
         labels: Its labelled pixels.
         bands: Bands to use where there is no model.
         each: How to embed and describe the blocks: `map`, or that of a pool of workers.
+        skip_nodata: Leave out labelled pixels on no-data.
 
     Raises:
-        LabelError: A labelled pixel lies outside the image, or on no-data.
+        LabelError: A labelled pixel lies outside the image, or on no-data that is not to be left out.
     """
     _require_inside(scene, labels)
     side = 0 if model is None else model.config.map_side
@@ -206,6 +215,7 @@ def collect(
     count = 0
     features = torch.empty(len(labels), feature_count(len(bands), z, f))
     background = torch.empty(len(labels), 2, features.shape[1])
+    known = np.ones(len(labels), np.bool_)
     members: dict[Window, list[int]] = {}
     for i, (row, col) in enumerate(zip(labels.rows.tolist(), labels.cols.tolist(), strict=True)):
         members.setdefault(block_at(scene.grid, row, col, REFERENCE_BLOCK), []).append(i)
@@ -214,15 +224,17 @@ def collect(
         embedding = embed(model, scene, block, bands, margin=CONTEXT)
         described = describe(embedding)
         usable = described[:, torch.from_numpy(embedding.valid[inside, inside]).to(described.device)]
+        if not usable.shape[1]:
+            return embedding, described, usable.new_zeros(2, len(usable))
         return embedding, described, torch.stack([usable.mean(dim=1), usable.var(dim=1, correction=0)])
 
     inside = slice(CONTEXT, -CONTEXT)
     for (block, indices), (embedding, described, around) in zip(members.items(), each(see, members), strict=True):
         rows, cols = labels.rows[indices] - block.row, labels.cols[indices] - block.col
         valid = embedding.valid[inside, inside]
-        bad = np.flatnonzero(~valid[rows, cols])
-        if bad.size:
-            i = indices[int(bad[0])]
+        known[indices] = valid[rows, cols]
+        if not (known[indices].all() or skip_nodata):
+            i = indices[int(np.argmin(valid[rows, cols]))]
             raise LabelError(
                 f"labelled pixel {i} at row {labels.rows[i]}, column {labels.cols[i]} of {scene.name} is no-data, expected a valid pixel. Remove or move it."
             )
@@ -241,15 +253,24 @@ def collect(
         vectors.append(c[:, distinct // c.shape[2], distinct % c.shape[2]].T.cpu())
         windows[where] = inverse.view(len(indices), -1) + count
         count += len(distinct)
-    return References(
+    found = References(
         labels.classes.copy(), labels.legend, band_values, s, torch.cat(vectors) if vectors else torch.empty(0, f), windows,
         RAW if model is None else model.hash, bands, features, background, origins_of(scene, labels),
     )  # fmt: skip
+    return found if known.all() else found.take(np.flatnonzero(known))
 
 
 def scene_number(scene: Scene) -> int:
     """A number for an image, from its fingerprint, by which references remember where they are from; a copy has another (see `labelled_on`)."""
     return int.from_bytes(hashlib.blake2b(scene.fingerprint.encode(), digest_size=8).digest(), "little") >> 1
+
+
+def grid_number(grid: Grid) -> int:
+    """A number for the pixels of the ground that a grid names, the same for all dates of a series; 0 where it names none, for want of a CRS."""
+    if grid.crs is None:
+        return 0
+    place = repr((grid.crs, grid.shape, grid.transform))
+    return int.from_bytes(hashlib.blake2b(place.encode(), digest_size=8).digest(), "little") >> 1
 
 
 def labelled_on(references: References, model: Model | None, scene: Scene) -> BoolArray:
@@ -266,7 +287,7 @@ def labelled_on(references: References, model: Model | None, scene: Scene) -> Bo
         of_one = np.flatnonzero(origins[:, 0] == number)
         some = of_one[:: -(-len(of_one) // _WITNESSES)]
         here[of_one] = number == scene_number(scene) or all(
-            _looks_like(references.bands[i], model, scene, int(origins[i, 1]), int(origins[i, 2])) for i in some.tolist()
+            _looks_like(references.bands[i], model, scene, int(origins[i, 2]), int(origins[i, 3])) for i in some.tolist()
         )
     return here
 
@@ -288,7 +309,8 @@ def _looks_like(bands: Tensor, model: Model | None, scene: Scene, row: int, col:
 def origins_of(scene: Scene, labels: LabelledPixels) -> Tensor:
     """`References.origins` of labelled pixels of an image."""
     rows, cols = (torch.from_numpy(np.asarray(index, np.int64)) for index in (labels.rows, labels.cols))
-    return torch.stack([torch.full_like(rows, scene_number(scene)), rows, cols], dim=1)
+    numbers = (torch.full_like(rows, number) for number in (scene_number(scene), grid_number(scene.grid)))
+    return torch.stack([*numbers, rows, cols], dim=1)
 
 
 def _require_inside(scene: Scene, labels: LabelledPixels) -> None:

@@ -1,0 +1,99 @@
+"""Labels of one date on another: sample migration.
+
+A place that was labelled on one date is, on most other dates, what it was, and shows how its class looks there: haze, season and sensor have
+changed it as they changed all around it. So an image is mapped from its own looks at the places that were labelled on other images of the same
+grid, and not from the looks of those images. What did change must not teach: a place is left out where the learner, taught by the labels as they
+were given, finds its class there less than half as likely as chance would.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..similarity import References
+from ..types import BoolArray, IntArray
+from .learned import Learned, thinned
+
+MOST_MIGRANTS = 256
+"""Labels of a class that are looked up on another image; of more, every n-th is."""
+_LEAST_CHANCE = 0.5
+"""How likely a class has to be where it was labelled on another image, in units of one over the number of classes."""
+_MOST_IMAGES = 64
+"""Images whose looks are remembered."""
+
+
+def migrants(references: References, own: BoolArray, grid: int) -> IntArray:
+    """Which references, by index, tell of places on an image that were labelled on other images of the same grid.
+
+    Args:
+        references: All labels, in the order in which they were given.
+        own: (L,), True for those labelled on the image itself.
+        grid: The image's `grid_number`; 0 tells of no place.
+    """
+    origins = references.origins.numpy()
+    known = {tuple(place) for place in origins[own, 2:].tolist()}
+    # Of a place labelled on several dates the last label counts.
+    last = {tuple(origins[i, 2:].tolist()): i for i in np.flatnonzero(~own & (origins[:, 1] == grid) & (grid != 0)).tolist()}
+    free = np.sort(np.array([i for place, i in last.items() if place not in known], np.int64))
+    classes = references.classes[free]
+    return np.sort(np.concatenate([free[:0], *(thinned(free[classes == k], MOST_MIGRANTS) for k in np.unique(classes))]))
+
+
+def unchanged(there: References, ids: list[int], learned: Learned) -> BoolArray:
+    """Which references (n,), looked up on another image, look like their class there to a learner that has not seen that image."""
+    probabilities = learned.probabilities(there.features.T.contiguous()).cpu().numpy()
+    place = np.array([ids.index(i) for i in there.classes.tolist()], np.int64)
+    likely: BoolArray = probabilities[place, np.arange(len(there))] >= _LEAST_CHANCE / len(ids)
+    return likely
+
+
+@dataclass(eq=False)
+class _Image:
+    """What has been looked at on one image."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    tried: set[tuple[int, ...]] = field(default_factory=set)
+    """Rows and columns, also those on no-data."""
+    seen: References | None = None
+
+
+class Looks:
+    """What pixels look like on images on which they were not labelled; each is looked at once. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._images: OrderedDict[str, _Image] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[Looks], tuple[()]]:
+        # Another process looks for itself.
+        return Looks, ()
+
+    def of(self, references: References, fingerprint: str, collect: Callable[[References], References]) -> References:
+        """These references as an image shows their places, those on its no-data left out.
+
+        Args:
+            references: With the places and the classes wanted.
+            fingerprint: Of the image.
+            collect: Looks at the places of some references, leaving out no-data.
+        """
+        places = list(map(tuple, references.origins[:, 2:].tolist()))
+        with self._lock:
+            image = self._images.setdefault(fingerprint, _Image())
+            self._images.move_to_end(fingerprint)
+            if len(self._images) > _MOST_IMAGES:
+                self._images.popitem(last=False)
+        with image.lock:
+            fresh = [i for i, place in enumerate(places) if place not in image.tried]
+            if fresh or image.seen is None:
+                found = collect(references.take(fresh))
+                image.seen = found if image.seen is None else image.seen.merge(found)
+                image.tried |= {places[i] for i in fresh}
+            seen = image.seen
+        at = {tuple(place): i for i, place in enumerate(seen.origins[:, 2:].tolist())}
+        there = [i for i, place in enumerate(places) if place in at]
+        return seen.take([at[places[i]] for i in there]).relabelled(references.classes[there], references.legend)

@@ -1,0 +1,61 @@
+"""A look at an image as a whole: the features of an even sample of its pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..model import Model
+from ..scene import Scene
+from ..types import Grid, Window
+from .blocks import REFERENCE_BLOCK
+from .embedding import embed
+from .features import CONTEXT, describe
+
+_BLOCKS = 64
+"""Small blocks that are looked at, at most: enough to know a class's share of an image to a few points."""
+_STEP = 8
+"""Every eighth row and column of a block; pixels between them would say nearly the same."""
+
+
+def survey(
+    model: Model | None,
+    scene: Scene,
+    bands: tuple[str, ...],
+    each: Callable[[Callable[[Window], Tensor], Iterable[Window]], Iterable[Tensor]] = map,
+) -> Tensor:
+    """Features (K, n) of up to 1024 valid pixels, evenly spread over an image of any size; see `describe`.
+
+    Args:
+        model: The encoder, None for raw bands.
+        scene: The image.
+        bands: Bands to use where there is no model.
+        each: How to look at the blocks: `map`, or that of a pool of workers.
+    """
+    inside = slice(CONTEXT, -CONTEXT)
+
+    def look(block: Window) -> Tensor:
+        embedding = embed(model, scene, block, bands, margin=CONTEXT)
+        usable = torch.from_numpy(embedding.valid[inside, inside][::_STEP, ::_STEP])
+        return describe(embedding)[:, ::_STEP, ::_STEP].cpu()[:, usable]
+
+    return torch.cat(list(each(look, _spread_blocks(scene.grid))), dim=1)
+
+
+def _spread_blocks(grid: Grid) -> list[Window]:
+    """Small blocks of an image, evenly spread over it, about as far apart across as down."""
+    down, across = (-(-size // REFERENCE_BLOCK) for size in grid.shape)
+    rows = int(np.clip(round(np.sqrt(_BLOCKS * down / across)), 1, min(down, _BLOCKS)))
+    cols = min(across, _BLOCKS // rows)
+    rows = min(down, _BLOCKS // cols)
+    tops, lefts = (
+        (np.floor((np.arange(n) + 0.5) * of / n) * REFERENCE_BLOCK).astype(int).tolist() for n, of in ((rows, down), (cols, across))
+    )
+    return [
+        Window(top, left, min(REFERENCE_BLOCK, grid.height - top), min(REFERENCE_BLOCK, grid.width - left))
+        for top in tops
+        for left in lefts
+    ]
