@@ -1,9 +1,10 @@
-"""How the labelling server holds up: `python -m benchmarks.session [durability|tiles|repaint|reopen|start IMAGE]`.
+"""How the labelling server holds up: `python -m benchmarks.session [durability|tiles|repaint|reopen|export|start IMAGE]`.
 
 durability   2,000 marks and 500 undos with the server killed at random: nothing acknowledged may be lost, memory stays flat
 tiles        20 clients that ask for image and map tiles for 60 s
 repaint      from a mark to the answer of every map tile in view: 1 Mpx, 60 labels, an encoder, embeddings cached (no browser)
 reopen       from starting the process on a project that was labelled before to all map tiles in view, with its cache folder and without
+export       memory and time of writing map, confidence, polygons and areas of 6,000 x 6,000 pixels, and of the map alone
 start        from starting the process to the first image tile of an image, e.g. a 10,000 x 10,000 COG
 """
 
@@ -201,6 +202,40 @@ def reopen(runs: int = 5) -> dict[str, Any]:
     return out
 
 
+_EXPORT = """
+import json, sys, time
+from pathlib import Path
+from pixelkin.session import segment_project
+import pixelkin.maps.polygons, pixelkin.raster, pixelkin.segmenter
+def peak():
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024
+before, began = peak(), time.perf_counter()
+segment_project(sys.argv[1], sys.argv[2], formats=sys.argv[3:])
+spent = time.perf_counter() - began
+print(json.dumps({"seconds": round(spent), "peak_mb": peak() - before}))
+"""
+
+
+def export(side: int = 6000) -> dict[str, Any]:
+    """Peak of the memory above what the libraries take, in a process of its own."""
+    from pixelkin.session import AddClass, AddMark, Session, open_project
+
+    out: dict[str, Any] = {"pixels": side * side}
+    with tempfile.TemporaryDirectory() as folder:
+        project = open_project([write_image(Path(folder) / "field.tif", side, side)])
+        session = Session(project, train=False)
+        session.edit([AddClass("water"), AddClass("land"), AddClass("rock")])
+        chance = random.Random(1)
+        for number in range(30):
+            place = {"type": "Point", "coordinates": [chance.uniform(0, side), chance.uniform(0, side)]}
+            session.edit([AddMark("field", 1 + number % 3, "point", place)])
+        session.close()
+        for formats in (["cog"], ["cog", "confidence", "polygons", "areas"]):
+            command = [sys.executable, "-c", _EXPORT, str(project.folder), f"{folder}/{len(formats)}", *formats]
+            out[" ".join(formats)] = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+    return out
+
+
 def repaint(marks: int = 40) -> dict[str, Any]:
     """Marks on 1024 x 1024 pixels, all 16 tiles fetched over six connections as a browser does."""
     from pixelkin.session import open_project
@@ -268,6 +303,11 @@ if __name__ == "__main__":
     name, *rest = sys.argv[1:] or ["durability"]
     print(
         json.dumps(
-            {name: {"durability": durability, "tiles": tiles, "repaint": repaint, "reopen": reopen, "start": start}[name](*rest)}, indent=1
+            {
+                name: {"durability": durability, "tiles": tiles, "repaint": repaint, "reopen": reopen, "export": export, "start": start}[
+                    name
+                ](*rest)
+            },
+            indent=1,
         )
     )

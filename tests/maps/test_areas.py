@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixelkin.errors import LabelError, OutputError, RasterError
-from pixelkin.maps import AreaTable, ClassArea, Score, area_table, cell_areas, estimate_areas, score, write_area_table
-from pixelkin.types import Grid, Legend
+from pixelkin.maps import AreaCounter, AreaTable, ClassArea, Score, area_table, cell_areas, estimate_areas, score, write_area_table
+from pixelkin.types import Grid, Legend, Window
 
 GEOD = pyproj.Geod(ellps="WGS84")
 
@@ -258,3 +258,13 @@ def test_a_sample_of_another_map_is_refused(make_map):
         LabelError, match=r"mapped class 'ice' has no validation pixel, expected at least 2 drawn at random in it. Sample it too."
     ):
         estimate_areas(other, validation)
+
+
+def test_parts_in_any_order_add_up_to_the_table_of_the_whole(make_map, rng):
+    legend = Legend.from_names("abc")
+    valid = rng.random((30, 40)) < 0.8
+    result = make_map(rng.integers(0, 4, (30, 40)), legend=legend, valid=valid, transform=(1.0, 0.0, 0.0, 0.0, -1.0, 60.0), crs="EPSG:4326")
+    counter = AreaCounter(result.grid, legend)
+    for window in (Window(20, 0, 10, 40), Window(0, 25, 20, 15), Window(0, 0, 20, 25)):
+        counter.add(result.classes[window.slices], valid[window.slices], window)
+    assert counter.table() == area_table(result)

@@ -11,7 +11,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from rasterio.features import rasterize
 
 from pixelkin.errors import InputError, LabelError, OutputError
-from pixelkin.maps import area_table, polygonize, write_polygons
+from pixelkin.maps import area_table, polygonize, write_polygons, write_polygons_of
+from pixelkin.raster import write_map
 from pixelkin.types import Legend
 
 LEGEND = Legend.from_names(["water", "land", "ice"])
@@ -144,3 +145,51 @@ def test_overwriting_replaces_the_whole_file(make_map, tmp_path):
 def test_an_unknown_connectivity_is_refused(make_map):
     with pytest.raises(InputError, match=r"connectivity is 6, expected 4 \(pixels share an edge\) or 8 \(or a corner\)."):
         polygonize(make_map([[1]]), connectivity=6)
+
+
+ROTATED = (0.25, 0.05, 8.0, 0.05, -0.25, 61.0)
+
+
+@pytest.mark.parametrize(
+    "place", [{}, {"transform": DEGREES, "crs": "EPSG:4326"}, {"transform": ROTATED, "crs": "EPSG:4326"}, {"crs": None}],
+    ids=["plane", "degrees", "rotated", "none"],
+)  # fmt: skip
+def test_polygons_of_a_file_are_those_of_the_map(make_map, tmp_path, rng, monkeypatch, place):
+    monkeypatch.setattr("pixelkin.maps.polygons._AT_ONCE", 7)
+    classes = np.kron(rng.integers(0, 4, (12, 15)), np.ones((3, 2), int))
+    result = make_map(classes, legend=LEGEND, **place)
+    source = write_map(result, tmp_path / "map.tif")
+    told = []
+    path = write_polygons_of(source, result.grid, LEGEND, tmp_path / "map.gpkg", progress=lambda: told.append(1))
+    expected = geopandas.read_file(write_polygons(result, tmp_path / "whole.gpkg"))
+    frame = geopandas.read_file(path)
+    assert len(told) >= 1 if place.get("transform") == ROTATED else len(told) > 5
+    assert (frame.crs, list(frame.columns), frame.dtypes.to_list()) == (expected.crs, list(expected.columns), expected.dtypes.to_list())
+
+    def ordered(frame):
+        return frame.assign(wkt=frame.geometry.normalize().to_wkt()).sort_values("wkt", ignore_index=True)
+
+    one, other = ordered(frame), ordered(expected)
+    for column in ("class_id", "class_name", "color", "pixels", "wkt"):
+        assert one[column].to_list() == other[column].to_list()
+    np.testing.assert_allclose(one.area_ha, other.area_ha, rtol=1e-9)
+
+
+def test_a_map_in_a_file_without_any_class_or_place_has_no_polygon(make_map, tmp_path):
+    result = make_map(np.zeros((5, 6)), legend=LEGEND, transform=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0), crs=None)
+    source = write_map(result, tmp_path / "map.tif")
+    path = write_polygons_of(source, result.grid, LEGEND, tmp_path / "map.gpkg")
+    assert geopandas.read_file(path).empty
+
+
+def test_outlining_that_is_called_off_leaves_nothing(make_map, tmp_path):
+    result = make_map([[1, 2], [2, 1]], legend=LEGEND)
+    source = write_map(result, tmp_path / "map.tif")
+    before = sorted(tmp_path.iterdir())
+
+    def stop():
+        raise InputError("called off")
+
+    with pytest.raises(InputError, match="called off"):
+        write_polygons_of(source, result.grid, LEGEND, tmp_path / "map.gpkg", progress=stop)
+    assert sorted(tmp_path.iterdir()) == before

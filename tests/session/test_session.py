@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import shutil
 import threading
@@ -14,6 +15,7 @@ import geopandas
 import numpy as np
 import pytest
 import rasterio
+import rasterio.features
 import rasterio.shutil
 from PIL import Image
 
@@ -453,3 +455,52 @@ def test_a_project_opened_again_answers_without_embedding_what_was_seen(
     again = start(project.folder)
     np.testing.assert_array_equal(shown(again), after)
     assert len(embedded) > 4
+
+
+def test_an_export_in_parts_is_the_whole_map(project: Project, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pixelkin.session.mapping._ACROSS", 256)
+    asked: list[Window] = []
+    predict = Segmenter.predict
+
+    def spy(self: Segmenter, scene: Any, window: Any = None) -> Any:
+        asked.append(window)
+        return predict(self, scene, window)
+
+    project.close()
+    session = start(project.folder)
+    with_two_classes(session)
+    on_page = classes_of(shown(session), session)
+    monkeypatch.setattr(Segmenter, "predict", spy)
+    # Outlines alone need a map beside them that nobody sees.
+    job = finished(session, session.start_export(["polygons", "areas"]))
+    assert [file.name for file in job.files] == ["field.gpkg", "field_areas.csv"]
+    assert sorted((window.height, window.width) for window in asked) == [(44, 164), (44, 256), (256, 164), (256, 256)]
+    folder = project.folder / "exports"
+    assert sorted(path.name for path in folder.iterdir()) == ["field.gpkg", "field_areas.csv"]
+    frame = geopandas.read_file(folder / "field.gpkg")
+    transform = rasterio.Affine(*session.project.scene("field").grid.transform)
+    burnt = rasterio.features.rasterize(zip(frame.geometry, frame.class_id, strict=True), on_page.shape, transform=transform, dtype="uint8")
+    np.testing.assert_array_equal(burnt, on_page)
+    with (folder / "field_areas.csv").open(newline="") as file:
+        rows = {row["name"]: int(row["pixels"]) for row in csv.DictReader(file)}
+    assert rows == {"water": int((on_page == 1).sum()), "land": int((on_page == 2).sum())}
+    assert frame.groupby("class_name").pixels.sum().to_dict() == rows
+
+
+def test_an_export_that_is_called_off_leaves_nothing(project: Project, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.close()
+    session = start(project.folder)
+    with_two_classes(session)
+    predict = Segmenter.predict
+    jobs: list[Job] = []
+
+    def slow(self: Segmenter, scene: Any, window: Any = None) -> Any:
+        while not jobs:
+            time.sleep(0.01)
+        session.jobs.cancel(jobs[0].id)
+        return predict(self, scene, window)
+
+    monkeypatch.setattr(Segmenter, "predict", slow)
+    jobs.append(session.start_export(["cog", "confidence", "polygons", "areas"]))
+    assert finished(session, jobs[0]).state == "cancelled"
+    assert list((project.folder / "exports").iterdir()) == []

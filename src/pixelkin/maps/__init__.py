@@ -10,15 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .accuracy import Score, score
-    from .areas import AreaEstimate, AreaEstimates, AreaTable, ClassArea, area_table, cell_areas, estimate_areas, write_area_table
+    from .areas import (
+        AreaCounter,
+        AreaEstimate,
+        AreaEstimates,
+        AreaTable,
+        ClassArea,
+        area_table,
+        cell_areas,
+        estimate_areas,
+        write_area_table,
+    )
     from .colours import colorize, colorize_confidence, display_bands, rgb, stretch, stretch_limits
     from .figure import confusion_figure, overview, series_figure
-    from .polygons import polygonize, write_polygons
+    from .polygons import polygonize, write_polygons, write_polygons_of
     from .series import SeriesRow, SeriesTable, series_table, write_series_table
 
 _HOME = {
     "Score": "accuracy",
     "score": "accuracy",
+    "AreaCounter": "areas",
     "AreaEstimate": "areas",
     "AreaEstimates": "areas",
     "AreaTable": "areas",
@@ -38,6 +49,7 @@ _HOME = {
     "series_figure": "figure",
     "polygonize": "polygons",
     "write_polygons": "polygons",
+    "write_polygons_of": "polygons",
     "SeriesRow": "series",
     "SeriesTable": "series",
     "series_table": "series",
@@ -45,6 +57,7 @@ _HOME = {
 }
 
 __all__ = [
+    "AreaCounter",
     "AreaEstimate",
     "AreaEstimates",
     "AreaTable",
@@ -69,6 +82,7 @@ __all__ = [
     "stretch_limits",
     "write_area_table",
     "write_polygons",
+    "write_polygons_of",
     "write_series_table",
 ]
 

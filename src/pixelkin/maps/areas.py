@@ -21,7 +21,7 @@ from pyproj.exceptions import CRSError
 
 from pixelkin.errors import LabelError, OutputError, RasterError
 from pixelkin.segmentation import Segmentation
-from pixelkin.types import Color, Grid
+from pixelkin.types import BoolArray, Color, Grid, Legend, UInt8Array, Window
 
 from ..files import replacing
 from ._numbers import dump_json, number_or_none
@@ -229,28 +229,68 @@ def area_table(segmentation: Segmentation) -> AreaTable:
         LabelError: The map has a class id that its legend has not.
         RasterError: The CRS has no unit that an area could be told in.
     """
-    cells, method = cell_areas(segmentation.grid)
-    classes = np.where(segmentation.valid, segmentation.classes, 0)
-    pixels = np.bincount(classes.ravel(), minlength=256)
-    for class_id in np.flatnonzero(pixels[1:]) + 1:
-        segmentation.legend.by_id(int(class_id))
+    counter = AreaCounter(segmentation.grid, segmentation.legend)
+    counter.add(segmentation.classes, segmentation.valid, segmentation.grid.window)
+    return counter.table()
 
-    def hectares(mask: npt.NDArray[np.bool_]) -> float:
-        if cells is None:
+
+class AreaCounter:
+    """Counts the areas of a map that comes in parts, and ends with the table of the whole."""
+
+    def __init__(self, grid: Grid, legend: Legend) -> None:
+        """Start with nothing counted.
+
+        Args:
+            grid: Of the whole map.
+            legend: Its classes.
+
+        Raises:
+            RasterError: The CRS has no unit that an area could be told in.
+        """
+        self._legend = legend
+        self._cells, self._method = cell_areas(grid)
+        # Pixels of each id in each row; where cells differ along a row, their square metres are needed too.
+        self._rows = {class_id: np.zeros(grid.height, np.int64) for class_id in (0, *legend.ids)}
+        self._metres = dict.fromkeys(self._rows, 0.0)
+
+    def add(self, classes: UInt8Array, valid: BoolArray, window: Window) -> None:
+        """Count a part of the map.
+
+        Args:
+            classes: Class ids (row, col).
+            valid: (row, col), True = data.
+            window: Where in the map it lies; parts must not overlap.
+
+        Raises:
+            LabelError: A class id that the legend has not.
+        """
+        for class_id in np.unique(classes[valid]).tolist():
+            if class_id:
+                self._legend.by_id(class_id)
+            mask = valid & (classes == class_id)
+            self._rows[class_id][window.slices[0]] += mask.sum(axis=1)
+            if self._cells is not None and self._cells.shape[1] > 1:
+                self._metres[class_id] += float(self._cells[window.slices][mask].sum())
+
+    def table(self) -> AreaTable:
+        """The areas of what was counted."""
+        pixels = {class_id: int(rows.sum()) for class_id, rows in self._rows.items()}
+        hectares = {class_id: self._hectares(class_id) for class_id in self._rows}
+        valid_pixels = sum(pixels.values())
+        valid_hectares = math.fsum(hectares.values())
+        rows = []
+        for entry in self._legend:
+            part, whole = (pixels[entry.id], valid_pixels) if self._cells is None else (hectares[entry.id], valid_hectares)
+            share = part / whole if whole else math.nan
+            rows.append(ClassArea(entry.id, entry.name, entry.color, pixels[entry.id], hectares[entry.id], share))
+        return AreaTable(tuple(rows), valid_pixels, valid_hectares, pixels[0], hectares[0], self._method)
+
+    def _hectares(self, class_id: int) -> float:
+        if self._cells is None:
             return math.nan
-        # One column of cell areas: count along rows first, so no float image is made.
-        total = mask.sum(axis=1) @ np.broadcast_to(cells[:, 0], len(mask)) if cells.shape[1] == 1 else cells[mask].sum()
-        return float(total) / SQUARE_METRES_PER_HECTARE
-
-    valid_pixels = int(segmentation.valid.sum())
-    valid_hectares = hectares(segmentation.valid)
-    rows = []
-    for entry in segmentation.legend:
-        area = hectares(classes == entry.id)
-        part, whole = (int(pixels[entry.id]), valid_pixels) if cells is None else (area, valid_hectares)
-        rows.append(ClassArea(entry.id, entry.name, entry.color, int(pixels[entry.id]), area, part / whole if whole else math.nan))
-    undecided = segmentation.valid & (classes == 0)
-    return AreaTable(tuple(rows), valid_pixels, valid_hectares, int(undecided.sum()), hectares(undecided), method)
+        rows = self._rows[class_id]
+        metres = self._metres[class_id] if self._cells.shape[1] > 1 else rows @ np.broadcast_to(self._cells[:, 0], len(rows))
+        return float(metres) / SQUARE_METRES_PER_HECTARE
 
 
 def estimate_areas(areas: Segmentation | AreaTable, validation: Score) -> AreaEstimates:

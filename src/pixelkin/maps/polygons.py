@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import geopandas
 import numpy as np
 import pyogrio
+import rasterio
 import shapely
 from affine import Affine
 from pyogrio.errors import DataLayerError, DataSourceError
@@ -17,10 +20,14 @@ from skimage.measure import label
 
 from pixelkin.errors import InputError, OutputError
 from pixelkin.segmentation import Segmentation
+from pixelkin.types import AnyArray, Grid, IntArray, Legend
 
 from ..files import replacing
+from ..raster.reader import open_dataset
 from .areas import SQUARE_METRES_PER_HECTARE, cell_areas
 
+_AT_ONCE = 10_000
+"""Polygons that are written together."""
 _DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".json": "GeoJSON"}
 
 
@@ -76,17 +83,21 @@ def polygonize(segmentation: Segmentation, *, min_pixels: int = 0, connectivity:
     else:
         weights = np.broadcast_to(cells, grid.shape).ravel()
         hectares = np.bincount(patches.ravel(), weights=weights) / SQUARE_METRES_PER_HECTARE
-    entries = [segmentation.legend.by_id(int(class_id)) for class_id in class_of[ids]]
+    return _frame(polygons, class_of[ids], pixels[ids], hectares[ids], segmentation.legend, grid.crs)
+
+
+def _frame(polygons: Any, class_ids: IntArray, pixels: AnyArray, hectares: AnyArray, legend: Legend, crs: str | None) -> Any:
+    entries = [legend.by_id(int(class_id)) for class_id in class_ids]
     return geopandas.GeoDataFrame(
         {
-            "class_id": class_of[ids].astype(np.int32),
+            "class_id": class_ids.astype(np.int32),
             "class_name": np.array([entry.name for entry in entries], object),
             "color": np.array(["#{:02x}{:02x}{:02x}".format(*entry.color) for entry in entries], object),
-            "pixels": pixels[ids].astype(np.int64),
-            "area_ha": hectares[ids],
+            "pixels": pixels.astype(np.int64),
+            "area_ha": hectares,
         },
         geometry=polygons,
-        crs=grid.crs,
+        crs=crs,
     )
 
 
@@ -133,15 +144,86 @@ def write_polygons(
         raise OutputError(f"{path.name} cannot be GeoJSON, which is always WGS 84: the map has no CRS. Write a .gpkg file instead.")
     with replacing(path, overwrite=overwrite) as temporary:
         frame = polygonize(segmentation, min_pixels=min_pixels, connectivity=connectivity)
-        if driver == "GeoJSON":
-            frame = frame.to_crs("EPSG:4326")
-        with warnings.catch_warnings():
-            # A map without CRS gives a layer without CRS: that is what was asked for.
-            warnings.filterwarnings("ignore", message="'crs' was not provided", category=UserWarning)
-            try:
-                pyogrio.write_dataframe(
-                    frame, temporary, driver=driver, layer=path.stem, geometry_type="MultiPolygon", promote_to_multi=True
-                )
-            except (DataSourceError, DataLayerError) as error:
-                raise OutputError(f"{path} cannot be written: {error}. Check free space and permissions of {path.parent}.") from error
+        _write(frame.to_crs("EPSG:4326") if driver == "GeoJSON" else frame, temporary, path, driver)
     return path
+
+
+def write_polygons_of(
+    source: str | Path,
+    grid: Grid,
+    legend: Legend,
+    path: str | Path,
+    *,
+    overwrite: bool = False,
+    progress: Callable[[], None] = lambda: None,
+) -> Path:
+    """Write the polygons of a map that is in a file, as GeoPackage: those of `write_polygons`, without the map in memory.
+
+    What is held are the outlines. They come in the order in which they close, some thousand at a time.
+
+    Args:
+        source: Raster of class ids, 0 = none, on the grid.
+        grid: The map's grid. Where pixels of a row differ in area, as in a rotated grid in degrees, the map is held in memory after all.
+        legend: The map's classes.
+        path: File to write, `.gpkg`.
+        overwrite: Replace a file that is there.
+        progress: Called now and then; may raise to end it.
+
+    Returns:
+        The path written.
+
+    Raises:
+        OutputError: The file is there and overwrite is False; the disk refuses it.
+        LabelError: The map has a class id that its legend has not.
+    """
+    path = Path(path)
+    cells, _ = cell_areas(grid)
+    # Hectares of one pixel of each row from the top, summed: in these coordinates the area of a polygon is that of its pixels.
+    down = None if cells is None else np.append(0, np.broadcast_to(cells[:, 0], grid.height).cumsum()) / SQUARE_METRES_PER_HECTARE
+    inverse = ~Affine(*grid.transform)
+
+    def frame_of(part: list[Any]) -> Any:
+        rings = [ring for outline, _ in part for ring in outline["coordinates"]]
+        polygons = _polygons(rings, [len(outline["coordinates"]) for outline, _ in part])
+
+        def to_pixels(x: Any, y: Any) -> tuple[Any, Any]:
+            cols, rows = inverse @ (x, y)
+            return np.rint(cols), np.rint(rows)
+
+        def to_hectares(cols: Any, rows: Any) -> tuple[Any, Any]:
+            assert down is not None
+            return cols, down[rows.astype(np.int64)]
+
+        in_pixels = shapely.transform(polygons, to_pixels, interleaved=False)
+        hectares = (
+            np.full(len(part), np.nan) if down is None else shapely.area(shapely.transform(in_pixels, to_hectares, interleaved=False))
+        )
+        return _frame(polygons, np.array([value for _, value in part], np.int64), shapely.area(in_pixels), hectares, legend, grid.crs)
+
+    with replacing(path, overwrite=overwrite) as temporary, open_dataset(str(source)) as dataset:
+        progress()
+        if cells is not None and cells.shape[1] > 1:
+            classes = dataset.read(1)
+            whole = Segmentation(classes, np.zeros(classes.shape, np.float32), classes > 0, legend, grid)
+            _write(polygonize(whole), temporary, path, "GPKG")
+            return path
+        band = rasterio.band(dataset, 1)
+        outlines = shapes(band, mask=band, connectivity=4)
+        part = list(islice(outlines, _AT_ONCE))
+        _write(frame_of(part), temporary, path, "GPKG")
+        while part := list(islice(outlines, _AT_ONCE)):
+            progress()
+            _write(frame_of(part), temporary, path, "GPKG", append=True)
+    return path
+
+
+def _write(frame: Any, temporary: Path, path: Path, driver: str, *, append: bool = False) -> None:
+    with warnings.catch_warnings():
+        # A map without CRS gives a layer without CRS: that is what was asked for.
+        warnings.filterwarnings("ignore", message="'crs' was not provided", category=UserWarning)
+        try:
+            pyogrio.write_dataframe(
+                frame, temporary, driver=driver, layer=path.stem, geometry_type="MultiPolygon", promote_to_multi=True, append=append
+            )
+        except (DataSourceError, DataLayerError) as error:
+            raise OutputError(f"{path} cannot be written: {error}. Check free space and permissions of {path.parent}.") from error

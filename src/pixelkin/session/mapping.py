@@ -6,17 +6,19 @@ The page's export and the command line's `pixelkin segment PROJECT` are this mod
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Literal, get_args
 
-import numpy as np
-
 from ..blockcache import BlockStore
 from ..errors import InputError, LabelError, OutputError
+from ..files import require_writable
 from ..model import Model, load_model
 from ..scene import Scene
-from ..segmentation import Segmentation
 from ..segmenter import Segmenter
 from ..similarity.blocks import BLOCK
 from ..types import Legend, Window
@@ -26,6 +28,8 @@ from .painting import Lesson
 from .project import Project, ProjectSettings
 
 Format = Literal["cog", "confidence", "polygons", "areas"]
+_ACROSS = 8 * BLOCK
+"""Columns that are mapped at a time."""
 Tell = Callable[[float, str], None]
 """Told how far the work is, 0..1, and what it does; may raise to end it."""
 
@@ -50,44 +54,68 @@ def comparison(segmenter: Segmenter) -> str:
     return "learner on raw bands" if segmenter.model is None else "learner on features"
 
 
-def map_scene(segmenter: Segmenter, scene: Scene, legend: Legend, tell: Tell) -> Segmentation:
-    """The map of a whole image, band of blocks by band of blocks so that it can be followed and ended."""
-    height, width = scene.grid.shape
-    parts = []
-    for row in range(0, height, BLOCK):
-        tell(row / height, scene.name)
-        parts.append(segmenter.predict(scene, Window(row, 0, min(BLOCK, height - row), width)))
-    return Segmentation(
-        np.concatenate([part.classes for part in parts]),
-        np.concatenate([part.confidence for part in parts]),
-        np.concatenate([part.valid for part in parts]),
-        legend,
-        scene.grid,
-        parts[0].provenance,
-    )
+def write_products(
+    segmenter: Segmenter,
+    scene: Scene,
+    legend: Legend,
+    folder: Path,
+    stem: str,
+    formats: Sequence[Format],
+    tell: Tell,
+    *,
+    overwrite: bool,
+) -> list[Path]:
+    """Map an image and write it in some formats: <stem>.tif, <stem>_confidence.tif, <stem>.gpkg, <stem>_areas.csv.
 
-
-def write_products(result: Segmentation, folder: Path, stem: str, formats: Sequence[Format], *, overwrite: bool) -> list[Path]:
-    """Write a map in some formats: <stem>.tif, <stem>_confidence.tif, <stem>.gpkg, <stem>_areas.csv.
+    The map is made some blocks at a time and never held whole, so that it may be of any size, be followed, and be ended.
 
     Raises:
         InputError: A format that is not known.
         OutputError: A file is there and overwrite is False, or the disk refuses it.
     """
-    from ..maps import area_table, write_area_table, write_polygons
-    from ..raster import write_map
+    from ..maps import AreaCounter, write_area_table, write_polygons_of
+    from ..raster import MapWriter
+    from ..raster._gdal import small_cache
 
     check_formats(formats)
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    if "cog" in formats or "confidence" in formats:
-        path = folder / f"{stem}.tif"
-        write_map(result, path, overwrite=overwrite, confidence="confidence" in formats)
-        written += [path] + ([folder / f"{stem}_confidence.tif"] if "confidence" in formats else [])
-    if "polygons" in formats:
-        written.append(write_polygons(result, folder / f"{stem}.gpkg", overwrite=overwrite))
-    if "areas" in formats:
-        written.append(write_area_table(area_table(result), folder / f"{stem}_areas.csv", overwrite=overwrite))
+    confidence, polygons, areas = folder / f"{stem}_confidence.tif", folder / f"{stem}.gpkg", folder / f"{stem}_areas.csv"
+    wants_map = "cog" in formats or "confidence" in formats
+    for path, is_wanted in ((polygons, "polygons" in formats), (areas, "areas" in formats)):
+        if is_wanted:
+            require_writable(path, overwrite=overwrite)
+    height, width = scene.grid.shape
+    # Outlining takes about as long as it takes to map a tenth more.
+    share = 0.9 if "polygons" in formats else 1.0
+    counter = AreaCounter(scene.grid, legend) if "areas" in formats else None
+    with tempfile.TemporaryDirectory(prefix=f".{stem}.", dir=folder) as aside:
+        target = (folder if wants_map else Path(aside)) / f"{stem}.tif"
+        writer = MapWriter(
+            target,
+            scene.grid,
+            legend,
+            provenance=segmenter.provenance(scene),
+            overwrite=overwrite,
+            confidence="confidence" in formats,
+        )
+        with small_cache(), writer if wants_map or "polygons" in formats else nullcontext():
+            for row, col in product(range(0, height, BLOCK), range(0, width, _ACROSS)):
+                tell(share * (row + col / width * BLOCK) / height, scene.name)
+                window = Window(row, col, min(BLOCK, height - row), min(_ACROSS, width - col))
+                part = dataclasses.replace(segmenter.predict(scene, window), legend=legend)
+                if wants_map or "polygons" in formats:
+                    writer.write(part, window)
+                if counter is not None:
+                    counter.add(part.classes, part.valid, window)
+            tell(share, f"{scene.name}: writing")
+        written = [target] if wants_map else []
+        if "confidence" in formats:
+            written.append(confidence)
+        if "polygons" in formats:
+            following = partial(tell, share, f"{scene.name}: outlining")
+            written.append(write_polygons_of(target, scene.grid, legend, polygons, overwrite=overwrite, progress=following))
+        if counter is not None:
+            written.append(write_area_table(counter.table(), areas, overwrite=overwrite))
     return written
 
 
@@ -116,7 +144,8 @@ class Recipe:
         """
         if len({int(i) for lesson in self.lessons for i in lesson.classes}) < 2:
             raise LabelError("the project has marks of fewer than two classes, expected at least two. Mark some pixels of another class.")
-        segmenter = make_segmenter(self.model, self.settings)
+        # Every block is asked for once.
+        segmenter = make_segmenter(self.model, self.settings, cache_bytes=0)
         Learner(self.scenes, segmenter).learn(self.lessons)
         return segmenter
 
@@ -140,8 +169,7 @@ def write_maps(
         def tell_part(fraction: float, message: str, number: int = number) -> None:
             tell((number + fraction) / len(scenes), message)
 
-        result = map_scene(segmenter, scene, recipe.legend, tell_part)
-        written += write_products(result, folder, prefix + scene_id, formats, overwrite=overwrite)
+        written += write_products(segmenter, scene, recipe.legend, folder, prefix + scene_id, formats, tell_part, overwrite=overwrite)
     tell(1.0, "done")
     return written
 

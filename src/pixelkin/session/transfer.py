@@ -78,12 +78,11 @@ def _class_edits(legend: Any, used: set[str], state: LabelState) -> tuple[dict[s
 
 def outline(mask: BoolArray) -> shapely.Geometry:
     """The pixels of a mask as polygons along pixel edges, in pixel space; exactly their centres lie inside."""
-    parts = [
-        shapely.geometry.shape(shape)
-        for shape, value in rasterio.features.shapes(mask.astype(np.uint8), mask=mask, connectivity=4)
-        if value
-    ]
-    return parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
+    # Aside of the origin, where rasterio would silence a warning that other threads might then hear.
+    aside = rasterio.Affine.translation(1, 1)
+    outlines = rasterio.features.shapes(mask.astype(np.uint8), mask=mask, connectivity=4, transform=aside)
+    parts = [shapely.geometry.shape(shape) for shape, value in outlines if value]
+    return shapely.transform(parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts), lambda xy: xy - 1)
 
 
 def export_labels(path: Path, scene_id: str, scene: Scene, state: LabelState) -> Path:
