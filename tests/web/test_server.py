@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
 import threading
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import httpx
 import numpy as np
@@ -157,6 +159,34 @@ def test_an_array_is_labelled_in_a_notebook(tmp_path: Path) -> None:
     other = ArrayScene(data + 1, mask=mask, name="plot", bands=("a", "b"))
     with pytest.raises(pixelkin.session.project.ProjectError, match="is a project of other images"):
         label(other, project=tmp_path / "plot.pixelkin")
+
+
+def test_the_frame_in_a_notebook_shows_the_page(tmp_path: Path) -> None:
+    image = write_image(tmp_path / "field.tif")
+    with pixelkin.label(image, height_px=480, train=False) as page:
+        frame = ElementTree.fromstring(page._repr_html_())
+        assert (frame.tag, frame.get("height"), frame.get("title")) == ("iframe", "480", "pixelkin labelling page")
+        address = frame.get("src") or ""
+        answer = httpx.get(address)
+        assert answer.status_code == 200
+        assert "text/html" in answer.headers["content-type"]
+        assert "<title>pixelkin" in answer.text
+        # A notebook of this machine may frame it, and what the page asks for is there.
+        assert "frame-ancestors" in answer.headers["content-security-policy"]
+        assert "x-frame-options" not in answer.headers
+        for name in re.findall(r'(?:src|href)="\./([^"]+)"', answer.text):
+            assert httpx.get(address + name).status_code == 200
+        assert httpx.get(address + "api/project").json()["scenes"][0]["id"] == "field"
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(address)
+
+
+def test_a_frame_too_low_is_refused_however_the_image_is_named(tmp_path: Path) -> None:
+    image = write_image(tmp_path / "field.tif")
+    for source in (str(image), image, pixelkin.open_scene(image)):
+        with pytest.raises(InputError, match="height_px is 50, expected at least 100"):
+            pixelkin.label(source, height_px=50)
+    assert [path.name for path in tmp_path.iterdir()] == ["field.tif"]
 
 
 def test_a_session_that_was_never_closed_is_opened_again(tmp_path: Path) -> None:

@@ -72,12 +72,13 @@ def label(
         The running page. Its `labels()` are what has been marked; `close()` ends it.
 
     Raises:
+        InputError: height_px is below 100.
         ProjectError: The project folder belongs to another image.
     """
-    if isinstance(source, str | Path):
-        return LabellingPage(Session(open_project([source], project=project), train=train), height_px=height_px)
     if height_px < 100:
         raise InputError(f"height_px is {height_px}, expected at least 100.")
+    if isinstance(source, str | Path):
+        return LabellingPage(Session(open_project([source], project=project), train=train), height_px=height_px)
     scenes = as_scenes(source)
     path = getattr(scenes[0], "path", None)
     folder = Path(project) if project is not None else Path(path).with_suffix(".pixelkin") if path else Path(f"{scenes[0].name}.pixelkin")
