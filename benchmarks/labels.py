@@ -371,6 +371,7 @@ def main(arguments: list[str] | None = None) -> None:
             for part, measure in (("saving", saving), ("robustness", robustness), ("clicks", clicks)):
                 if part in options.parts:
                     report[part] = measure(model, options.draws)
+        report = {part: rows for part, rows in report.items() if rows}
         text = "\n\n".join(table(part) for part in report.values()) + "\n"
         kept.write_text(json.dumps(report, indent=1))
         (options.out / f"labels-{name}.md").write_text(text)

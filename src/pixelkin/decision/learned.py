@@ -48,6 +48,8 @@ EVEN_BANDS = 2
 """Labelled places at which the bands have half of the weight that they have with many."""
 BANDS_SHARE = 0.5
 """Weight of the bands' regression where many places are labelled."""
+PRIORS_POWER = 0.6
+"""Power of the proportions where many places are labelled: calibrated probabilities, about p^2.5, would ask for 1 / 2.5 on p."""
 LEAST_PROPORTION = 0.01
 """Of an image that a class is taken to cover."""
 _COLUMNS = 8192
@@ -86,7 +88,7 @@ class Learned:
 
         Labels are given to classes alike, whatever the classes take of the image, and learners give all classes the same chance. The mean
         probabilities over the image estimate its proportions (the first step of Saerens, Latinne and Decaestecker, *Adjusting the
-        Outputs of a Classifier to New a Priori Probabilities*, Neural Computation 14, 2002), by which probabilities are multiplied, to the power `trust`.
+        Outputs of a Classifier to New a Priori Probabilities*, Neural Computation 14, 2002), by which probabilities are multiplied, to the power 0.6 `trust`.
 
         Args:
             sample: Features (K, n) of pixels from all over the image.
@@ -94,7 +96,7 @@ class Learned:
         if not sample.shape[1]:
             return self
         proportions = self.probabilities(sample).mean(dim=1).clamp(min=LEAST_PROPORTION)
-        return replace(self, prior=self.trust * torch.log(proportions))
+        return replace(self, prior=PRIORS_POWER * self.trust * torch.log(proportions))
 
     def probabilities(self, features: Tensor) -> Tensor:
         """Class probabilities (class, n), not yet smoothed or calibrated, from features (K, n)."""
