@@ -19,6 +19,7 @@ from rasterio.windows import Window as RasterioWindow
 
 from pixelkin.errors import InputError, MissingFileError, RasterError, ShapeError
 from pixelkin.raster import _gdal, open_scene, require_bands, require_crs, require_valid
+from pixelkin.raster.overview import read_overview
 from pixelkin.raster.reader import RasterScene
 from pixelkin.scene import ArrayScene, Series
 from pixelkin.types import Window
@@ -400,3 +401,20 @@ def test_fingerprint_follows_the_mask_file(tmp_path, coordinates, write_raster):
     before = open_scene(path).fingerprint
     os.utime(tmp_path / "a.tif.msk", ns=(1, 1))
     assert open_scene(path).fingerprint != before
+
+
+def test_an_overview_of_bands_of_different_types_is_one_picture(tmp_path):
+    path = tmp_path / "mixed.vrt"
+    bands = ""
+    for number, (kind, value) in enumerate((("Byte", 7), ("Float32", 2.5)), 1):
+        dtype = {"Byte": "uint8", "Float32": "float32"}[kind]
+        source = tmp_path / f"{number}.tif"
+        with rasterio.open(
+            source, "w", driver="GTiff", height=8, width=8, count=1, dtype=dtype, transform=rasterio.Affine(1, 0, 0, 0, -1, 8)
+        ) as dataset:
+            dataset.write(np.full((1, 8, 8), value, dtype))
+        bands += f'<VRTRasterBand dataType="{kind}" band="{number}"><SimpleSource><SourceFilename>{source}</SourceFilename></SimpleSource></VRTRasterBand>'
+    path.write_text(f'<VRTDataset rasterXSize="8" rasterYSize="8"><GeoTransform>0,1,0,8,0,-1</GeoTransform>{bands}</VRTDataset>')
+    pixels = read_overview(open_scene(path), Window(0, 0, 8, 8), 4)
+    np.testing.assert_array_equal(pixels.data, np.stack([np.full((2, 2), 7.0), np.full((2, 2), 2.5)]))
+    assert pixels.valid.all()

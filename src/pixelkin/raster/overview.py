@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from rasterio.enums import MaskFlags
 from rasterio.errors import RasterioError
-from rasterio.windows import Window as RasterioWindow
 
 from ..errors import RasterError
 from ..scene import Pixels, Scene
-from ..types import AnyArray, BoolArray, Window
-from ._gdal import Dataset, borrow, one_line
-from .reader import RasterScene, _alpha_index
+from ..types import Window
+from ._gdal import borrow, one_line
+from .reader import RasterScene
 
 
 def read_overview(scene: Scene, window: Window, factor: int) -> Pixels:
@@ -35,35 +33,13 @@ def read_overview(scene: Scene, window: Window, factor: int) -> Pixels:
     if not isinstance(scene, RasterScene) or scene.warped:
         return _strided(scene, window, factor)
     shape = math.ceil(window.height / factor), math.ceil(window.width / factor)
-    part = RasterioWindow(window.col, window.row, window.width, window.height)
     dataset = borrow(scene, scene._open)
     try:
-        data: AnyArray = dataset.read(list(scene.indexes), window=part, out_shape=(len(scene.indexes), *shape), out_dtype=scene.dtype)
-        valid = _mask(scene, dataset, part, shape)
+        return scene._read_part(dataset, window, shape)
     except RasterioError as exc:
         raise RasterError(
             f"the overview of {scene.path} cannot be read: {one_line(exc)}. The file is damaged: copy or download it again."
         ) from exc
-    for band, nodata in zip(data, scene.nodata, strict=True):
-        if nodata is not None:
-            valid &= band != band.dtype.type(nodata)
-    if data.dtype.kind == "f":
-        finite = np.isfinite(data)
-        valid &= finite.all(axis=0)
-        data[~finite] = np.nan
-    return Pixels(data, valid)
-
-
-def _mask(scene: RasterScene, dataset: Dataset, part: RasterioWindow, shape: tuple[int, int]) -> BoolArray:
-    valid: BoolArray = np.ones(shape, np.bool_)
-    alpha = _alpha_index(dataset)
-    if alpha is not None and alpha not in scene.indexes:
-        valid &= dataset.read(alpha, window=part, out_shape=shape) != 0
-    for index in scene.indexes:
-        flags = set(dataset.mask_flag_enums[index - 1])
-        if not flags or (MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags):
-            valid &= dataset.read_masks(index, window=part, out_shape=shape) != 0
-    return valid
 
 
 def _strided(scene: Scene, window: Window, factor: int) -> Pixels:

@@ -149,10 +149,12 @@ class RasterScene:
         wanted = Window(window.row - top, window.col - left, window.height, window.width).slices
         return Pixels(data[:, *wanted], valid[wanted])
 
-    def _read_part(self, dataset: Dataset, window: Window) -> Pixels:
+    def _read_part(self, dataset: Dataset, window: Window, shape: tuple[int, int] | None = None) -> Pixels:
+        """A window; of fewer rows and columns where a shape is given, through the file's overviews."""
         part = RasterioWindow(window.col, window.row, window.width, window.height)
-        data = self._read_bands(dataset, part)
-        valid = self._file_mask(dataset, part)
+        shape = shape or (window.height, window.width)
+        data = self._read_bands(dataset, part, shape)
+        valid = self._file_mask(dataset, part, shape)
         for band, nodata in zip(data, self.nodata, strict=True):
             if nodata is not None:
                 valid &= band != band.dtype.type(nodata)
@@ -162,27 +164,27 @@ class RasterScene:
             data[~finite] = np.nan
         return Pixels(data, valid)
 
-    def _read_bands(self, dataset: Dataset, part: RasterioWindow) -> AnyArray:
+    def _read_bands(self, dataset: Dataset, part: RasterioWindow, shape: tuple[int, int]) -> AnyArray:
         if len({dataset.dtypes[index - 1] for index in self.indexes}) == 1:
-            data: AnyArray = dataset.read(list(self.indexes), window=part)
+            data: AnyArray = dataset.read(list(self.indexes), window=part, out_shape=(len(self.indexes), *shape))
             return data
         # rasterio reads bands of different types only one by one.
-        return np.stack([dataset.read(index, window=part) for index in self.indexes]).astype(self.dtype)
+        return np.stack([dataset.read(index, window=part, out_shape=shape) for index in self.indexes]).astype(self.dtype)
 
-    def _file_mask(self, dataset: Dataset, part: RasterioWindow) -> BoolArray:
+    def _file_mask(self, dataset: Dataset, part: RasterioWindow, shape: tuple[int, int]) -> BoolArray:
         """What mask and alpha bands say; no-data values are left to the caller, as GDAL ignores them where there is a mask."""
-        valid: BoolArray = np.ones((part.height, part.width), np.bool_)
+        valid: BoolArray = np.ones(shape, np.bool_)
         alpha = _alpha_index(dataset)
         if alpha is not None and alpha not in self.indexes:
-            valid &= dataset.read(alpha, window=part) != 0
+            valid &= dataset.read(alpha, window=part, out_shape=shape) != 0
         flags = dataset.mask_flag_enums
         for index in self.indexes:
             band_flags = set(flags[index - 1])
             if MaskFlags.per_dataset in band_flags and MaskFlags.alpha not in band_flags:
-                valid &= dataset.read_masks(index, window=part) != 0
+                valid &= dataset.read_masks(index, window=part, out_shape=shape) != 0
                 break
             if not band_flags:  # a mask of this band alone
-                valid &= dataset.read_masks(index, window=part) != 0
+                valid &= dataset.read_masks(index, window=part, out_shape=shape) != 0
         return valid
 
 
