@@ -242,7 +242,8 @@ def _box(text: str | None) -> tuple[float, float, float, float] | None:
 
 
 def _segment_project(image: str, out: str, options: dict[str, Any]) -> list[Path]:
-    from ..session.mapping import Format, segment_project
+    from ..session.jobs import Format
+    from ..session.mapping import segment_project
 
     formats: list[Format] = ["cog"]
     for name in ("confidence", "polygons", "areas"):

@@ -18,6 +18,8 @@ from .events import EventHub
 _log = logging.getLogger(__name__)
 _KEPT = 100
 
+Format = Literal["cog", "confidence", "polygons", "areas"]
+"""What can be written of a map."""
 JobKind = Literal["train", "export", "apply"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 

@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from ..blockcache import BlockStore
 from ..errors import InputError, LabelError, OutputError
@@ -22,12 +22,12 @@ from ..scene import Scene
 from ..segmenter import Segmenter
 from ..similarity.blocks import BLOCK
 from ..types import Legend, Window
+from .jobs import Format
 from .labels import LabelState
 from .learning import Learner
 from .painting import Lesson
 from .project import Project, ProjectSettings
 
-Format = Literal["cog", "confidence", "polygons", "areas"]
 _ACROSS = 8 * BLOCK
 """Columns that are mapped at a time."""
 Tell = Callable[[float, str], None]

@@ -29,7 +29,7 @@ from . import pictures
 from .edits import AddMark, Edit, UpdateMark, apply_edits
 from .errors import ForbiddenError, NoSuchItemError, StaleError
 from .events import EventHub
-from .jobs import Job, JobFile, Jobs, Progress
+from .jobs import Format, Job, JobFile, Jobs, Progress
 from .labels import LabelState
 from .marks import Mark, parse_geometry
 from .pictures import TILE, BandStatistics, Look
@@ -39,7 +39,7 @@ from .store import Editor, Receipt, StoreChanges
 if TYPE_CHECKING:
     from ..blockcache import BlockStore
     from .livemap import BlockAnswer, LiveMap
-    from .mapping import Format, Recipe
+    from .mapping import Recipe
 
 _log = logging.getLogger(__name__)
 

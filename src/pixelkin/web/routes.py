@@ -149,11 +149,7 @@ def _add_reading(router: APIRouter, services: Services) -> None:
     @router.get("/scenes/{scene_id}/suggestions")
     def suggestions(scene_id: SceneId, count: Annotated[int, Query(ge=1, le=100)] = 10) -> s.Suggestions:
         """Pixels that would help most if marked, best first."""
-        found = session.suggest(scene_id, count)
-        return s.Suggestions(
-            revision=session.revision,
-            suggestions=[s.SuggestionInfo(scene=one.scene, row=one.row, col=one.col, score=one.score, reason=one.reason) for one in found],
-        )
+        return s.Suggestions(revision=session.revision, suggestions=session.suggest(scene_id, count))
 
     @router.get("/changes")
     def changes(since: Annotated[int, Query(ge=0, le=_BIG)]) -> s.Changes:

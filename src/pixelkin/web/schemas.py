@@ -6,6 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..session.jobs import Format
+from ..session.pictures import BandStatistics
+from ..session.project import Measure, ProjectSettings
+from ..session.session import Suggestion
+
 MAX_EDITS = 1000
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,80}$")]
 Key = Annotated[
@@ -16,7 +21,6 @@ Color = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
 ShortcutKey = Annotated[str, Field(pattern=r"^[1-9]$")]
 Brush = Annotated[float, Field(ge=1, le=1000)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
-Format = Literal["cog", "confidence", "polygons", "areas"]
 
 
 class Schema(BaseModel):
@@ -90,37 +94,16 @@ class SceneInfo(Schema):
     labelled_pixels: int
 
 
-class BandInfo(Schema):
-    """Statistics of a band, from an overview."""
-
-    band: int
-    name: str
-    min: float
-    max: float
-    p2: float
-    p98: float
-    mean: float
-    valid_fraction: float
-    histogram: list[int]
-
-
 class SceneDetail(SceneInfo):
     """An image with its statistics."""
 
-    statistics: list[BandInfo]
-
-
-class SettingsInfo(Schema):
-    """Settings of the project."""
-
-    measure: Literal["auto", "local", "global", "l1"]
-    pixels_per_mark: int
+    statistics: list[BandStatistics]
 
 
 class SettingsPatch(Schema):
     """Settings to change."""
 
-    measure: Literal["auto", "local", "global", "l1"] | None = None
+    measure: Measure | None = None
     pixels_per_mark: Annotated[int, Field(ge=1, le=4096)] | None = None
 
 
@@ -162,7 +145,7 @@ class ProjectInfo(Schema):
     redo_title: str | None
     classes: list[ClassInfo]
     scenes: list[SceneInfo]
-    settings: SettingsInfo
+    settings: ProjectSettings
     model: ModelInfo
     map: MapInfo
     limits: Limits
@@ -402,21 +385,11 @@ class Areas(Schema):
     classes: list[ClassAreaInfo]
 
 
-class SuggestionInfo(Schema):
-    """A pixel worth marking."""
-
-    scene: str
-    row: int
-    col: int
-    score: float
-    reason: str
-
-
 class Suggestions(Schema):
     """Pixels worth marking, best first."""
 
     revision: int
-    suggestions: list[SuggestionInfo]
+    suggestions: list[Suggestion]
 
 
 class JobFileInfo(Schema):

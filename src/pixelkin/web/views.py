@@ -40,7 +40,7 @@ def project_info(session: Session, settings: WebSettings, instance: str) -> s.Pr
         redo_title=history.redo_title,
         classes=class_infos(session),
         scenes=[scene_info(session, scene_id, scene, series[scene_id]) for scene_id, scene in session.project.scenes.items()],
-        settings=s.SettingsInfo(**dataclasses.asdict(session.project.settings)),
+        settings=session.project.settings,
         model=model_info(session),
         map=map_info(session),
         limits=s.Limits(upload_bytes=settings.upload_bytes, edits_per_request=s.MAX_EDITS, tile_size=pictures.TILE),
@@ -107,8 +107,7 @@ def scene_detail(session: Session, scene_id: str) -> s.SceneDetail:
     """An image with its statistics."""
     scene = session.project.scene(scene_id)
     info = scene_info(session, scene_id, scene, session.project.series()[scene_id])
-    stats = [s.BandInfo(**dataclasses.asdict(band)) for band in session.statistics(scene_id)]
-    return s.SceneDetail(**info.model_dump(), statistics=stats)
+    return s.SceneDetail(**info.model_dump(), statistics=session.statistics(scene_id))
 
 
 def pixel_info(session: Session, scene_id: str, row: int, col: int) -> s.PixelInfo:
