@@ -112,8 +112,8 @@ class Segmenter:
             migrate: Map other dates of a labelled place from what its labelled pixels look like on those dates, unless they plainly changed
                 (see `pixelkin.decision.migration`); otherwise from what they looked like when they were labelled. Images are of
                 one place if they have the same grid with a CRS. Learners only.
-            priors: 'image' takes classes for as common as they are found to be in an even sample of the image that is mapped, the more so the more places
-                are labelled (see `Learned.proportioned`); 'equal' for all alike, so that what an image shows beyond `halo` has no say: for
+            priors: 'image' takes classes for as common as they are found to be in an even sample of an image that was not labelled itself, the more so
+                the more places are labelled (see `Learned.proportioned`); 'equal' for all alike, so that what an image shows beyond `halo` has no say: for
                 many images that are to fit together at their edges. Learners only.
             check_labels: Look for labels that contradict others as they come, and warn of them; otherwise only once `conflicts` or a
                 confidence is asked for, so that classes come sooner.
@@ -428,7 +428,8 @@ class Segmenter:
             taught = migrated or fitted.taught
             assert taught is not None
             learner = taught.learners.elsewhere if migrated is None and not len(marked[0]) else taught.learners.home
-            if self.priors == "image":
+            if self.priors == "image" and not len(marked[0]):
+                # Not where the marks are: who marks sees what they do, and asks for a small class by marking it.
                 learner = _pool(self.workers).submit(_alone, learner.proportioned, self._survey(scene)).result()
             # Two threads may both come here; the first one's counts, because blocks tell answers apart by what they were asked.
             fitted.asked.setdefault(scene.fingerprint, _Asked(scene.fingerprint, fitted, marked, taught, learner))

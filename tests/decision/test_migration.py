@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,8 @@ def marks(n: int, seed: int, truth: np.ndarray = TRUTH) -> LabelledPixels:
     return LabelledPixels.from_arrays(flat // truth.shape[1], flat % truth.shape[1], truth.ravel()[flat], LEGEND)
 
 
+alike = partial(Segmenter, priors="equal")
+"""Classes are as common on all images: those that were marked themselves and those that were not are then mapped in one way."""
 FIRST = date(1, (60, 120, 180))
 OTHER = date(2, (100, 150, 200))
 
@@ -62,11 +65,11 @@ def apart_from(labels: LabelledPixels, values: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("model", [MODEL, None], ids=["model", "raw"])
 def test_another_date_is_mapped_as_if_its_own_pixels_had_been_marked(method: str, model: object) -> None:
     labels = marks(6, 1)
-    moved = Segmenter(model, method=method).fit(FIRST, labels).predict(OTHER)  # type: ignore[arg-type]
-    direct = Segmenter(model, method=method).fit(OTHER, labels).predict(OTHER)  # type: ignore[arg-type]
+    moved = alike(model, method=method).fit(FIRST, labels).predict(OTHER)  # type: ignore[arg-type]
+    direct = alike(model, method=method).fit(OTHER, labels).predict(OTHER)  # type: ignore[arg-type]
     np.testing.assert_array_equal(apart_from(labels, moved.confidence), apart_from(labels, direct.confidence))
     np.testing.assert_array_equal(apart_from(labels, moved.classes), apart_from(labels, direct.classes))
-    stayed = Segmenter(model, method=method, migrate=False).fit(FIRST, labels).predict(OTHER)  # type: ignore[arg-type]
+    stayed = alike(model, method=method, migrate=False).fit(FIRST, labels).predict(OTHER)  # type: ignore[arg-type]
     if model is None:  # an untrained model sees little
         assert (moved.classes == TRUTH).mean() > (stayed.classes == TRUTH).mean() + 0.1
     assert moved.provenance != stayed.provenance
@@ -80,11 +83,11 @@ def test_a_place_that_changed_does_not_teach() -> None:
     now = TRUTH.copy()
     now[row : row + 15, col : col + 15] = 3
     other = date(2, (62, 122, 182), truth=now)
-    moved = Segmenter(None).fit(FIRST, labels).predict(other)
+    moved = alike(None).fit(FIRST, labels).predict(other)
     assert (moved.classes == now)[row : row + 15, col : col + 15].mean() > 0.9
     same = now[labels.rows, labels.cols] == labels.classes
     assert 0 < same.sum() < len(labels)
-    direct = Segmenter(None).fit(other, labels.take(same)).predict(other)
+    direct = alike(None).fit(other, labels.take(same)).predict(other)
     np.testing.assert_array_equal(apart_from(labels, moved.confidence), apart_from(labels, direct.confidence))
 
 
@@ -100,7 +103,7 @@ def test_a_place_that_changed_does_not_teach() -> None:
 def test_images_of_other_places_are_mapped_from_the_looks_of_the_marked_one(other: ArrayScene) -> None:
     labels = marks(6, 1)
     for first in (FIRST, date(1, (60, 120, 180), crs=None)):
-        moved, stayed = (Segmenter(MODEL, migrate=migrate).fit(first, labels).predict(other) for migrate in (True, False))
+        moved, stayed = (alike(MODEL, migrate=migrate).fit(first, labels).predict(other) for migrate in (True, False))
         np.testing.assert_array_equal(moved.confidence, stayed.confidence)
 
 
@@ -109,20 +112,20 @@ def test_marks_on_no_data_are_left_out_and_without_one_of_a_class_the_first_look
     mask = np.ones(SHAPE, bool)
     mask[labels.rows[:4], labels.cols[:4]] = False
     other = date(2, (100, 150, 200), mask=mask)
-    moved = Segmenter(MODEL).fit(FIRST, labels).predict(other)
-    direct = Segmenter(MODEL).fit(other, labels.take(np.arange(4, len(labels)))).predict(other)
+    moved = alike(MODEL).fit(FIRST, labels).predict(other)
+    direct = alike(MODEL).fit(other, labels.take(np.arange(4, len(labels)))).predict(other)
     np.testing.assert_array_equal(apart_from(labels, moved.confidence), apart_from(labels, direct.confidence))
     mask[:33, :33] = False  # also where a whole block around a mark is empty
     other = date(2, (100, 150, 200), mask=mask)
     left = mask[labels.rows, labels.cols]
     assert left.sum() < len(labels) - 4
-    moved, direct = Segmenter(MODEL).fit(FIRST, labels).predict(other), Segmenter(MODEL).fit(other, labels.take(left)).predict(other)
+    moved, direct = alike(MODEL).fit(FIRST, labels).predict(other), alike(MODEL).fit(other, labels.take(left)).predict(other)
     np.testing.assert_array_equal(apart_from(labels, moved.confidence), apart_from(labels, direct.confidence))
     gone = labels.classes == 2
     mask = np.ones(SHAPE, bool)
     mask[labels.rows[gone], labels.cols[gone]] = False
     other = date(2, (100, 150, 200), mask=mask)
-    moved, stayed = (Segmenter(MODEL, migrate=migrate).fit(FIRST, labels).predict(other) for migrate in (True, False))
+    moved, stayed = (alike(MODEL, migrate=migrate).fit(FIRST, labels).predict(other) for migrate in (True, False))
     np.testing.assert_array_equal(moved.confidence, stayed.confidence)
 
 
@@ -147,7 +150,7 @@ def test_marks_on_two_dates_map_a_third() -> None:
     """All of them as they look there; of a place that was marked twice, as it was marked last."""
     one, two = marks(3, 1), marks(3, 2)
     again = LabelledPixels(one.rows[:1], one.cols[:1], np.array([one.classes[0] % 3 + 1], np.uint8), LEGEND)
-    seg = Segmenter(MODEL, check_labels=False).fit([date(3, (40, 80, 120)), FIRST], [one, two]).add(FIRST, again)
+    seg = alike(MODEL, check_labels=False).fit([date(3, (40, 80, 120)), FIRST], [one, two]).add(FIRST, again)
     index = migrants(seg.references, np.zeros(len(seg.references), bool), grid_number(FIRST.grid))
     places = list(map(tuple, seg.references.origins[index, 2:].tolist()))
     assert len(places) == len(set(places)) == len(seg.references) - 1
@@ -156,12 +159,12 @@ def test_marks_on_two_dates_map_a_third() -> None:
 
 def test_marks_of_the_image_itself_go_before_those_of_other_dates() -> None:
     one, two = marks(5, 1), marks(5, 2)
-    seg = Segmenter(MODEL).fit([FIRST, OTHER], [one, two])
+    seg = alike(MODEL).fit([FIRST, OTHER], [one, two])
     result = seg.predict(OTHER)
     np.testing.assert_array_equal(result.classes[two.rows, two.cols], two.classes)
     # In the order in which they count there: its own, then the others.
     both = LabelledPixels(np.append(two.rows, one.rows), np.append(two.cols, one.cols), np.append(two.classes, one.classes), LEGEND)
-    direct = Segmenter(MODEL).fit(OTHER, both).predict(OTHER)
+    direct = alike(MODEL).fit(OTHER, both).predict(OTHER)
     np.testing.assert_array_equal(apart_from(both, result.confidence), apart_from(both, direct.confidence))
 
 
@@ -178,7 +181,7 @@ def test_migrants_are_places_that_the_image_does_not_know(seed: int, days: int, 
                 rows, cols, np.append([1, 2], rng.integers(1, 3, count))[:count].astype(np.uint8), Legend.from_names(["dark", "middle"])
             )
         )
-    references = Segmenter(None, check_labels=False).fit(scenes, parts).references
+    references = alike(None, check_labels=False).fit(scenes, parts).references
     number = references.origins[:, 0].numpy()
     own = number == number[0]
     index = migrants(references, own, grid_number(FIRST.grid))
@@ -193,5 +196,5 @@ def test_migrants_are_places_that_the_image_does_not_know(seed: int, days: int, 
 
 def test_a_series_from_marks_on_one_date() -> None:
     series = pk.Series((FIRST, OTHER, date(3, (120, 60, 180))))
-    maps = Segmenter(MODEL).fit(FIRST, marks(8, 1)).predict(series)
+    maps = alike(MODEL).fit(FIRST, marks(8, 1)).predict(series)
     assert [(result.classes == TRUTH).mean() > 0.85 for result in maps[:2]] == [True, True]
