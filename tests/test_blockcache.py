@@ -93,16 +93,22 @@ def test_models_methods_and_images_do_not_meet(scene: ArrayScene, store: BlockSt
             embedded.clear()
             assert_same(mapped(image, store, how), mapped(image, None, how))
             assert len(embedded) == 4  # two blocks, with the store and without
-    # Sixteen blocks, and what raw bands and two models see of the two images as a whole.
-    assert len(list((tmp_path / "blocks").iterdir())) == 16 + 6
+    assert len(list((tmp_path / "blocks").iterdir())) == 16
+
+
+def test_what_an_unmarked_image_shows_as_a_whole_is_kept_too(scene: ArrayScene, store: BlockStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    other, labels = ArrayScene(scene.data[:, ::-1].copy()), LabelledPixels.from_arrays(ROWS, COLS, CLASSES)
+    first = Segmenter(MODEL, store=store, check_labels=False).fit(scene, labels).predict(other)
+    store.flush()
+    monkeypatch.setattr("pixelkin.segmenter.survey", None)
+    assert_same(Segmenter(MODEL, store=store, check_labels=False).fit(scene, labels).predict(other), first)
 
 
 def test_what_is_damaged_or_not_ours_is_computed_and_written_anew(
     scene: ArrayScene, store: BlockStore, tmp_path: Path, embedded: list[Any]
 ) -> None:
     whole = mapped(scene, store, {"model": MODEL})
-    # The smallest is a survey of the image.
-    _, one, other = sorted((tmp_path / "blocks").iterdir(), key=lambda path: path.stat().st_size)
+    one, other = sorted((tmp_path / "blocks").iterdir(), key=lambda path: path.stat().st_size)
     good = one.read_bytes(), other.read_bytes()
     flipped = bytearray(good[0])
     flipped[-1000] ^= 1
