@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -77,12 +78,13 @@ class ServerProcess:
         self._command = [sys.executable, "-c", "from pixelkin.web.command import serve_command; serve_command()", str(target)]
         self._command += ["--no-open", "--no-train", "--port", "0", *options]
         self.client = httpx.Client(timeout=30)
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed when the test is over
         self.start()
 
     def start(self) -> None:
         """Start, and wait until it answers."""
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
+        self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=self._errors, text=True, env=environment)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line.startswith("pixelkin is at http://"), line
@@ -102,6 +104,11 @@ class ServerProcess:
         assert self.process.stdout is not None
         self.process.stdout.close()
 
+    def errors(self) -> str:
+        """What it has told on standard error."""
+        self._errors.seek(0)
+        return self._errors.read()
+
     def memory_mb(self) -> float:
         """Resident memory."""
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
@@ -120,3 +127,4 @@ def serve() -> Iterator[Callable[..., ServerProcess]]:
     for server in servers:
         server.kill()
         server.client.close()
+        server._errors.close()

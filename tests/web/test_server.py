@@ -111,9 +111,15 @@ def test_the_map_on_the_page_is_that_of_the_command_line(tmp_path: Path, serve: 
 def test_a_server_that_is_told_to_end_leaves_one_whole_file(tmp_path: Path, serve: Serve, sent: signal.Signals) -> None:
     server = serve(write_image(tmp_path / "field.tif"))
     server.client.post("/api/edits", json={"key": key(), "edits": CLASSES}).raise_for_status()
-    server.process.send_signal(sent)
+    with server.client.stream("GET", "/api/events") as events:  # a page that is open
+        lines = events.iter_lines()
+        assert next(lines) == "event: hello"
+        server.process.send_signal(sent)
+        assert all(not line.startswith("event: closing") for line in lines)
     # An engine that is half loaded is waited for.
     assert server.process.wait(timeout=60) == 0
+    assert "Traceback" not in server.errors()
+    assert "ERROR" not in server.errors()
     assert sorted(path.name for path in (tmp_path / "field.pixelkin").glob("labels*")) == ["labels.gpkg"]
 
 

@@ -12,10 +12,12 @@ from .views import job_info, map_info
 
 _HEARTBEAT_S = 10.0
 _QUEUE = 1000
+CLOSING = "closing"
+"""The event after which there are no more."""
 
 
 async def event_stream(session: Session, instance: str) -> AsyncIterator[str]:
-    """Events as text, for ever; ends when the client goes."""
+    """Events as text; ends when the client goes or the server does."""
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(_QUEUE)
 
@@ -36,6 +38,8 @@ async def event_stream(session: Session, instance: str) -> AsyncIterator[str]:
             except TimeoutError:
                 yield ": still here\n\n"
                 continue
+            if kind == CLOSING:
+                return
             if kind in ("revision", "model"):
                 data = {**data, "map": map_info(session).model_dump()}
             if kind == "job":

@@ -23,6 +23,7 @@ from ..errors import InputError
 from ..session.project import is_project, open_project
 from ..session.session import Session
 from .app import create_app
+from .events import CLOSING
 from .settings import WebSettings
 
 DEFAULT_PORT = 8642
@@ -106,13 +107,24 @@ def make_server(session: Session, settings: WebSettings) -> uvicorn.Server:
         log_level="warning",
         access_log=False,
         server_header=False,
-        # An open page's event stream never ends by itself.
         timeout_graceful_shutdown=1,
         timeout_keep_alive=60,
         lifespan="off",
         ws="none",
     )
-    return uvicorn.Server(config)
+    return _Server(config, session)
+
+
+class _Server(uvicorn.Server):
+    """Ends the event streams of open pages, which never end by themselves, before it waits for what is under way."""
+
+    def __init__(self, config: uvicorn.Config, session: Session) -> None:
+        super().__init__(config)
+        self._session = session
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._session.events.publish(CLOSING, {})
+        await super().shutdown(sockets)
 
 
 @dataclass(frozen=True)
