@@ -300,14 +300,6 @@ def start(image: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    commands = {"durability": durability, "tiles": tiles, "repaint": repaint, "reopen": reopen, "export": export, "start": start}
     name, *rest = sys.argv[1:] or ["durability"]
-    print(
-        json.dumps(
-            {
-                name: {"durability": durability, "tiles": tiles, "repaint": repaint, "reopen": reopen, "export": export, "start": start}[
-                    name
-                ](*rest)
-            },
-            indent=1,
-        )
-    )
+    print(json.dumps({name: commands[name](*rest)}, indent=1))

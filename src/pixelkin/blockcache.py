@@ -172,6 +172,7 @@ class BlockStore:
         tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
         data = save(tensors, {"key": key, "checksum": _checksum(tensors)})
         self._folder.mkdir(parents=True, exist_ok=True)
+        # Without waiting for the disk, as `files.replacing` does: what a power cut leaves half written, its checksum tells.
         temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp")
         try:
             temporary.write_bytes(data)

@@ -18,8 +18,8 @@ import torch
 from .errors import InputError, RasterError
 from .scene import Scene, Series
 from .segmenter import Segmenter, take
-from .similarity import L1, MutualInformation, References, blocks_of, embed
-from .types import FloatArray, Window
+from .similarity import L1, MutualInformation, References, blocks_of, embed, spread
+from .types import FloatArray
 
 USUAL = 0.99
 """The share of the labelled image's own pixels that count as covered."""
@@ -114,7 +114,8 @@ def nearest_distances(segmenter: Segmenter, scene: Scene, *, blocks: int | None 
         similarity = MutualInformation(segmenter.model, segmenter.measure)
     prepared = similarity.prepare(references)
     out = []
-    for block in _spread(list(blocks_of(scene.grid, scene.grid.window)), blocks):
+    everything = list(blocks_of(scene.grid, scene.grid.window))
+    for block in everything if blocks is None else spread(everything, blocks):
         embedding = embed(segmenter.model, scene, block, references.band_names)
         projection = similarity.project(embedding)
         best = None
@@ -161,9 +162,3 @@ def measure_coverage(
         )
     scenes = [others] if isinstance(others, Scene) else list(others)
     return [coverage(nearest_distances(segmenter, scene, blocks=blocks), limit, scene.name) for scene in scenes]
-
-
-def _spread(blocks: list[Window], count: int | None) -> list[Window]:
-    if count is None or len(blocks) <= count:
-        return blocks
-    return [blocks[i] for i in np.unique(np.linspace(0, len(blocks) - 1, count).round().astype(int))]

@@ -177,6 +177,14 @@ def _reflected(start: int, length: int, size: int) -> npt.NDArray[np.int64]:
     return np.where(index >= size, period - index, index)
 
 
+def inside(window: Window | None, grid: Grid, name: str) -> Window:
+    """The window, or all of the grid for None; RasterError where it reaches past the grid of the image of this name."""
+    window = window or grid.window
+    if min(window.row, window.col) < 0 or window.row + window.height > grid.height or window.col + window.width > grid.width:
+        raise RasterError(f"{window} reaches past {name}, expected one inside {grid.height} x {grid.width} pixels. Clip the window.")
+    return window
+
+
 def read_padded(scene: Scene, window: Window) -> Pixels:
     """Pixels of a window that may reach past the image, which is continued by reflection about its edge pixels.
 

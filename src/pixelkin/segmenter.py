@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
-from typing import Any, Literal, overload
+from operator import itemgetter
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 import torch
@@ -44,9 +45,9 @@ from .decision import (
     together,
     unchanged,
 )
-from .errors import InputError, LabelError, ModelError, NotFittedError, RasterError
+from .errors import InputError, LabelError, ModelError, NotFittedError
 from .model import Model, require_same_model
-from .scene import Scene, Series
+from .scene import Scene, Series, inside
 from .segmentation import Segmentation
 from .similarity import (
     CONTEXT,
@@ -70,6 +71,7 @@ from .types import AnyArray, BoolArray, FloatArray, IntArray, LabelledPixels, UI
 Measure = Literal["local", "global", "l1"]
 Priors = Literal["image", "equal"]
 Method = Literal["auto", "nearest", "vote", "logistic"]
+_Made = TypeVar("_Made")
 
 _SURVEY_BYTES = 64 << 20
 """Of images, about 0.7 MB each."""
@@ -159,7 +161,7 @@ class Segmenter:
 
     @property
     def halo(self) -> int:
-        """Pixels around a block that its map depends on."""
+        """Pixels around a block that its map depends on, beside labelled places and, with priors='image', the survey of an image without labels."""
         radius = 0 if self.model is None else self.model.config.radius
         return radius if self.method == "nearest" else radius + CONTEXT + REACH
 
@@ -329,16 +331,7 @@ class Segmenter:
 
     def _inside(self, scene: Scene, window: Window | None) -> Window:
         """The window to map; checked, and so are the bands."""
-        window = window or scene.grid.window
-        if (
-            window.row < 0
-            or window.col < 0
-            or window.row + window.height > scene.grid.height
-            or window.col + window.width > scene.grid.width
-        ):
-            raise RasterError(
-                f"{window} reaches past {scene.name} of {scene.grid.height} x {scene.grid.width} pixels. Ask for pixels inside it."
-            )
+        window = inside(window, scene.grid, scene.name)
         self._bands(scene)
         return window
 
@@ -420,9 +413,10 @@ class Segmenter:
 
     def _ask(self, scene: Scene, fitted: _Fitted) -> _Asked:
         """What all blocks of an image are asked; not from a thread of the pool, which would wait for one of its own."""
+        fingerprint = scene.fingerprint
         if self.method == "nearest":
-            return fitted.asked.setdefault(scene.fingerprint, _Asked(scene.fingerprint, fitted, _NO_MARKS, None, None))
-        if scene.fingerprint not in fitted.asked:
+            return fitted.asked.setdefault(fingerprint, _Asked(fingerprint, fitted, _NO_MARKS, None, None))
+        if fingerprint not in fitted.asked:
             marked = fitted.marked(self.model, scene)
             migrated = self._migrated(scene, fitted) if self.migrate else None
             taught = migrated or fitted.taught
@@ -432,11 +426,15 @@ class Segmenter:
                 # Not where the marks are: who marks sees what they do, and asks for a small class by marking it.
                 learner = _pool(self.workers).submit(_alone, learner.proportioned, self._survey(scene)).result()
             # Two threads may both come here; the first one's counts, because blocks tell answers apart by what they were asked.
-            fitted.asked.setdefault(scene.fingerprint, _Asked(scene.fingerprint, fitted, marked, taught, learner))
-        return fitted.asked[scene.fingerprint]
+            fitted.asked.setdefault(fingerprint, _Asked(fingerprint, fitted, marked, taught, learner))
+        return fitted.asked[fingerprint]
 
     def _survey(self, scene: Scene) -> Tensor:
         """Features (K, n) of pixels from all over an image."""
+
+        def look() -> Tensor:
+            return survey(self.model, scene, self._bands(scene), self._each)
+
         key = scene.fingerprint, scene.grid.window
         found = self._surveys.get(key)
         if found is not None:
@@ -444,23 +442,10 @@ class Segmenter:
         with _surveying:
             found = self._surveys.get(key)
             if found is None:
-                found = self._surveys.put(key, self._kept_survey(scene))
+                found = self._surveys.put(
+                    key, self._stored(("survey",), look, lambda seen: {"features": seen}, itemgetter("features"), key[0])
+                )
             return found
-
-    def _kept_survey(self, scene: Scene) -> Tensor:
-        def look() -> Tensor:
-            return survey(self.model, scene, self._bands(scene), self._each)
-
-        if self.model is not None and self.model.device.type != "cpu":
-            return look().to(self.model.device)
-        if self._store is None:
-            return look()
-        name = self._store.key(scene.fingerprint, RAW if self.model is None else self.model.hash, "survey")
-        kept = self._store.get(name)
-        if kept is None:
-            kept = {"features": look()}
-            self._store.put(name, kept)
-        return kept["features"]
 
     def _migrated(self, scene: Scene, fitted: _Fitted) -> _Taught | None:
         """A learner that knows the places labelled on other images of the same grid by their looks on this one; None where there is nothing new to learn."""
@@ -473,8 +458,7 @@ class Segmenter:
 
         def collect_there(places: References) -> References:
             rows, cols = places.origins[:, 2:].T.numpy()
-            labels = LabelledPixels(rows, cols, places.classes, places.legend)
-            return collect(self.model, scene, labels, self._bands(scene), self._each, skip_nodata=True)
+            return self._collect(scene, LabelledPixels(rows, cols, places.classes, places.legend), skip_nodata=True)
 
         there = self._looks_elsewhere.of(references.take(moving), scene.fingerprint, collect_there)
         there = there.take(np.flatnonzero(unchanged(there, ids, fitted.taught.learners.elsewhere)))
@@ -515,21 +499,32 @@ class Segmenter:
         key = fingerprint, block
         entry = self._cache.get(key)
         if entry is None:
-            entry = self._cache.put(key, self._recall(scene, block, fingerprint))
+            kind = self.measure if self.method == "nearest" else "learner"
+            entry = self._cache.put(key, self._stored((kind, block), lambda: self._embed(scene, block), _pack, _unpack, fingerprint))
         return entry
 
-    def _recall(self, scene: Scene, block: Window, fingerprint: str) -> Nearest | _Described:
-        """What the store has of a block, or else what the image gives, which the store then gets."""
-        if self._store is None or (self.model is not None and self.model.device.type != "cpu"):
-            return self._embed(scene, block)
-        kind = self.measure if self.method == "nearest" else "learner"
-        name = self._store.key(fingerprint, RAW if self.model is None else self.model.hash, kind, block)
+    def _stored(
+        self,
+        what: tuple[object, ...],
+        make: Callable[[], _Made],
+        pack: Callable[[_Made], dict[str, Tensor]],
+        unpack: Callable[[dict[str, Tensor]], _Made],
+        fingerprint: str,
+    ) -> _Made:
+        """What the store has of an image, or else what is made of it, which the store then gets."""
+        if self._store is None or not self._is_on_cpu:
+            return make()
+        name = self._store.key(fingerprint, RAW if self.model is None else self.model.hash, *what)
         kept = self._store.get(name)
         if kept is not None:
-            return _unpack(kept)
-        entry = self._embed(scene, block)
-        self._store.put(name, _pack(entry))
-        return entry
+            return unpack(kept)
+        made = make()
+        self._store.put(name, pack(made))
+        return made
+
+    @property
+    def _is_on_cpu(self) -> bool:
+        return self.model is None or self.model.device.type == "cpu"
 
     def _embed(self, scene: Scene, block: Window) -> Nearest | _Described:
         if self.method == "nearest":
@@ -544,11 +539,11 @@ class Segmenter:
             learned=self.model is not None,
         )
 
-    def _collect(self, scene: Scene, labels: LabelledPixels) -> References:
-        return collect(self.model, scene, labels, self._bands(scene), self._each)
+    def _collect(self, scene: Scene, labels: LabelledPixels, *, skip_nodata: bool = False) -> References:
+        return collect(self.model, scene, labels, self._bands(scene), self._each, skip_nodata=skip_nodata)
 
     def _each(self, function: Callable[[Window], Any], blocks: Iterable[Window]) -> list[Any]:
-        if self.model is not None and self.model.device.type != "cpu":
+        if not self._is_on_cpu:
             return [function(block) for block in blocks]
         # Always on a pool's thread, also for one block: there each operation keeps to one thread, and to its bits.
         return list(_pool(self.workers).map(function, blocks))

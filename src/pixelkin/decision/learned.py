@@ -10,7 +10,7 @@
   On an image that was labelled itself, a regression on the bands alone joins them with weight p^2 / (2 p^2 + 8): colours mean the same all over
   an image, but not on another date, and what the model makes of places it saw little of, they know better.
 
-What a learner says of an image is then weighed by how common the classes are there, see `Learned.proportioned`.
+What a learner says of an image without labels is then weighed by how common the classes are there, see `Learned.proportioned`.
 
 Features are standardised by what lies around the labelled pixels, labelled or not: one mark a class says nothing of spread.
 """

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -96,4 +96,4 @@ class Looks:
             seen = image.seen
         at = {tuple(place): i for i, place in enumerate(seen.origins[:, 2:].tolist())}
         there = [i for i, place in enumerate(places) if place in at]
-        return seen.take([at[places[i]] for i in there]).relabelled(references.classes[there], references.legend)
+        return replace(seen.take([at[places[i]] for i in there]), classes=references.classes[there], legend=references.legend)

@@ -17,10 +17,10 @@ from rasterio.transform import Affine, array_bounds
 from rasterio.warp import transform, transform_bounds
 
 from pixelkin.errors import InputError, RasterError
-from pixelkin.scene import Pixels, Scene, Series
+from pixelkin.scene import Pixels, Scene, Series, inside
 from pixelkin.types import AnyArray, BoolArray, Grid, Window
 
-from .reader import RasterScene, crs_text, inside, open_raster
+from .reader import RasterScene, crs_text, open_raster
 from .series import images_in
 
 Bounds = tuple[float, float, float, float]

@@ -20,7 +20,7 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterioWindow
 
 from pixelkin.errors import MissingFileError, RasterError
-from pixelkin.scene import Pixels
+from pixelkin.scene import Pixels, inside
 from pixelkin.types import AnyArray, BoolArray, Grid, Window
 
 from ._gdal import Dataset, borrow, one_line, quiet
@@ -319,11 +319,3 @@ def select_bands(owner: str, names: Sequence[str], bands: Sequence[str | int]) -
     if not indexes or len(set(indexes)) < len(indexes):
         raise RasterError(f"bands are {wanted}, expected at least one and each once. Correct the bands.")
     return indexes
-
-
-def inside(window: Window | None, grid: Grid, name: str) -> Window:
-    """The window, or all of the grid for None; RasterError where it reaches past the grid of the image of this name."""
-    window = window or grid.window
-    if min(window.row, window.col) < 0 or window.row + window.height > grid.height or window.col + window.width > grid.width:
-        raise RasterError(f"{window} reaches past {name}, expected one inside {grid.height} x {grid.width} pixels. Clip the window.")
-    return window

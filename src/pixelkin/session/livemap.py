@@ -20,7 +20,7 @@ from ..decision import Suggestion
 from ..errors import PkError
 from ..scene import Scene
 from ..segmenter import Segmenter
-from ..similarity import scene_number
+from ..similarity import scene_number, spread
 from ..similarity.blocks import BLOCK
 from ..types import BoolArray, Grid, IntArray, UInt8Array, Window
 from .learning import Learner
@@ -238,7 +238,7 @@ class LiveMap:
             ]
             there = set(segmenter.embedded(scene))
             # To embed takes most of the time that a user will wait.
-            chosen = _spread([block for block in everything if block in there], _SUGGEST_FROM) or _spread(everything, _SUGGEST_FROM // 4)
+            chosen = spread([block for block in everything if block in there], _SUGGEST_FROM) or spread(everything, _SUGGEST_FROM // 4)
             return segmenter.suggest(scene, count, blocks=chosen, free=free)
         finally:
             with self._wake:
@@ -435,11 +435,6 @@ class LiveMap:
                     nearest = at[np.argmin(((at - (focus_row, focus_col)) ** 2).sum(axis=1))]
                     return candidate, int(nearest[0]), int(nearest[1])
         return None
-
-
-def _spread(blocks: list[Window], most: int) -> list[Window]:
-    """At most so many blocks, evenly spread over the list."""
-    return blocks if len(blocks) <= most else [blocks[i] for i in np.linspace(0, len(blocks) - 1, most).round().astype(int)]
 
 
 def lessons_equal(one: list[Lesson], other: list[Lesson]) -> bool:

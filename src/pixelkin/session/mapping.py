@@ -81,6 +81,7 @@ def write_products(
     folder.mkdir(parents=True, exist_ok=True)
     confidence, polygons, areas = folder / f"{stem}_confidence.tif", folder / f"{stem}.gpkg", folder / f"{stem}_areas.csv"
     wants_map = "cog" in formats or "confidence" in formats
+    needs_map = wants_map or "polygons" in formats
     for path, is_wanted in ((polygons, "polygons" in formats), (areas, "areas" in formats)):
         if is_wanted:
             require_writable(path, overwrite=overwrite)
@@ -98,12 +99,12 @@ def write_products(
             overwrite=overwrite,
             confidence="confidence" in formats,
         )
-        with small_cache(), writer if wants_map or "polygons" in formats else nullcontext():
+        with small_cache(), writer if needs_map else nullcontext():
             for row, col in product(range(0, height, BLOCK), range(0, width, _ACROSS)):
                 tell(share * (row + col / width * BLOCK) / height, scene.name)
                 window = Window(row, col, min(BLOCK, height - row), min(_ACROSS, width - col))
                 part = dataclasses.replace(segmenter.predict(scene, window), legend=legend)
-                if wants_map or "polygons" in formats:
+                if needs_map:
                     writer.write(part, window)
                 if counter is not None:
                     counter.add(part.classes, part.valid, window)

@@ -1,6 +1,6 @@
 """Algorithm 2: how alike two pixels are, exactly and for every pixel at once."""
 
-from .blocks import BLOCK, block_at, blocks_of, overlap
+from .blocks import BLOCK, block_at, blocks_of, overlap, spread
 from .dense import MutualInformation
 from .distances import L1
 from .embedding import Embedding, embed
@@ -27,5 +27,6 @@ __all__ = [
     "overlap",
     "own_features",
     "scene_number",
+    "spread",
     "survey",
 ]

@@ -8,7 +8,9 @@ Tiles and windows only choose which blocks to compute.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+import numpy as np
 
 from ..types import Grid, Window
 
@@ -31,6 +33,11 @@ def blocks_of(grid: Grid, window: Window) -> Iterator[Window]:
     for row in range(window.row // BLOCK * BLOCK, window.row + window.height, BLOCK):
         for col in range(window.col // BLOCK * BLOCK, window.col + window.width, BLOCK):
             yield block_at(grid, row, col)
+
+
+def spread(blocks: Sequence[Window], most: int) -> Sequence[Window]:
+    """At most so many of these blocks, evenly spread over their order."""
+    return blocks if len(blocks) <= most else [blocks[i] for i in np.linspace(0, len(blocks) - 1, most).round().astype(int)]
 
 
 def overlap(block: Window, window: Window) -> tuple[tuple[slice, slice], tuple[slice, slice]]:

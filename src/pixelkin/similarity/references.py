@@ -77,10 +77,6 @@ class References:
             limit=self.limit if len(rows) == len(self) else None,
         )
 
-    def relabelled(self, classes: UInt8Array, legend: Legend) -> References:
-        """The same pixels with other classes (L,)."""
-        return replace(self, classes=classes, legend=legend)
-
     def drop(self, class_name: str) -> References:
         """All references but those of one class, which also leaves the legend."""
         gone = self.legend.by_name(class_name)

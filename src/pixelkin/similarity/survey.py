@@ -11,7 +11,7 @@ from torch import Tensor
 from ..model import Model
 from ..scene import Scene
 from ..types import Grid, Window
-from .blocks import REFERENCE_BLOCK
+from .blocks import REFERENCE_BLOCK, block_at
 from .embedding import embed
 from .features import CONTEXT, describe
 
@@ -39,8 +39,8 @@ def survey(
 
     def look(block: Window) -> Tensor:
         embedding = embed(model, scene, block, bands, margin=CONTEXT)
-        usable = torch.from_numpy(embedding.valid[inside, inside][::_STEP, ::_STEP])
-        return describe(embedding)[:, ::_STEP, ::_STEP].cpu()[:, usable]
+        described = describe(embedding)[:, ::_STEP, ::_STEP]
+        return described[:, torch.from_numpy(embedding.valid[inside, inside][::_STEP, ::_STEP]).to(described.device)]
 
     return torch.cat(list(each(look, _spread_blocks(scene.grid))), dim=1)
 
@@ -54,8 +54,4 @@ def _spread_blocks(grid: Grid) -> list[Window]:
     tops, lefts = (
         (np.floor((np.arange(n) + 0.5) * of / n) * REFERENCE_BLOCK).astype(int).tolist() for n, of in ((rows, down), (cols, across))
     )
-    return [
-        Window(top, left, min(REFERENCE_BLOCK, grid.height - top), min(REFERENCE_BLOCK, grid.width - left))
-        for top in tops
-        for left in lefts
-    ]
+    return [block_at(grid, top, left, REFERENCE_BLOCK) for top in tops for left in lefts]
