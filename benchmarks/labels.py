@@ -18,7 +18,7 @@ import sys
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,8 +123,24 @@ def cases(name: str, budgets: tuple[str, ...], draws: int) -> Iterator[Case]:
                 yield Case(f"{name}, other dates", budget, series.at(date), draw(truths[date], legend, int(budget), seed), targets, only)
 
 
-def methods(model: pk.Model) -> dict[str, Callable[[], Any]]:
-    """What is compared, by name."""
+class OnEachDate:
+    """A classical stack that is taught anew on every image it maps, by the pixels of that image under the same marks."""
+
+    def __init__(self, classifier: PixelClassifier) -> None:
+        self._classifier = classifier
+
+    def fit(self, scene: Scene, labels: LabelledPixels) -> OnEachDate:
+        """Keep the marks."""
+        self._labels = labels
+        return self
+
+    def predict(self, scene: Scene) -> Any:
+        """Teach, and map."""
+        return self._classifier.fit(scene, self._labels).predict(scene)
+
+
+def methods(model: pk.Model, *, dates: bool) -> dict[str, Any]:
+    """What is compared, by name; on other dates than the labelled one with what a classical stack makes of our way of using them."""
     cache = FeatureCache(limit=16)
     ours = {name: pk.Segmenter(model, method=name, cache_bytes=4 << 30) for name in ("auto", "vote", "logistic", "nearest")}
     classical = {
@@ -132,7 +148,12 @@ def methods(model: pk.Model) -> dict[str, Callable[[], Any]]:
         for features, learner in (("patches", "extratrees"), ("multiscale", "extratrees"), ("multiscale", "svm"))
         for sigma in (0.0, 3.0)
     }
-    return {**ours, "raw bands, auto": pk.Segmenter(None, cache_bytes=4 << 30), **classical}
+    again = {
+        f"{name}, taught on each date": OnEachDate(classical[name])
+        for name in ("patches + extratrees, smoothed", "multiscale + svm, smoothed")
+        if dates
+    }
+    return {**ours, "raw bands, auto": pk.Segmenter(None, cache_bytes=4 << 30), **classical, **again}
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
@@ -146,7 +167,9 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15)
 def run(name: str, model: pk.Model, budgets: tuple[str, ...], draws: int, only: list[str] | None) -> list[dict[str, Any]]:
     """One row a group, budget and method, of some methods or all."""
     figures: dict[tuple[str, str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    competitors = {method: segmenter for method, segmenter in methods(model).items() if only is None or method in only}
+    competitors = {
+        method: segmenter for method, segmenter in methods(model, dates=name != "vegas").items() if only is None or method in only
+    }
     for segmenter in competitors.values():
         first = next(cases(name, budgets[-1:], 1))
         segmenter.fit(first.scene, first.labels)
@@ -313,7 +336,7 @@ def chart(rows: list[dict[str, Any]], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     groups = list(dict.fromkeys(row["data"] for row in rows))
-    figure, axes = plt.subplots(1, len(groups), figsize=(6.5 * len(groups), 5), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(1, len(groups), figsize=(6.5 * len(groups) + 4, 5), squeeze=False, layout="constrained")
     for axis, group in zip(axes[0], groups, strict=True):
         for method in dict.fromkeys(row["method"] for row in rows):
             line = [row for row in rows if row["data"] == group and row["method"] == method]
@@ -329,7 +352,7 @@ def chart(rows: list[dict[str, Any]], path: Path) -> None:
         axis.set_xticks(at, [str(value) for value in at])
         axis.minorticks_off()
         axis.grid(alpha=0.3)
-    axes[0, -1].legend(fontsize=8, loc="lower right")
+    figure.legend(*axes[0, -1].get_legend_handles_labels(), fontsize=8, loc="outside right upper")
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
