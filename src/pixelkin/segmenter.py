@@ -27,8 +27,9 @@ from .decision import (
     Assessment,
     Conflict,
     Guide,
+    Known,
     Learned,
-    Learners,
+    LearnedMethod,
     Looks,
     Nearest,
     Suggestion,
@@ -323,7 +324,7 @@ class Segmenter:
             entry = self._entry(scene, block, asked.fingerprint)
             assert isinstance(entry, _Described)
             inside, target = overlap(block, window)
-            classes[target], valid[target] = entry.classify(asked)[inside], entry.valid[inside]
+            classes[target], valid[target] = entry.classify(asked, block)[inside], entry.valid[inside]
 
         self._each(one, blocks_of(scene.grid, window))
         _keep_marks(classes, asked.marked, window)
@@ -405,7 +406,7 @@ class Segmenter:
         entry = self._entry(scene, block, asked.fingerprint)
         assert isinstance(entry, _Described)
         assert asked.taught is not None
-        own, (centre, scale) = asked.taught.learners.home.own, around
+        own, (centre, scale) = asked.taught.learned.own, around
         at = torch.from_numpy((rows - block.row + REACH) // STRIDE), torch.from_numpy((cols - block.col + REACH) // STRIDE)
         looks = entry.features[:own, at[0], at[1]].T.cpu().double().numpy()
         standardised: AnyArray = (looks - centre[:own]) / scale[:own] / np.sqrt(own)
@@ -418,10 +419,11 @@ class Segmenter:
             return fitted.asked.setdefault(fingerprint, _Asked(fingerprint, fitted, _NO_MARKS, None, None))
         if fingerprint not in fitted.asked:
             marked = fitted.marked(self.model, scene)
-            migrated = self._migrated(scene, fitted) if self.migrate else None
-            taught = migrated or fitted.taught
-            assert taught is not None
-            learner = taught.learners.elsewhere if migrated is None and not len(marked[0]) else taught.learners.home
+            taught = self._migrated(scene, fitted) if self.migrate else None
+            if taught is None:
+                taught = self._taught(fitted, "here" if len(marked[0]) else "elsewhere")
+            here = fitted.references.origins[fitted.labelled_on(self.model, scene), 0].tolist()
+            learner = taught.learned.on({scene_number(scene), *here})
             if self.priors == "image" and not len(marked[0]):
                 # Not where the marks are: who marks sees what they do, and asks for a small class by marking it.
                 learner = _pool(self.workers).submit(_alone, learner.proportioned, self._survey(scene)).result()
@@ -449,7 +451,6 @@ class Segmenter:
 
     def _migrated(self, scene: Scene, fitted: _Fitted) -> _Taught | None:
         """A learner that knows the places labelled on other images of the same grid by their looks on this one; None where there is nothing new to learn."""
-        assert fitted.taught is not None
         references, ids = fitted.references, fitted.ids
         grid = grid_number(scene.grid)
         moving = migrants(references, fitted.labelled_on(self.model, scene), grid)
@@ -461,15 +462,25 @@ class Segmenter:
             return self._collect(scene, LabelledPixels(rows, cols, places.classes, places.legend), skip_nodata=True)
 
         there = self._looks_elsewhere.of(references.take(moving), scene.fingerprint, collect_there)
-        there = there.take(np.flatnonzero(unchanged(there, ids, fitted.taught.learners.elsewhere)))
+        there = there.take(np.flatnonzero(unchanged(there, ids, self._taught(fitted, "elsewhere", "vote").learned)))
         staying = np.flatnonzero(fitted.labelled_on(self.model, scene) | (references.origins[:, 1].numpy() != grid))
         known = references.take(staying).merge(there)
         # A class that nowhere looks like itself on this date is known by its looks on others alone.
-        return self._teach(known, ids) if set(known.classes.tolist()) == set(ids) else None
+        return self._teach(known, ids, "migrated") if set(known.classes.tolist()) == set(ids) else None
 
-    def _teach(self, references: References, ids: list[int]) -> _Taught:
-        learners = _pool(self.workers).submit(_alone, fit, references, ids, self.method).result()
-        return _Taught(references, ids, learners if self.model is None else learners.to(self.model.device))
+    def _taught(self, fitted: _Fitted, known: Known, method: LearnedMethod | None = None) -> _Taught:
+        """A learner of all references, of the Segmenter's method unless another is named."""
+        key = known, method
+        if key not in fitted.taught:
+            # Two threads may both come here; the first one's counts.
+            fitted.taught.setdefault(key, self._teach(fitted.references, fitted.ids, known, method))
+        return fitted.taught[key]
+
+    def _teach(self, references: References, ids: list[int], known: Known, method: LearnedMethod | None = None) -> _Taught:
+        chosen = method or self.method
+        assert chosen != "nearest"
+        learned = _pool(self.workers).submit(_alone, fit, references, ids, chosen, known).result()
+        return _Taught(references, ids, learned if self.model is None else learned.to(self.model.device))
 
     def _sharpness(self, asked: _Asked) -> float | None:
         return None if asked.taught is None else self._assessment(asked.taught).sharpness
@@ -488,7 +499,7 @@ class Segmenter:
                 )
             else:
                 assert sharpness is not None
-                classes, confidence = entry.decide(asked, sharpness)
+                classes, confidence = entry.decide(asked, block, sharpness)
             classes[~entry.valid], confidence[~entry.valid] = 0, 0
             if self.abstain:
                 classes[confidence < self.abstain] = 0
@@ -564,7 +575,7 @@ class Segmenter:
         if self.method == "nearest":
             fitted = _Fitted(references, serials, ids, prepared=self._similarity.prepare(references))
         else:
-            fitted = _Fitted(references, serials, ids, taught=self._teach(references, ids))
+            fitted = _Fitted(references, serials, ids)
         before, self._fitted = self._fitted, fitted
         if not self.check_labels:
             return
@@ -578,7 +589,7 @@ class Segmenter:
             )
 
     def _conflicts(self, fitted: _Fitted) -> tuple[Conflict, ...]:
-        return () if fitted.taught is None else self._assessment(fitted.taught).conflicts
+        return () if self.method == "nearest" else self._assessment(self._taught(fitted, "here")).conflicts
 
     def _assessment(self, taught: _Taught) -> Assessment:
         """What the labels say of the learner; must not be called from a thread of the pool."""
@@ -632,8 +643,8 @@ class _Fitted:
     """Ids of the classes that have references, in legend order."""
     prepared: Any = None
     """What the similarity made of the references; None for learners."""
-    taught: _Taught | None = None
-    """A learner of these references; None for the nearest."""
+    taught: dict[tuple[Known, LearnedMethod | None], _Taught] = field(default_factory=dict)
+    """Learners of these references, as they were needed; see `Segmenter._taught`."""
     asked: dict[str, _Asked] = field(default_factory=dict)
     """What images are asked, by fingerprint."""
     marks: dict[str, BoolArray] = field(default_factory=dict)
@@ -660,7 +671,7 @@ class _Taught:
     references: References
     ids: list[int]
     """Ids of the classes, in the order of its probabilities."""
-    learners: Learners
+    learned: Learned
     assessment: Assessment | None = None
     """What the labels say of it, once somebody wants to know."""
 
@@ -710,28 +721,35 @@ class _Described:
     def nbytes(self) -> int:
         return self.features.nbytes + self.guide.nbytes + self.valid.nbytes
 
-    def classify(self, asked: _Asked) -> UInt8Array:
+    def classify(self, asked: _Asked, block: Window) -> UInt8Array:
         """Class ids (row, col), 0 = no data: those of `decide`."""
         with self.lock:
             if self.decided is not None and self.decided[0] is asked:
                 return self.decided[1]
             with torch.inference_mode():
-                classes = self._winners(self._filtered(asked), asked.fitted.ids)
+                classes = self._winners(self._filtered(asked, block), asked.fitted.ids)
             classes[~self.valid] = 0
             return classes
 
-    def decide(self, asked: _Asked, sharpness: float) -> tuple[UInt8Array, FloatArray]:
+    def decide(self, asked: _Asked, block: Window, sharpness: float) -> tuple[UInt8Array, FloatArray]:
         """Class ids and confidence (row, col)."""
         with torch.inference_mode():
-            planes = self._filtered(asked)
+            planes = self._filtered(asked, block)
             classes = self._winners(planes, asked.fitted.ids)
             power = planes.div_(planes.sum(dim=0)).pow_(sharpness)
             confidence = power.amax(dim=0).div_(power.sum(dim=0))
             return classes, together(confidence, self.guide.shape).cpu().numpy()
 
-    def _filtered(self, asked: _Asked) -> Tensor:
+    def _filtered(self, asked: _Asked, block: Window) -> Tensor:
         assert asked.learner is not None
-        probabilities = asked.learner.probabilities(self.features.flatten(1))
+        near = None
+        if asked.learner.near is not None:
+            rows, cols = (
+                start - REACH + STRIDE * np.arange(size)
+                for start, size in zip((block.row, block.col), self.features.shape[1:], strict=True)
+            )
+            near = asked.learner.near.field(rows, cols).flatten(1)
+        probabilities = asked.learner.probabilities(self.features.flatten(1), near)
         return filtered(probabilities.view(-1, *self.features.shape[1:]), self.guide)
 
     def _winners(self, planes: Tensor, ids: list[int]) -> UInt8Array:

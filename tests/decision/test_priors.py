@@ -36,13 +36,13 @@ SCENE, TRUTH = ponds(0)
 
 @pytest.mark.parametrize("method", ["auto", "vote", "logistic"])
 def test_probabilities_are_multiplied_by_what_they_are_on_average(method: str) -> None:
-    """p_k w_k / sum p w, w being the mean of p_k over the image to the power 0.6 p^2 / (p^2 + 25), p the places labelled."""
+    """p_k w_k / sum p w, w being the mean of p_k over the image to the power p^2 / (p^2 + 16), p the places labelled, each an eighth of 384 pixels a side."""
     labels = marks(TRUTH, 12, 1)
     references = Segmenter(MODEL).fit(SCENE, labels).references
-    learner = fit(references, [1, 2], method).home  # type: ignore[arg-type]
+    learner = fit(references, [1, 2], method)  # type: ignore[arg-type]
     sample = survey(MODEL, SCENE, SCENE.bands)
-    places = min(len(np.unique(np.stack([labels.rows // 64, labels.cols // 64])[:, labels.classes == i], axis=1).T) for i in (1, 2))
-    weight = 0.6 * places**2 / (places**2 + 25)
+    places = min(len(np.unique(np.stack([labels.rows // 48, labels.cols // 48])[:, labels.classes == i], axis=1).T) for i in (1, 2))
+    weight = places**2 / (places**2 + 16)
     before = learner.probabilities(sample).double().numpy()
     expected = before * before.mean(axis=1, keepdims=True) ** weight
     np.testing.assert_allclose(learner.proportioned(sample).probabilities(sample).numpy(), expected / expected.sum(axis=0), atol=1e-5)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
 from sklearn.linear_model import LogisticRegression
 from tests.networks import random_model
 
@@ -16,7 +17,7 @@ from pixelkin.decision import background, fit
 from pixelkin.errors import InputError, RasterError
 from pixelkin.scene import ArrayScene
 from pixelkin.segmenter import Segmenter
-from pixelkin.similarity import References
+from pixelkin.similarity import References, scene_number
 from pixelkin.types import LabelledPixels, Legend, Window
 
 METHODS = ["auto", "vote", "logistic", "nearest"]
@@ -267,40 +268,71 @@ def test_every_labelled_pixel_keeps_its_label(seed: int, count: int, abstain: fl
         np.testing.assert_array_equal(segmenter.classify(SCENE)[0], result.classes)
 
 
-def test_at_home_the_bands_have_a_say() -> None:
-    """The geometric mean of what the model says and a regression on the last features, the bands', with the weight that is documented."""
-    labels = marks(TRUTH, 6, 3)
-    references = Segmenter(MODEL).fit(SCENE, labels).references
-    ids = [1, 2, 3]
-    learners = fit(references, ids, "auto")
-    bands = 5 * len(SCENE.bands)
+@pytest.mark.parametrize("places", [1, 4])
+@pytest.mark.parametrize("known", ["here", "migrated"])
+def test_auto_is_the_geometric_mean_that_is_documented(known: str, places: int) -> None:
+    """Of the vote, and of Gaussian process classifiers by their whole kernel matrices, with the weights of docs/methods.md."""
+    side = -(-max(TRUTH.shape) // 8)
+    labels = marks(TRUTH if places > 1 else np.where(np.add(*np.indices(TRUTH.shape)) < side, TRUTH, 0), 6, 3)
+    references = Segmenter(MODEL, check_labels=False).fit(SCENE, labels).references
+    ids, bands = [1, 2, 3], 5 * len(SCENE.bands)
     centre, scale = background(references)
-    x = ((references.features.double().numpy() - centre) / scale)[:, -bands:]
-    regression = LogisticRegression(C=0.03, class_weight="balanced", max_iter=100, tol=1e-3).fit(x, references.classes)
-    places = min(len(np.unique(np.stack([labels.rows // 64, labels.cols // 64])[:, labels.classes == i], axis=1).T) for i in ids)
-    weight = 0.5 * places**2 / (places**2 + 4)
-    model = learners.elsewhere.probabilities(references.features.T.contiguous()).T.double().numpy()
-    expected = model ** (1 - weight) * regression.predict_proba(x) ** weight
-    expected /= expected.sum(axis=1, keepdims=True)
-    found = learners.home.probabilities(references.features.T.contiguous()).T.numpy()
-    np.testing.assert_allclose(found, expected, atol=2e-5)
-    assert np.abs(found - model).max() > 0.01
+    asked = LabelledPixels(
+        *(np.random.default_rng(1).integers(0, size, 50) for size in TRUTH.shape), np.resize([1, 2, 3], 50).astype(np.uint8), LEGEND
+    )  # type: ignore[arg-type]
+    unknown = Segmenter(MODEL, check_labels=False).fit(SCENE, asked).references
+    z, q = ((some.features.double().numpy() - centre) / scale for some in (references, unknown))
+    at, there = (some.origins[:, 2:].double().numpy() for some in (references, unknown))
 
+    def line(columns: slice, variance: float) -> tuple[np.ndarray, np.ndarray]:
+        return variance * z[:, columns] @ z[:, columns].T, variance * q[:, columns] @ z[:, columns].T
 
-@pytest.mark.filterwarnings("ignore:labels contradict each other")
-def test_the_regression_gains_weight_with_the_places_that_are_labelled() -> None:
-    """auto is near the vote with labels in one place, and near the regression with labels in many."""
-    scene, truth = world(9, 400, 400)
-    rng = np.random.default_rng(1)
+    def gaussian(one: np.ndarray, other: np.ndarray, squared_width: float) -> np.ndarray:
+        return 4 * np.exp(-cdist(one, other, "sqeuclidean") / squared_width)
 
-    def distance_to(method: str, labels: LabelledPixels) -> float:
-        maps = [Segmenter(MODEL, method=m).fit(scene, labels).predict(scene, Window(0, 0, 60, 60)) for m in ("auto", method)]  # type: ignore[arg-type]
-        return float(np.abs(maps[0].confidence - maps[1].confidence).mean() + (maps[0].classes != maps[1].classes).mean())
+    def process(*kernels: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        among, towards = (np.sum(parts, axis=0) for parts in zip(*kernels, strict=True))
+        values, vectors = np.linalg.eigh(among + 4e-3 * np.eye(len(among)) * any(np.allclose(np.diag(k), 4) for k, _ in kernels))
+        kept = values > 1e-10
+        root = vectors[:, kept] / np.sqrt(values[kept])
+        regression = LogisticRegression(C=1.0, class_weight="balanced", max_iter=1000, tol=1e-8)
+        return regression.fit(among @ root, references.classes).predict_proba(towards @ root)
 
-    corner = np.zeros_like(truth)
-    corner[:60, :60] = truth[:60, :60]
-    few, many = (
-        LabelledPixels.from_mask(np.where(rng.random(truth.shape) < share, where, 0)) for where, share in ((corner, 0.02), (truth, 0.01))
+    learned, of_bands = line(slice(0, -bands), 0.03), line(slice(-bands, None), 0.1)
+    near = gaussian(at, at, 2 * 16**2), gaussian(there, at, 2 * 16**2)
+    like = tuple(gaussian(x[:, -bands:], z[:, -bands:], 0.5 * bands) for x in (z, q))
+    joint = process(learned, near) if known == "migrated" else process(learned, of_bands, near)
+    straight, curved = process(of_bands), process(like, near)  # type: ignore[arg-type]
+    features = unknown.features.T.contiguous()
+    vote = fit(references, ids, "vote").probabilities(features).T.double().numpy()
+    assert places == min(
+        len(np.unique(np.stack([labels.rows // side, labels.cols // side])[:, labels.classes == i], axis=1).T) for i in ids
     )
-    assert distance_to("vote", few) < distance_to("logistic", few)
-    assert distance_to("logistic", many) < distance_to("vote", many)
+    regressing, curving = (places**2 / (places**2 + even**2) for even in (3, 5))
+    seen = (0.3 if known == "migrated" else 0.5) * places**2 / (places**2 + 4)
+    expected = vote ** ((1 - seen) * (1 - regressing)) * joint ** ((1 - seen) * regressing)
+    expected *= straight ** (seen * (1 - curving)) * curved ** (seen * curving)
+    expected /= expected.sum(axis=1, keepdims=True)
+    learner = fit(references, ids, "auto", known)  # type: ignore[arg-type]
+    assert learner.near is not None
+    found = learner.probabilities(features, learner.near.at(unknown.origins[:, [0, 2, 3]].numpy())).T.numpy()
+    np.testing.assert_allclose(found, expected, atol=5e-3)
+    field = learner.near.field(np.arange(TRUTH.shape[0]), np.arange(TRUTH.shape[1]))
+    np.testing.assert_allclose(learner.near.at(unknown.origins[:, [0, 2, 3]].numpy()), field[:, asked.rows, asked.cols], atol=1e-4)
+
+
+def test_what_is_near_counts_on_the_marked_image_alone() -> None:
+    labels = marks(TRUTH, 6, 3)
+    other, truth = world(4)
+    both = Segmenter(MODEL, check_labels=False).fit([SCENE, other], [labels, marks(truth, 6, 3)])
+    learner = fit(both.references, [1, 2, 3], "auto")
+    assert learner.near is not None
+    for scene in (SCENE, other):
+        number = int(both.references.origins[both.references.origins[:, 0] == scene_number(scene)][0, 0])
+        near = learner.on({number}).near
+        assert near is not None
+        assert len(near.places) == 18
+        assert set(near.places[:, 0].tolist()) == {number}
+    far = fit(both.references, [1, 2, 3], "auto", "elsewhere")
+    assert far.near is None
+    assert far.coloured is None

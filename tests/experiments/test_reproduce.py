@@ -78,7 +78,7 @@ def test_a_cell_is_the_score_of_the_map_without_its_marks(images_folder, tmp_pat
     marks, _ = draw_marks(truth.classes, runner.dataset.legend, 4, 0, "south")
     expected = truth.classes.copy()
     expected[marks.rows, marks.cols] = 0
-    found = Segmenter(None).fit(truth.scene, marks).predict(truth.scene)
+    found = Segmenter(None, method="nearest").fit(truth.scene, marks).predict(truth.scene)
     np.testing.assert_array_equal(np.array(cells[1].confusions[0]), score(found.classes, expected, legend=runner.dataset.legend).confusion)
 
 

@@ -72,8 +72,9 @@ def test_wrong_marks_are_told_until_they_are_put_right(halves: Path, start: Star
 def test_classes_that_look_the_same_are_told_until_one_is_deleted(halves: Path, start: Start) -> None:
     session = start(halves)
     session.edit([AddClass("dark"), AddClass("dark too"), AddClass("bright")])
-    session.edit([point(1 + (i + k) % 2, 10 + 64 * i, 10 + 60 * k) for i in range(5) for k in range(4)])
-    session.edit([point(3, 10 + 64 * i, 300) for i in range(5)])
+    # Both in each of 24 places, an eighth of the image a side.
+    session.edit([point(n, 20 * n + 50 * i, 20 * n + 50 * k) for i in range(6) for k in range(4) for n in (1, 2)])
+    session.edit([point(3, 10 + 50 * i, 300) for i in range(6)])
     assert checked(session).classes == [(1, 2)]
     session.edit([DeleteClass(2)])
     assert session.contradictions().classes == []

@@ -1,7 +1,7 @@
 """From what is known of pixels and of labelled pixels to classes: the methods of a Segmenter."""
 
 from .calibration import Assessment, Conflict, assess
-from .learned import Learned, LearnedMethod, Learners, background, fit
+from .learned import Known, Learned, LearnedMethod, background, fit
 from .migration import Looks, migrants, unchanged
 from .nearest import Nearest, decide_nearest, take
 from .smoothing import REACH, STRIDE, Guide, filtered, thin, together
@@ -14,9 +14,9 @@ __all__ = [
     "Assessment",
     "Conflict",
     "Guide",
+    "Known",
     "Learned",
     "LearnedMethod",
-    "Learners",
     "Looks",
     "Nearest",
     "Suggestion",

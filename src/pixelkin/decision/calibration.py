@@ -1,6 +1,6 @@
 """What labels say about a learner: how sure it may be, and which labels contradict the others.
 
-Both come from one spatially blocked cross-validation. Labels that lie in the same 64 x 64 pixels of an image stay on one side of a split:
+Both come from one spatially blocked cross-validation. Labels that lie in the same place (`References.tiles`) stay on one side of a split:
 neighbours are nearly copies of one another, and a learner asked about copies of what it was taught knows everything.
 """
 
@@ -60,6 +60,8 @@ def assess(references: References, ids: list[int], method: LearnedMethod) -> Ass
 
     The sharpness g minimises the negative log likelihood of p^g on labels held out, and is shrunk towards PRIOR in proportion to
     their number. Where labels lie in fewer than FOLDS places, or a class in fewer than two, it is PRIOR, and no conflict is looked for.
+
+    The learner is the one for images elsewhere, which goes by looks alone: a wrong label must not count for being near itself.
     """
     held_out, logs = _held_out(references, ids, method)
     if not len(held_out):
@@ -74,27 +76,29 @@ def assess(references: References, ids: list[int], method: LearnedMethod) -> Ass
     best = float(minimize_scalar(loss, bounds=(np.log(0.5), np.log(8.0)), method="bounded").x)
     share = len(truth) / (len(truth) + _PRIOR_WEIGHT)
     sharpness = float(np.exp(share * best + (1 - share) * np.log(PRIOR)))
-    return Assessment(sharpness, tuple(_conflicts(references, ids, held_out, truth, sharpness * logs)))
+    # Wrong labels make a learner look less sure than it may be of others.
+    return Assessment(sharpness, tuple(_conflicts(references, ids, held_out, truth, max(1.0, sharpness) * logs)))
 
 
 def _held_out(references: References, ids: list[int], method: LearnedMethod) -> tuple[IntArray, AnyArray]:
     """Which references were held out once, and what they were then taken for: log probabilities (n, class)."""
+    nothing = np.empty(0, np.int64), np.empty((0, len(ids)))
     _, first, tile = np.unique(references.tiles, return_index=True, return_inverse=True)
     # Places in the order in which they were first labelled, dealt out to the folds.
     fold = np.argsort(np.argsort(first))[tile] % FOLDS
     spread = min(len(np.unique(tile[references.classes == i])) for i in ids)
     if len(first) < FOLDS or spread < 2:
-        return np.empty(0, np.int64), np.empty((0, len(ids)))
+        return nothing
     index, logs = [], []
     for k in range(FOLDS):
         taught, asked = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         if set(references.classes[taught].tolist()) < set(ids):
             continue
-        learned = fit(references.take(taught), ids, method)
+        learned = fit(references.take(taught), ids, method, "elsewhere")
         index.append(asked)
-        logs.append(np.log(learned.home.probabilities(references.features[asked].T.contiguous()).T.double().numpy() + 1e-9))
+        logs.append(np.log(learned.probabilities(references.features[asked].T.contiguous()).T.double().numpy() + 1e-9))
     if not index:
-        return np.empty(0, np.int64), np.empty((0, len(ids)))
+        return nothing
     return np.concatenate(index), np.concatenate(logs)
 
 

@@ -2,8 +2,9 @@
 
 A place that was labelled on one date is, on most other dates, what it was, and shows how its class looks there: haze, season and sensor have
 changed it as they changed all around it. So an image is mapped from its own looks at the places that were labelled on other images of the same
-grid, and not from the looks of those images. What did change must not teach: a place is left out where the learner, taught by the labels as they
-were given, finds its class there less than half as likely as chance would.
+grid, and not from the looks of those images. What did change must not teach: a place is left out where the vote of the labels as they
+were given finds its class there less than half as likely as chance would. The vote, because it extrapolates nothing: haze and season must not
+be taken for change.
 """
 
 from __future__ import annotations

@@ -50,9 +50,9 @@ def pick(doubt: FloatArray, vectors: AnyArray, k: int) -> IntArray:
     for cluster in np.argsort(-masses, kind="stable"):
         members = np.setdiff1d(np.flatnonzero(means.labels_ == cluster), chosen)
         if len(members):
+            # The most doubtful is often like no other; this one stands for most others.
             away = ((vectors[members] - means.cluster_centers_[cluster]) ** 2).sum(axis=1)
-            # The most doubtful of all is often like no other; this one stands for most others.
-            chosen.append(int(members[np.argmin(away / (doubt[members] + 1e-3))]))
+            chosen.append(int(members[np.argmin(away)]))
     # Fewer different pixels than k leave clusters empty.
     rest = np.setdiff1d(np.argsort(-doubt, kind="stable"), chosen, assume_unique=True)
     return np.asarray(chosen + rest[: k - len(chosen)].tolist(), np.int64)

@@ -122,7 +122,7 @@ def _lesson(records: list[_Record]) -> Lesson:
     return Lesson(records[0][0], pixels.astype(np.int64), classes.astype(np.uint8))
 
 
-_TENSORS = ("bands", "s", "c", "windows", "features", "background", "origins")
+_TENSORS = ("bands", "s", "c", "windows", "features", "background", "origins", "sizes")
 
 
 def _pack(references: References) -> dict[str, torch.Tensor]:

@@ -25,8 +25,10 @@ RAW = "raw"
 """Stands for the model's hash where pixels are compared by their raw bands."""
 _WITNESSES = 16
 """Labelled pixels that have to be the same for two files to be one image."""
-_TILE = 64
-"""Pixels; labels further apart than this are taken to say something new about a class."""
+_PLACES = 8
+"""Places along the longer side of an image: labels in different ones are taken to say something new about a class."""
+_LEAST_PLACE, _LARGEST_PLACE = 4, 64
+"""Pixels a side of a place: what is further apart than the latter always tells something new."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,8 @@ class References:
     """(L, 2, K): mean and variance of these features over the valid pixels of the labelled pixel's own small block."""
     origins: Tensor
     """(L, 4) int64: number of the image (`scene_number`), number of its grid (`grid_number`), row and column of each labelled pixel."""
+    sizes: Tensor
+    """(L,) int64: the longer side of the image on which each pixel was labelled, in pixels."""
     limit: float | None = None
     """What `pixelkin.coverage` found on the labelled image: the distance to the nearest reference that is usual there."""
 
@@ -73,6 +77,7 @@ class References:
             features=self.features[rows],
             background=self.background[rows],
             origins=self.origins[rows],
+            sizes=self.sizes[rows],
             # Of fewer references the nearest is further away: what was usual no longer is.
             limit=self.limit if len(rows) == len(self) else None,
         )
@@ -117,21 +122,24 @@ class References:
             features=torch.cat([self.features, other.features]),
             background=torch.cat([self.background, other.background]),
             origins=torch.cat([self.origins, other.origins]),
+            sizes=torch.cat([self.sizes, other.sizes]),
             # More references only bring the nearest closer, so the larger limit holds for both images.
             limit=None if self.limit is None or other.limit is None else max(self.limit, other.limit),
         )
 
     @cached_property
     def tiles(self) -> IntArray:
-        """(L,): references with the same number lie in the same 64 x 64 pixels of the same image."""
-        _, numbers = np.unique(self.origins.numpy() // (1, 1, _TILE, _TILE), axis=0, return_inverse=True)
+        """(L,): references with the same number lie in the same place of the same image: a square of an eighth of its longer side, and of 64 pixels at most."""
+        side = (-(-self.sizes.numpy() // _PLACES)).clip(_LEAST_PLACE, _LARGEST_PLACE)
+        image, row, col = self.origins.numpy()[:, [0, 2, 3]].T
+        _, numbers = np.unique(np.stack([image, row // side, col // side]), axis=1, return_inverse=True)
         return numbers.reshape(-1)
 
     @cached_property
     def hash(self) -> str:
         """SHA-256 over everything that decides a map: the same labels on the same image with the same model give the same one."""
         digest = hashlib.sha256(repr((self.legend.to_json(), self.model_hash, self.band_names)).encode())
-        tensors = (self.bands, self.s, self.c, self.windows, self.features, self.background, self.origins)
+        tensors = (self.bands, self.s, self.c, self.windows, self.features, self.background, self.origins, self.sizes)
         for tensor in (torch.from_numpy(self.classes), *tensors):
             digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()
@@ -145,7 +153,7 @@ class References:
         tensors = {
             "classes": torch.from_numpy(np.ascontiguousarray(self.classes)),
             "bands": self.bands, "s": self.s, "c": self.c, "windows": self.windows.to(torch.int32),
-            "features": self.features, "background": self.background, "origins": self.origins,
+            "features": self.features, "background": self.background, "origins": self.origins, "sizes": self.sizes,
         }  # fmt: skip
         header = {"legend": self.legend.to_json(), "model_hash": self.model_hash, "band_names": list(self.band_names), "limit": self.limit}
         return write_file(path, "references", tensors, header, overwrite=overwrite)
@@ -165,7 +173,7 @@ class References:
             return cls(
                 tensors["classes"].numpy(), Legend.from_json(header["legend"]), tensors["bands"], tensors["s"], tensors["c"],
                 tensors["windows"].long(), header["model_hash"], tuple(header["band_names"]),
-                tensors["features"], tensors["background"], tensors["origins"], header.get("limit"),
+                tensors["features"], tensors["background"], tensors["origins"], tensors["sizes"], header.get("limit"),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as exc:
             raise ModelError(
@@ -252,6 +260,7 @@ def collect(
     found = References(
         labels.classes.copy(), labels.legend, band_values, s, torch.cat(vectors) if vectors else torch.empty(0, f), windows,
         RAW if model is None else model.hash, bands, features, background, origins_of(scene, labels),
+        torch.full((len(labels),), max(scene.grid.shape)),
     )  # fmt: skip
     return found if known.all() else found.take(np.flatnonzero(known))
 

@@ -1,0 +1,126 @@
+"""Kernels on the labelled pixels: what is near one, and what has its colours, is likely of its class.
+
+Both are Gaussian. A regression on kernels is a Gaussian process classifier; it is fitted by scikit-learn on explicit columns, which give the
+kernel exactly for up to `MOST_CENTRES` labelled pixels and approximate it by as many of more (Nystroem).
+
+Williams and Seeger, *Using the Nystroem Method to Speed Up Kernel Machines* (NIPS 2000).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy.linalg import cholesky, solve_triangular
+from scipy.spatial.distance import cdist
+from torch import Tensor
+
+from ..types import AnyArray, IntArray
+from .scratch import Scratch
+
+MOST_CENTRES = 512
+"""Labelled pixels that kernels are centred on; of more, every n-th."""
+REACH_OF_PLACE = 16.0
+"""Pixels, standard deviation: about the size of what is labelled as one thing."""
+REACH_OF_COLOURS = 0.5
+"""Mean squared difference of the standardised features of the bands at which a kernel has fallen to 1 / e."""
+AMPLITUDE = 4.0
+"""Variance of the log odds that each kernel may explain."""
+_JITTER = 1e-3
+"""Added to the diagonal, in units of the amplitude: pixels beside each other are nearly one."""
+_scratch = Scratch()
+
+
+def place_kernel(one: IntArray, other: IntArray) -> AnyArray:
+    """(n, m) in [0, 1] of places (n, 3) and (m, 3): number of the image, row, column; 0 between images."""
+    squared = cdist(one[:, 1:].astype(np.float64), other[:, 1:].astype(np.float64), "sqeuclidean")
+    near: AnyArray = np.exp(squared / (-2 * REACH_OF_PLACE**2)) * (one[:, None, 0] == other[None, :, 0])
+    return near
+
+
+def colour_kernel(one: AnyArray, other: AnyArray) -> AnyArray:
+    """(n, m) in [0, 1] of standardised features of the bands (n, d) and (m, d)."""
+    like: AnyArray = np.exp(cdist(one, other, "sqeuclidean") / (-REACH_OF_COLOURS * one.shape[1]))
+    return like
+
+
+def columns(to_centres: AnyArray, between: AnyArray) -> tuple[AnyArray, AnyArray]:
+    """Columns whose products are a kernel's values.
+
+    Args:
+        to_centres: Kernel of examples and centres, (n, m).
+        between: Kernel of the centres, (m, m).
+
+    Returns:
+        (n, m), and the matrix (m, m) that turns coefficients of these columns into coefficients of the kernel's values.
+    """
+    factor = cholesky(AMPLITUDE * (between + _JITTER * np.eye(len(between))), lower=True)
+    values: AnyArray = AMPLITUDE * solve_triangular(factor, to_centres.T, lower=True).T
+    return values, AMPLITUDE * solve_triangular(factor, np.eye(len(between)), lower=True).T
+
+
+@dataclass(frozen=True, eq=False)
+class Near:
+    """Log odds of what lies near labelled pixels of the same image."""
+
+    places: IntArray
+    """(m, 3): number of the image, row and column of each centre."""
+    weights: Tensor
+    """(class, m)"""
+
+    def on(self, images: Collection[int]) -> Near:
+        """Those on an image, which may have several numbers: copies of a file do."""
+        here = np.isin(self.places[:, 0], list(images))
+        return Near(self.places[here], self.weights[:, torch.from_numpy(here)].contiguous())
+
+    def field(self, rows: IntArray, cols: IntArray) -> Tensor:
+        """(class, h, w) on the pixels of some rows (h,) and columns (w,) of the image of all centres."""
+        # The kernel is the product of one of rows and one of columns.
+        down, across = (self._along(axis, index) for axis, index in ((1, rows), (2, cols)))
+        return torch.matmul(self.weights[:, None, :] * down.T, across)
+
+    def at(self, places: IntArray) -> Tensor:
+        """(class, n) at places (n, 3): number of the image, row, column."""
+        kernel = torch.from_numpy(place_kernel(self.places, places).astype(np.float32)).to(self.weights.device)
+        return self.weights @ kernel
+
+    def to(self, device: torch.device) -> Near:
+        """The same on another device."""
+        return replace(self, weights=self.weights.to(device))
+
+    def _along(self, axis: int, index: IntArray) -> Tensor:
+        """Kernel of the rows or columns of all centres and some: (m, n)."""
+        steps = (self.places[:, axis, None] - index) / REACH_OF_PLACE
+        return torch.from_numpy(np.exp(-0.5 * steps**2).astype(np.float32)).to(self.weights.device)
+
+
+@dataclass(frozen=True, eq=False)
+class Coloured:
+    """Log odds of what has the colours of labelled pixels."""
+
+    first: int
+    """Where among a pixel's features those of the bands begin."""
+    centre: Tensor
+    """(d, 1): subtracted from the features of the bands,"""
+    scale: Tensor
+    """(d, 1): by which they are then multiplied, so that the kernel is exp(-|x - y|^2 / 2)."""
+    centres: Tensor
+    """(m, d), so scaled."""
+    weights: Tensor
+    """(class, m)"""
+
+    def add(self, features: Tensor, out: Tensor) -> None:
+        """Add to (class, n) what the features (K, n) say."""
+        n = features.shape[1]
+        values = _scratch.take("values", out, features.shape[0] - self.first, n)
+        torch.sub(features[self.first :], self.centre, out=values).mul_(self.scale)
+        kernel = _scratch.take("kernel", out, len(self.centres), n)
+        torch.addmm(-0.5 * (self.centres**2).sum(dim=1, keepdim=True), self.centres, values, out=kernel)
+        kernel.sub_(0.5 * (values**2).sum(dim=0)).clamp_(max=0).exp_()
+        out.addmm_(self.weights, kernel)
+
+    def to(self, device: torch.device) -> Coloured:
+        """The same on another device."""
+        return Coloured(self.first, *(value.to(device) for value in (self.centre, self.scale, self.centres, self.weights)))
