@@ -480,7 +480,7 @@ class Segmenter:
         chosen = method or self.method
         assert chosen != "nearest"
         learned = _pool(self.workers).submit(_alone, fit, references, ids, chosen, known).result()
-        return _Taught(references, ids, learned if self.model is None else learned.to(self.model.device))
+        return _Taught(references, ids, known, learned if self.model is None else learned.to(self.model.device))
 
     def _sharpness(self, asked: _Asked) -> float | None:
         return None if asked.taught is None else self._assessment(asked.taught).sharpness
@@ -595,7 +595,9 @@ class Segmenter:
         """What the labels say of the learner; must not be called from a thread of the pool."""
         with _assessing:
             if taught.assessment is None:
-                taught.assessment = _pool(self.workers).submit(_alone, assess, taught.references, taught.ids, self.method).result()
+                # The learner's twin that goes by looks serves the marked image: it finds wrong labels, and a click waits for it.
+                known = "migrated" if taught.known == "migrated" else "elsewhere"
+                taught.assessment = _pool(self.workers).submit(_alone, assess, taught.references, taught.ids, self.method, known).result()
             return taught.assessment
 
     def _serials(self, n: int) -> list[int]:
@@ -671,6 +673,8 @@ class _Taught:
     references: References
     ids: list[int]
     """Ids of the classes, in the order of its probabilities."""
+    known: Known
+    """What it maps, see `fit`."""
     learned: Learned
     assessment: Assessment | None = None
     """What the labels say of it, once somebody wants to know."""

@@ -14,7 +14,7 @@ from tests.networks import random_model
 
 import pixelkin as pk
 from pixelkin import segmenter
-from pixelkin.decision import Known, Learned, LearnedMethod, fit, migrants
+from pixelkin.decision import Assessment, Known, Learned, LearnedMethod, assess, fit, migrants
 from pixelkin.scene import ArrayScene
 from pixelkin.segmenter import Segmenter
 from pixelkin.similarity import References, grid_number
@@ -56,7 +56,11 @@ def bands_have_the_same_say_on_all_dates(monkeypatch: pytest.MonkeyPatch) -> Non
     def as_migrated(references: References, ids: list[int], method: LearnedMethod, known: Known = "here") -> Learned:
         return fit(references, ids, method, "migrated" if known == "here" else known)
 
+    def assessed_as_migrated(references: References, ids: list[int], method: LearnedMethod, known: Known) -> Assessment:
+        return assess(references, ids, method, "migrated")
+
     monkeypatch.setattr(segmenter, "fit", as_migrated)
+    monkeypatch.setattr(segmenter, "assess", assessed_as_migrated)
 
 
 alike = partial(Segmenter, priors="equal")

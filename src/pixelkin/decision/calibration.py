@@ -13,7 +13,7 @@ from scipy.optimize import minimize_scalar
 
 from ..similarity import References
 from ..types import AnyArray, BoolArray, IntArray
-from .learned import LearnedMethod, fit
+from .learned import Known, LearnedMethod, fit
 
 FOLDS = 4
 PRIOR = 2.5
@@ -55,15 +55,16 @@ class Assessment:
     conflicts: tuple[Conflict, ...]
 
 
-def assess(references: References, ids: list[int], method: LearnedMethod) -> Assessment:
+def assess(references: References, ids: list[int], method: LearnedMethod, known: Known = "elsewhere") -> Assessment:
     """Cross-validate a learner on its labels.
 
     The sharpness g minimises the negative log likelihood of p^g on labels held out, and is shrunk towards PRIOR in proportion to
     their number. Where labels lie in fewer than FOLDS places, or a class in fewer than two, it is PRIOR, and no conflict is looked for.
 
-    The learner is the one for images elsewhere, which goes by looks alone: a wrong label must not count for being near itself.
+    The learner is the one that `fit` makes of the same arguments. Conflicts ask for the one for images elsewhere, which goes by looks alone: a wrong
+    label must not count for being near itself.
     """
-    held_out, logs = _held_out(references, ids, method)
+    held_out, logs = _held_out(references, ids, method, known)
     if not len(held_out):
         return Assessment(PRIOR, ())
     truth = np.array([ids.index(i) for i in references.classes[held_out].tolist()])
@@ -80,7 +81,7 @@ def assess(references: References, ids: list[int], method: LearnedMethod) -> Ass
     return Assessment(sharpness, tuple(_conflicts(references, ids, held_out, truth, max(1.0, sharpness) * logs)))
 
 
-def _held_out(references: References, ids: list[int], method: LearnedMethod) -> tuple[IntArray, AnyArray]:
+def _held_out(references: References, ids: list[int], method: LearnedMethod, known: Known) -> tuple[IntArray, AnyArray]:
     """Which references were held out once, and what they were then taken for: log probabilities (n, class)."""
     nothing = np.empty(0, np.int64), np.empty((0, len(ids)))
     _, first, tile = np.unique(references.tiles, return_index=True, return_inverse=True)
@@ -94,9 +95,10 @@ def _held_out(references: References, ids: list[int], method: LearnedMethod) -> 
         taught, asked = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         if set(references.classes[taught].tolist()) < set(ids):
             continue
-        learned = fit(references.take(taught), ids, method, "elsewhere")
+        learned = fit(references.take(taught), ids, method, known)
+        near = None if learned.near is None else learned.near.at(references.origins[asked][:, [0, 2, 3]].numpy())
         index.append(asked)
-        logs.append(np.log(learned.probabilities(references.features[asked].T.contiguous()).T.double().numpy() + 1e-9))
+        logs.append(np.log(learned.probabilities(references.features[asked].T.contiguous(), near).T.double().numpy() + 1e-9))
     if not index:
         return nothing
     return np.concatenate(index), np.concatenate(logs)

@@ -168,7 +168,7 @@ class References:
         """
         tensors, header = read_file(path, "references")
         try:
-            if tensors["origins"].shape[1] != 4:
+            if tensors["origins"].shape[1] != 4 or "sizes" not in tensors:
                 raise ValueError("an older layout")
             return cls(
                 tensors["classes"].numpy(), Legend.from_json(header["legend"]), tensors["bands"], tensors["s"], tensors["c"],
