@@ -24,7 +24,7 @@ _PRIOR_WEIGHT = 20.0
 _FEWEST = 8
 """Places with labels of each of two classes needed to call them the same."""
 _SURE, _UNLIKELY = 0.85, 0.1
-"""Probabilities of another class and of its own at which a label is called contradicted: of 10 % wrong labels about 7 in 10 are
+"""Probabilities of another class and of its own at which a label is called contradicted: of 10 % wrong labels about 8 in 10 are
 named so, and of right ones less than 1 in 100 (vegas, 20 and 50 a class)."""
 
 
