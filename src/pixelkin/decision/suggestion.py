@@ -50,7 +50,8 @@ def pick(doubt: FloatArray, vectors: AnyArray, k: int) -> IntArray:
     for cluster in np.argsort(-masses, kind="stable"):
         members = np.setdiff1d(np.flatnonzero(means.labels_ == cluster), chosen)
         if len(members):
-            # The most doubtful is often like no other; this one stands for most others.
+            members = members[doubt[members] >= doubt[members].mean()]
+            # The most doubtful is often like no other; this one is in doubt and stands for most others.
             away = ((vectors[members] - means.cluster_centers_[cluster]) ** 2).sum(axis=1)
             chosen.append(int(members[np.argmin(away)]))
     # Fewer different pixels than k leave clusters empty.
