@@ -239,7 +239,7 @@ class Segmenter:
             LabelError: A pixel was not labelled, or fewer than two classes would be left.
         """
         fitted = self._require_fitted()
-        number, origins = scene_number(scene), list(map(tuple, fitted.references.origins[:, [0, 2, 3]].tolist()))
+        number, origins = scene_number(scene), list(map(tuple, fitted.references.sites.tolist()))
         gone = {(number, int(row), int(col)) for row, col in zip(rows, cols, strict=True)}
         missing = gone - set(origins)
         if missing:

@@ -96,7 +96,7 @@ def _held_out(references: References, ids: list[int], method: LearnedMethod, kno
         if set(references.classes[taught].tolist()) < set(ids):
             continue
         learned = fit(references.take(taught), ids, method, known)
-        near = None if learned.near is None else learned.near.at(references.origins[asked][:, [0, 2, 3]].numpy())
+        near = None if learned.near is None else learned.near.at(references.sites[asked])
         index.append(asked)
         logs.append(np.log(learned.probabilities(references.features[asked].T.contiguous(), near).T.double().numpy() + 1e-9))
     if not index:

@@ -267,7 +267,7 @@ class _School:
         self.places = min(len(np.unique(references.tiles[references.classes == i])) for i in ids)
         self._chosen = self._thinned(MOST_EXAMPLES)
         self._centres = self._thinned(max(1, MOST_CENTRES // len(ids)))
-        self._sites = references.origins[:, [0, 2, 3]].numpy()
+        self._sites = references.sites
         self.sites: IntArray = self._sites[self._centres]
         """(m, 3): number of the image, row and column of the kernels' centres."""
 

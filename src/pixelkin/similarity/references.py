@@ -127,11 +127,17 @@ class References:
             limit=None if self.limit is None or other.limit is None else max(self.limit, other.limit),
         )
 
+    @property
+    def sites(self) -> IntArray:
+        """(L, 3): number of the image, row and column of each labelled pixel."""
+        sites: IntArray = self.origins[:, [0, 2, 3]].numpy()
+        return sites
+
     @cached_property
     def tiles(self) -> IntArray:
         """(L,): references with the same number lie in the same place of the same image: a square of an eighth of its longer side, and of 64 pixels at most."""
         side = (-(-self.sizes.numpy() // _PLACES)).clip(_LEAST_PLACE, _LARGEST_PLACE)
-        image, row, col = self.origins.numpy()[:, [0, 2, 3]].T
+        image, row, col = self.sites.T
         _, numbers = np.unique(np.stack([image, row // side, col // side]), axis=1, return_inverse=True)
         return numbers.reshape(-1)
 
