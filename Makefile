@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread a worker: the suite runs a worker a core, and nothing in it may depend on the number of threads.
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: install demo test lint types docs page pytest bench bench-labels results lock clean
+.PHONY: install demo test lint types docs page pytest bench bench-labels results wheel release lock clean
 
 install: .venv/installed
 
@@ -48,6 +48,20 @@ bench-labels: install
 
 results: install
 	$(BIN)/python -m pixelkin.experiments.results
+
+# The wheel and the source archive, checked; then a new environment without the checkout, and the demo run there.
+wheel: install
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist
+	$(BIN)/python -m twine check --strict dist/*
+
+release: SHELL := bash
+release: wheel
+	rm -rf build/release && mkdir -p build/release
+	cd build/release && time sh -euc '\
+	  $(abspath $(BIN))/python -m venv environment; \
+	  environment/bin/python -m pip install --quiet --constraint ../../requirements.lock "$$(ls ../../dist/*.whl)[web,demo]"; \
+	  environment/bin/pixelkin demo; environment/bin/pixelkin doctor'
 
 # The lock file, from what is installed and tested. torch is named without its local label, which no registry knows.
 lock:
