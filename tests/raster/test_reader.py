@@ -70,6 +70,13 @@ class TestMetadata:
         assert scene.grid.crs == "EPSG:32631"
         assert scene.grid.transform == (10.0, 0.0, 500_000.0, 0.0, -10.0, 4_600_000.0)
 
+    def test_a_crs_in_other_words_has_the_code_that_it_means(self, tmp_path, coordinates, write_raster):
+        transverse = "+proj=tmerc +lat_0=0 +lon_0=3 +k=0.9996 +x_0=500000 +y_0=0 +datum=WGS84 +units=m"
+        assert open_scene(write_raster(tmp_path / "a.tif", coordinates(), crs=transverse)).grid.crs == "EPSG:32631"
+        assert open_scene(write_raster(tmp_path / "b.tif", coordinates(), crs="+proj=longlat +datum=WGS84")).grid.crs == "EPSG:4326"
+        # The ellipsoid alone is no datum.
+        assert open_scene(write_raster(tmp_path / "c.tif", coordinates(), crs="+proj=utm +zone=31 +ellps=WGS84")).grid.crs != "EPSG:32631"
+
     def test_a_crs_without_code_is_wkt(self, tmp_path, coordinates, write_raster):
         laea = "+proj=laea +lat_0=41.5 +lon_0=2.5 +datum=WGS84 +units=m"
         scene = open_scene(write_raster(tmp_path / "a.tif", coordinates(), crs=laea))
@@ -127,6 +134,11 @@ class TestBands:
         scene = open_scene(path, bands=bands)
         np.testing.assert_array_equal(scene.read().data, coordinates(4)[picked])
         assert scene.bands == tuple(("red", "green", "blue", "nir")[i] for i in picked)
+
+    @pytest.mark.parametrize(("bands", "picked"), [(["842", "490"], [3, 0]), ([4, 1], [3, 0]), (["2"], [2]), (["3"], [1]), (["4"], [3])])
+    def test_digits_in_text_are_a_name_first_and_then_a_number(self, tmp_path, coordinates, write_raster, bands, picked):
+        path = write_raster(tmp_path / "d.tif", coordinates(4), descriptions=("490", "3", "2", "842"))
+        np.testing.assert_array_equal(open_scene(path, bands=bands).read().data, coordinates(4)[picked])
 
     @pytest.mark.parametrize("band", ["swir", 0, 5, -1])
     def test_a_band_that_is_not_there(self, path, band):

@@ -18,12 +18,15 @@ from ..scene import Scene, Series
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def _comma_separated(_: click.Context, __: click.Parameter, value: str | None) -> list[str | int] | None:
-    return None if value is None else [int(part) if part.strip().isdigit() else part.strip() for part in value.split(",")]
+def _comma_separated(_: click.Context, __: click.Parameter, value: str | None) -> list[str] | None:
+    return None if value is None else [part.strip() for part in value.split(",")]
 
 
 bands_option = click.option(
-    "--bands", callback=_comma_separated, metavar="LIST", help="Bands to use, names or numbers from 1, e.g. red,green,blue,nir."
+    "--bands",
+    callback=_comma_separated,
+    metavar="LIST",
+    help="Bands to use, names or numbers from 1 (a name that is a number counts first), e.g. red,green,blue,nir.",
 )
 nodata_option = click.option("--nodata", type=float, help="No-data value, instead of the file's own.")
 device_option = click.option(

@@ -15,6 +15,7 @@ import shapely
 from pyproj.exceptions import CRSError, ProjError
 from shapely.geometry.base import BaseGeometry
 
+from pixelkin.crs import same_crs
 from pixelkin.errors import LabelError
 from pixelkin.types import AnyArray
 
@@ -35,11 +36,6 @@ def crs_name(crs: Any) -> str:
         raise LabelError(f"crs {crs!r} is not known, expected a name such as 'EPSG:32631', or WKT. Correct it.") from error
     authority = parsed.to_authority()
     return ":".join(authority) if authority else str(parsed.to_wkt())
-
-
-def same_crs(first: str, second: str) -> bool:
-    """True where both describe the same CRS, whatever order of axes they were written in."""
-    return first == second or bool(pyproj.CRS(first).equals(pyproj.CRS(second), ignore_axis_order=True))
 
 
 def mover(source: str, target: str) -> Move | None:

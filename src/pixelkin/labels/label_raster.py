@@ -15,11 +15,12 @@ import rasterio.shutil
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 
+from pixelkin.crs import same_crs
 from pixelkin.errors import LabelError
 from pixelkin.types import Color, Grid, LabelledPixels, Legend
 
 from .annotations import make_legend, stored_legend
-from .crs import crs_name, same_crs
+from .crs import crs_name
 
 LEGEND_TAG = "PIXELKIN_LEGEND"
 SUFFIXES = (".tif", ".tiff", ".vrt", ".img", ".png", ".bmp", ".gif", ".jp2")
@@ -84,7 +85,7 @@ def require_grid(raster: Grid, scene: Grid) -> None:
         raise LabelError(f"it has {raster.height} x {raster.width} pixels, expected {scene.height} x {scene.width} as in the image. {fix}")
     if raster.crs is None and raster.transform == (1, 0, 0, 0, 1, 0):
         return
-    if raster.crs is not None and (scene.crs is None or not same_crs(raster.crs, scene.crs)):
+    if raster.crs is not None and not same_crs(raster.crs, scene.crs):
         raise LabelError(f"its CRS is {raster.crs}, expected {scene.crs or 'none'} as in the image. {fix}")
     a, b, c, d, e, f = scene.transform
     corners = np.array([(0, 0, 1), (scene.width, 0, 1), (0, scene.height, 1), (scene.width, scene.height, 1)])

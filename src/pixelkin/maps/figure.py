@@ -23,6 +23,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import Normal, withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
+from pixelkin.crs import same_place
 from pixelkin.errors import OutputError, RasterError
 from pixelkin.scene import Scene
 from pixelkin.segmentation import Segmentation
@@ -71,7 +72,7 @@ def overview(
         RasterError: The map is not on the image's grid, or a band is not in the image.
         OutputError: Another suffix, the file is there and overwrite is False, or the disk refuses it.
     """
-    if segmentation.grid != scene.grid:
+    if not same_place(segmentation.grid, scene.grid):
         raise RasterError(
             f"the map lies on {segmentation.grid}, expected the grid of image {scene.name}, {scene.grid}. Give the map of the whole image."
         )

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pixelkin.crs import same_place
 from pixelkin.errors import InputError, OutputError, RasterError
 from pixelkin.segmentation import Segmentation
 from pixelkin.types import Color
@@ -74,7 +75,7 @@ def series_table(maps: Iterable[tuple[dt.date | str, Segmentation]]) -> SeriesTa
     for index, (date, segmentation) in enumerate(dated):
         if index and date == dated[index - 1][0]:
             raise InputError(f"the series has two maps of {date}, expected one a date. Mosaic them first, or leave one out.")
-        if segmentation.grid != dated[0][1].grid:
+        if not same_place(segmentation.grid, dated[0][1].grid):
             raise RasterError(f"the map of {date} lies on another grid than that of {dated[0][0]}, so areas do not compare. Warp it first.")
         table = area_table(segmentation)
         method = table.method

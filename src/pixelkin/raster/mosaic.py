@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from rasterio.errors import CRSError, RasterioError
 from rasterio.transform import Affine, array_bounds
 from rasterio.warp import transform, transform_bounds
 
+from pixelkin.crs import same_crs
 from pixelkin.errors import InputError, RasterError
 from pixelkin.scene import Pixels, Scene, Series, inside
 from pixelkin.types import AnyArray, BoolArray, Grid, Window
@@ -132,11 +133,8 @@ def _mosaic(name: str, scenes: list[RasterScene], grid: Grid, date: dt.date | No
 
 def _common_grid(scenes: list[RasterScene], crs: str | None, resolution: float | None) -> Grid:
     first = scenes[0].grid
-    systems = {str(scene.grid.crs) for scene in scenes}
-    if crs is None and len(systems) > 1:
-        raise RasterError(
-            f"the images lie in {len(systems)} coordinate systems, {', '.join(sorted(systems))}, expected one. Choose one with crs= (--crs)."
-        )
+    if crs is None:
+        require_one_crs("the images", (scene.grid.crs for scene in scenes))
     try:
         target = CRS.from_user_input(crs or first.crs)
     except CRSError as exc:
@@ -144,7 +142,7 @@ def _common_grid(scenes: list[RasterScene], crs: str | None, resolution: float |
     if resolution is not None and not resolution > 0:
         raise InputError(f"resolution is {resolution}, expected a number > 0 in units of the CRS.")
     a, b, left, d, e, top = first.transform
-    if target == CRS.from_user_input(first.crs) and resolution is None and b == d == 0 and a > 0 > e:
+    if same_crs(crs_text(target), first.crs) and resolution is None and b == d == 0 and a > 0 > e:
         width, height = a, -e
     else:
         left = top = 0.0
@@ -159,6 +157,18 @@ def _common_grid(scenes: list[RasterScene], crs: str | None, resolution: float |
     return Grid(last_row - first_row, last_col - first_col, transform, crs_text(target))
 
 
+def require_one_crs(owner: str, systems: Iterable[str | None]) -> None:
+    """RasterError where images lie in several coordinate systems; one that is written in two ways is one."""
+    different: list[str] = []
+    for system in systems:
+        if not any(same_crs(system, known) for known in different):
+            different.append(str(system))
+    if len(different) > 1:
+        raise RasterError(
+            f"{owner} lie in {len(different)} coordinate systems, {', '.join(sorted(different))}, expected one. Choose one with crs= (--crs)."
+        )
+
+
 def _size_of_pixel(grid: Grid, target: CRS) -> float:
     """Side of a square of the area that the middle pixel has in another CRS, to three digits: 10 m stay 10 m."""
     row, col = grid.height / 2, grid.width / 2
@@ -170,7 +180,7 @@ def _size_of_pixel(grid: Grid, target: CRS) -> float:
 def _bounds(grid: Grid, target: CRS) -> Bounds:
     box: Bounds = array_bounds(grid.height, grid.width, Affine(*grid.transform))
     source = CRS.from_user_input(grid.crs)
-    if source == target:
+    if same_crs(grid.crs, crs_text(target)):
         return box
     try:
         west, south, east, north = transform_bounds(source, target, *box, densify_pts=21)

@@ -49,7 +49,7 @@ def open_scene(
         source: Path of a raster that GDAL reads, or a name that GDAL knows (/vsizip/..., https://...); a folder; a list of these;
             a Zarr store; an xarray DataArray or Dataset; an array of shape (band, row, col); or a `Scene` or `Series`, which comes back as it is.
         bands: Names or numbers, from 1, of the bands to use, in that order; default all but an alpha band. An alpha band
-            asked for here is data.
+            asked for here is data. Digits in text are a name where a band has it, and else a number.
         nodata: No-data value to use instead of the file's own; mask and alpha bands still count.
         date: Acquisition date of a single image, instead of the one in its name or tags.
         align: Warp images that are off the grid to that of the first (in a folder: the earliest) with bilinear resampling; without it

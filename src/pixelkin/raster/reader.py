@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -19,6 +20,7 @@ from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterioWindow
 
+from pixelkin.crs import same_crs
 from pixelkin.errors import MissingFileError, RasterError
 from pixelkin.scene import Pixels, inside
 from pixelkin.types import AnyArray, BoolArray, Grid, Window
@@ -240,8 +242,14 @@ def crs_text(crs: CRS | None) -> str | None:
     """'EPSG:n' where that code means exactly this CRS, else WKT; None where there is none."""
     if not crs:
         return None
-    code = crs.to_epsg()
-    return f"EPSG:{code}" if code is not None and CRS.from_epsg(code) == crs else str(crs.to_wkt())
+    return _crs_text(str(crs.to_wkt()))
+
+
+@lru_cache(maxsize=256)
+def _crs_text(wkt: str) -> str:
+    # Kept, since GDAL looks through all of EPSG for a CRS that is not in it.
+    code = CRS.from_wkt(wkt).to_epsg()
+    return f"EPSG:{code}" if code is not None and same_crs(f"EPSG:{code}", wkt) else wkt
 
 
 def _is_local(path: str) -> bool:
@@ -304,13 +312,16 @@ def _select(path: str, names: list[str], bands: Sequence[str | int] | None, alph
 
 
 def select_bands(owner: str, names: Sequence[str], bands: Sequence[str | int]) -> list[int]:
-    """Numbers, from 1, of bands given by name or number; RasterError with the bands there are where one is not."""
+    """Numbers, from 1, of bands given by name or number; RasterError with the bands there are where one is not.
+
+    Digits in text are a name where a band has it, such as the wavelengths '490' and '842', and else a number.
+    """
     wanted = [bands] if isinstance(bands, str) else list(bands)
     indexes = []
     for band in wanted:
         if isinstance(band, str) and band in names:
             indexes.append(names.index(band) + 1)
-        elif not isinstance(band, str) and 1 <= band <= len(names):
+        elif (not isinstance(band, str) or band.isdecimal()) and 1 <= int(band) <= len(names):
             indexes.append(int(band))
         else:
             raise RasterError(

@@ -8,12 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from rasterio.crs import CRS
-
+from pixelkin.crs import same_place
 from pixelkin.errors import InputError, MissingFileError, RasterError
 from pixelkin.scene import Scene, Series
-from pixelkin.types import Grid
 
 from .reader import RasterScene, open_dataset
 
@@ -79,18 +76,3 @@ def series_of(scenes: Sequence[Scene], *, align: bool) -> Series:
         else:
             on_grid.append(scene.aligned(first) if align else scene)
     return Series(tuple(on_grid))
-
-
-def same_place(grid: Grid, other: Grid) -> bool:
-    """True where two grids put every pixel in the same place, to a hundredth of a pixel.
-
-    Programs round coordinates in the last digits, and write one CRS in several ways.
-    """
-    if grid.shape != other.shape or (grid.crs is None) != (other.crs is None):
-        return False
-    if grid.crs != other.crs and CRS.from_user_input(grid.crs) != CRS.from_user_input(other.crs):
-        return False
-    corners = [(0.0, 0.0), (0.0, grid.width), (grid.height, 0.0), (grid.height, grid.width)]
-    shift = np.subtract([grid.xy(*corner) for corner in corners], [other.xy(*corner) for corner in corners])
-    a, b, _, d, e, _ = grid.transform
-    return bool(np.abs(shift).max() <= 0.01 * min(np.hypot(a, d), np.hypot(b, e)))

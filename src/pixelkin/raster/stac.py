@@ -23,6 +23,7 @@ from pixelkin.scene import Series
 from pixelkin.types import Legend
 
 from .mapfile import LEGEND_TAG, PROVENANCE_TAG, confidence_path
+from .mosaic import require_one_crs
 from .reader import crs_text, open_dataset
 from .xarray import open_xarray
 
@@ -114,10 +115,8 @@ def open_stac(
     """
     items = search(catalog, collections=collections, bbox=bbox, datetime=datetime) if isinstance(catalog, str) else list(catalog)
     systems = sorted({system for item in items if (system := _crs_of(item)) is not None})
-    if crs is None and len(systems) > 1:
-        raise RasterError(
-            f"the items lie in {len(systems)} coordinate systems, {', '.join(systems)}, expected one. Choose one with crs= (--crs)."
-        )
+    if crs is None:
+        require_one_crs("the items", systems)
     if bands is None:
         bands = _image_assets(items, mask)
     wanted = [*bands, *([mask] if mask and mask not in bands else [])]

@@ -23,6 +23,7 @@ from typing import Any, Literal, cast, get_args
 
 import shapely
 
+from ..crs import same_crs
 from ..errors import InputError, MissingFileError, OutputError
 from ..scene import Scene, Series, as_scenes
 from ..types import Grid
@@ -212,7 +213,7 @@ class Project:
         located = pixels_to_crs(geometry, scene.grid)
         target = next(iter(self.scenes.values())).grid.crs
         source = scene.grid.crs
-        if source is None or target is None or source == target:
+        if source is None or target is None or same_crs(source, target):
             return located
         if source not in self._transformers:
             import pyproj

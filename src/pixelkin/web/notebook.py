@@ -10,6 +10,7 @@ from types import TracebackType
 
 import numpy as np
 
+from ..crs import same_place
 from ..errors import InputError, PkError
 from ..scene import Scene, Series, as_scenes
 from ..session.errors import ProjectError
@@ -100,7 +101,7 @@ def _require_same(project: Project, scenes: list[Scene]) -> None:
         else:
             same = (
                 same
-                and old.grid == new.grid
+                and same_place(old.grid, new.grid)
                 and all(np.array_equal(a, b, equal_nan=True) for a, b in zip(old.read(), new.read(), strict=True))
             )
     if not same:

@@ -1,0 +1,34 @@
+"""When two descriptions mean one coordinate reference system, and two grids one set of pixels: programs write both in many ways."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from .types import Grid
+
+
+def same_crs(first: str | None, second: str | None) -> bool:
+    """True where both describe the same CRS ('EPSG:n' or WKT), in whatever words and order of axes; None is like None alone."""
+    if first is None or second is None or first == second:
+        return first == second
+    return _equal(first, second)
+
+
+@lru_cache(maxsize=256)
+def _equal(first: str, second: str) -> bool:
+    import pyproj  # late, as most grids that are compared say the same in the same words
+
+    # x comes first wherever pixelkin uses coordinates, so the order in which an authority writes them tells nothing.
+    return bool(pyproj.CRS(first).equals(pyproj.CRS(second), ignore_axis_order=True))
+
+
+def same_place(grid: Grid, other: Grid) -> bool:
+    """True where two grids put every pixel in the same place, to a hundredth of a pixel: coordinates are rounded in the last digits."""
+    if grid.shape != other.shape or not same_crs(grid.crs, other.crs):
+        return False
+    corners = [(0.0, 0.0), (0.0, grid.width), (grid.height, 0.0), (grid.height, grid.width)]
+    shift = np.subtract([grid.xy(*corner) for corner in corners], [other.xy(*corner) for corner in corners])
+    a, b, _, d, e, _ = grid.transform
+    return bool(np.abs(shift).max() <= 0.01 * min(np.hypot(a, d), np.hypot(b, e)))
