@@ -16,7 +16,7 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -65,7 +65,9 @@ class Project:
         """Use `Project.open`, which checks the document."""
         self.folder = folder
         self._document = dict(document)
-        self.scenes = self._open_scenes()
+        self.sources = open_sources(folder, document["scenes"])
+        opened = {scene_id: scene for source in self.sources for scene_id, scene in source.scenes.items()}
+        self.scenes = {entry["id"]: opened[entry["id"]] for entry in document["scenes"]}
         self._transformers: dict[str, Any] = {}
         self.store = Store(folder / "labels.gpkg", self._locate)
 
@@ -176,33 +178,8 @@ class Project:
         _write_json(self.folder / _FILE, self._document)
 
     def series(self) -> dict[str, int]:
-        """Number of the time series that each scene belongs to: dated scenes on one grid share it."""
-        numbers: dict[object, int] = {}
-        out = {}
-        for scene_id, scene in self.scenes.items():
-            group: object = scene_id if scene.date is None else scene.grid
-            out[scene_id] = numbers.setdefault(group, len(numbers))
-        return out
-
-    def _open_scenes(self) -> dict[str, Scene]:
-        from ..raster import open_scene
-
-        scenes: dict[str, Scene] = {}
-        for entry in self._document["scenes"]:
-            path = _resolve(entry["path"], self.folder)
-            try:
-                scene = as_scenes(open_scene(path))[0]
-            except MissingFileError as exc:
-                raise MissingFileError(
-                    f"image {entry['path']!r} of project {self.folder} is not there, expected {path}. Put it back, or correct its path in project.json."
-                ) from exc
-            if list(scene.grid.shape) != entry["size"] or list(scene.bands) != entry["bands"]:
-                raise ProjectError(
-                    f"{path} has size {list(scene.grid.shape)} and bands {list(scene.bands)}, expected {entry['size']} and {entry['bands']} "
-                    "as when the project was made. Put the old image back, or start a new project."
-                )
-            scenes[entry["id"]] = scene
-        return scenes
+        """Number of the source that each scene belongs to: the dates of a series share it."""
+        return {scene_id: number for number, source in enumerate(self.sources) for scene_id in source.scenes}
 
     def _locate(self, mark: Mark) -> shapely.Geometry:
         """A mark in the CRS of the first scene, which is that of the layer in labels.gpkg."""
@@ -220,6 +197,82 @@ class Project:
 
             self._transformers[source] = pyproj.Transformer.from_crs(source, target, always_xy=True)
         return shapely.transform(located, self._transformers[source].transform, interleaved=False)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Imagery as `open_scene` gives it, so that whoever trains on a project or maps it works on what the command line would."""
+
+    scenes: Mapping[str, Scene]
+    """By id; several are the dates of a series, on one grid."""
+
+    @property
+    def imagery(self) -> Scene | Series:
+        """The image, or the series."""
+        first, *more = self.scenes.values()
+        return Series((first, *more)) if more else first
+
+    def only(self, scene_ids: Collection[str]) -> Source | None:
+        """These of its scenes; None where it has none of them."""
+        kept = {scene_id: scene for scene_id, scene in self.scenes.items() if scene_id in scene_ids}
+        return Source(kept) if kept else None
+
+
+def read_sources(folder: Path) -> list[Source]:
+    """The images of a project folder, without its labels; see `open_sources`."""
+    return open_sources(folder, _read_json(folder / _FILE)["scenes"])
+
+
+def open_sources(folder: Path, entries: Sequence[Mapping[str, Any]]) -> list[Source]:
+    """The images of a project; dated images of one place, named as a folder or one by one, are a series.
+
+    Args:
+        folder: The project's.
+        entries: What its document says of each image: id, path, bands and size.
+
+    Raises:
+        MissingFileError: An image is not there.
+        ProjectError: An image is not the one that it was.
+    """
+    from ..crs import same_place
+    from ..raster import open_scene
+
+    groups: list[dict[str, Scene]] = []
+    for entry in entries:
+        scene = _open_entry(folder, entry)
+        alike = (group for group in groups if (first := next(iter(group.values()))).date is not None and same_place(first.grid, scene.grid))
+        group = next(alike, None) if scene.date is not None else None
+        if group is None:
+            groups.append({entry["id"]: scene})
+        else:
+            group[entry["id"]] = scene
+    sources = []
+    for group in groups:
+        if len(group) > 1:
+            series = open_scene(list(group.values()))
+            assert isinstance(series, Series)
+            by_fingerprint = {scene.fingerprint: scene for scene in series}
+            group = {scene_id: by_fingerprint[scene.fingerprint] for scene_id, scene in group.items()}
+        sources.append(Source(group))
+    return sources
+
+
+def _open_entry(folder: Path, entry: Mapping[str, Any]) -> Scene:
+    from ..raster import open_scene
+
+    path = _resolve(entry["path"], folder)
+    try:
+        scene = as_scenes(open_scene(path))[0]
+    except MissingFileError as exc:
+        raise MissingFileError(
+            f"image {entry['path']!r} of project {folder} is not there, expected {path}. Put it back, or correct its path in project.json."
+        ) from exc
+    if list(scene.grid.shape) != entry["size"] or list(scene.bands) != entry["bands"]:
+        raise ProjectError(
+            f"{path} has size {list(scene.grid.shape)} and bands {list(scene.bands)}, expected {entry['size']} and {entry['bands']} "
+            "as when the project was made. Put the old image back, or start a new project."
+        )
+    return scene
 
 
 def pixels_to_crs(geometry: shapely.Geometry, grid: Grid) -> shapely.Geometry:

@@ -451,9 +451,10 @@ class Session:
             raise InputError(f"steps is {steps}, expected 1 to 1000000.")
         if preset not in ("fast", "paper"):
             raise InputError(f"preset is {preset!r}, expected 'fast' or 'paper'.")
-        chosen = [self.project.scene(scene_id) for scene_id in (scenes if scenes else self.project.scenes)]
-        images = [str(getattr(scene, "path", scene.name)) for scene in chosen]
-        job = self.jobs.start("train", lambda progress: self._train_encoder(progress, images, preset, steps))
+        chosen = list(scenes if scenes else self.project.scenes)
+        for scene_id in chosen:
+            self.project.scene(scene_id)
+        job = self.jobs.start("train", lambda progress: self._train_encoder(progress, chosen, preset, steps))
         self._model_job = job.id
         self._tell_model("An encoder is being trained; until then raw bands are compared.")
         return job
@@ -644,7 +645,7 @@ class Session:
         self._model_message = message
         self.events.publish("model", dataclasses.asdict(self.model_status()))
 
-    def _train_encoder(self, progress: Progress, images: list[str], preset: str, steps: int | None) -> list[JobFile]:
+    def _train_encoder(self, progress: Progress, scenes: list[str], preset: str, steps: int | None) -> list[JobFile]:
         import filelock
 
         self._model_failed = False
@@ -652,7 +653,8 @@ class Session:
         try:
             with lock.acquire(timeout=0):
                 target = self.project.folder / "models" / f".training-{os.getpid()}.safetensors"
-                digest = run_training({"images": images, "model": str(target), "preset": preset, "steps": steps}, progress)
+                task = {"project": str(self.project.folder), "scenes": scenes, "model": str(target), "preset": preset, "steps": steps}
+                digest = run_training(task, progress)
                 model = target.with_name(f"encoder-{digest[:12]}.safetensors")
                 target.replace(model)
         except filelock.Timeout as exc:

@@ -1,8 +1,8 @@
 """Train an encoder in a process of its own: `python -m pixelkin.session.train_worker`.
 
 The page must answer while it runs, so it has its own interpreter and gives way to others. It reads one line of JSON
-{"images": [...], "model": path, "preset": ..., "steps": n | null} from standard input, writes a line of JSON for each
-step to standard output, and ends when its input closes: a killed server leaves no trainer behind.
+{"project": folder, "scenes": [ids], "model": path, "preset": ..., "steps": n | null} from standard input, writes a line of
+JSON for each step to standard output, and ends when its input closes: a killed server leaves no trainer behind.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 
@@ -24,17 +25,16 @@ def main() -> int:
     import torch
 
     from ..errors import PkError
-    from ..raster import open_scene
-    from ..scene import as_scenes
     from ..training import TrainingProgress, train
+    from .project import read_sources
 
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
+    torch.set_num_threads(min(torch.get_num_threads(), max(1, (os.cpu_count() or 1) // 2)))
 
     def tell(progress: TrainingProgress) -> None:
         _say({"step": progress.step, "steps": progress.steps, "seconds_left": progress.seconds_left})
 
     try:
-        sources = [as_scenes(open_scene(path))[0] for path in task["images"]]
+        sources = [part.imagery for source in read_sources(Path(task["project"])) if (part := source.only(task["scenes"]))]
         model = train(sources, preset=task["preset"], steps=task["steps"], seed=0, progress=tell)
         model.save(task["model"], overwrite=True)
     except PkError as exc:

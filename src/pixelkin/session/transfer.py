@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,11 +14,12 @@ import shapely.geometry
 from ..errors import LabelError
 from ..labels import Annotation, Annotations, read_annotations, read_labels, write_annotations, write_labels
 from ..labels.crs import mover
+from ..labels.rasterize import shapes_in_pixels
 from ..scene import Scene
 from ..types import BoolArray, Grid, LegendClass
 from .edits import AddClass, AddMark, Edit
 from .labels import LabelState
-from .marks import ERASER, color_to_hex, parse_geometry
+from .marks import ERASER, Mark, color_to_hex, parse_geometry
 from .project import pixels_to_crs
 
 ExportFormat = Literal["geojson", "gpkg", "tif"]
@@ -98,17 +100,37 @@ def export_labels(path: Path, scene_id: str, scene: Scene, state: LabelState) ->
         return write_labels(labels, scene.grid, path, overwrite=True)
     canvas = state.canvases[scene_id]
     owned = canvas.labels_per_mark()
-    features = []
-    for index, mark in enumerate(canvas.marks):
-        if mark.class_id == ERASER or not owned[mark.id]:
-            continue
-        shape = parse_geometry(mark.geometry)
-        brush: float | None = mark.brush_px if "Polygon" not in shape.geom_type else None
-        if owned[mark.id] < state.covered(mark.id):
-            shape, brush = _outline_of(canvas.pixels[canvas.winners == index], scene.grid), None
-        entry = labels.legend.by_id(mark.class_id)
-        features.append(Annotation(pixels_to_crs(shape, scene.grid), entry.name, entry.color, brush))
-    return write_annotations(Annotations(tuple(features), scene.grid.crs, labels.legend), path, overwrite=True)
+    kept = [(index, mark) for index, mark in enumerate(canvas.marks) if mark.class_id != ERASER and owned[mark.id]]
+    outlined = {mark.id for _, mark in kept if owned[mark.id] < state.covered(mark.id)}
+
+    def write() -> None:
+        features = []
+        for index, mark in kept:
+            entry = labels.legend.by_id(mark.class_id)
+            if mark.id in outlined:
+                shape, brush = _outline_of(canvas.pixels[canvas.winners == index], scene.grid), None
+            else:
+                shape = parse_geometry(mark.geometry)
+                brush = None if "Polygon" in shape.geom_type else mark.brush_px
+            features.append(Annotation(pixels_to_crs(shape, scene.grid), entry.name, entry.color, brush))
+        write_annotations(Annotations(tuple(features), scene.grid.crs, labels.legend), path, overwrite=True)
+
+    write()
+    # A pixel on the very edge of a shape may fall out of it on the way through coordinates.
+    written = read_annotations(path)
+    shapes = zip(kept, shapes_in_pixels(written, scene.grid), strict=True)
+    strayed = {mark.id for (_, mark), shape in shapes if mark.id not in outlined and not _covers_the_same(state, mark, shape)}
+    if strayed:
+        outlined |= strayed
+        write()
+    return path
+
+
+def _covers_the_same(state: LabelState, mark: Mark, shape: shapely.Geometry) -> bool:
+    try:
+        return np.array_equal(state.cover(replace(mark, geometry=_geojson(shape))), state.pixels_of(mark.id))
+    except LabelError:
+        return False
 
 
 def _outline_of(pixels: Any, grid: Grid) -> shapely.Geometry:

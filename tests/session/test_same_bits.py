@@ -1,0 +1,103 @@
+"""The page and the command line are one program: the same images and marks give the same encoder and the same maps, bit for bit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+
+from pixelkin.model import load_model
+from pixelkin.scene import Series
+from pixelkin.session import AddClass, AddMark, Session, open_project
+
+from .conftest import write_image
+
+DATES = ("2020-01-13", "2020-02-02", "2021-06-26")
+STEPS = 2
+
+
+def box(top: int, left: int, bottom: int, right: int) -> dict[str, Any]:
+    return {"type": "Polygon", "coordinates": [[[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]]}
+
+
+def done(session: Session, job_id: str) -> None:
+    deadline = time.monotonic() + 300
+    while not session.jobs.get(job_id).finished:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert session.jobs.get(job_id).state == "done", session.jobs.get(job_id).error
+
+
+def test_the_page_and_the_command_line_train_and_map_a_series_alike(
+    imagery: Path, tmp_path: Path, start: Callable[..., Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    folder = tmp_path / "dates"
+    folder.mkdir()
+    for date in DATES:
+        (folder / f"{date}.tif").symlink_to(imagery.resolve() / "boadella" / f"{date}.tif")
+    session = start(folder)
+    # Drawn on the second date, classes in turn, in every shape; none covers more pixels than a mark teaches with.
+    session.edit([AddClass("water"), AddClass("land"), AddClass("bare shore")])
+    shapes = [
+        (1, "point", {"type": "Point", "coordinates": [230.5, 190.5]}, 1.0),
+        (2, "box", box(20, 20, 24, 25), 1.0),
+        (1, "scribble", {"type": "LineString", "coordinates": [[200.5, 210.5], [206.5, 211.5]]}, 2.0),
+        (3, "point", {"type": "Point", "coordinates": [150.5, 150.5]}, 3.0),
+        (2, "polygon", {"type": "Polygon", "coordinates": [[[300, 60], [305, 60], [302, 65], [300, 60]]]}, 1.0),
+        (3, "point", {"type": "Point", "coordinates": [90.5, 300.5]}, 1.0),
+    ]
+    for class_id, kind, geometry, brush in shapes:
+        session.edit([AddMark(DATES[1], class_id, kind, geometry, brush)])
+    labels = session.export_labels(tmp_path / "labels.geojson", DATES[1])
+    done(session, session.start_training(steps=STEPS).id)
+    done(session, session.start_export(["cog", "confidence"]).id)
+    command = [sys.executable, "-m", "pixelkin", "segment", str(folder), "--labels", str(labels), "--labels-date", DATES[1]]
+    command += ["--out", str(tmp_path / "maps"), "--confidence", "--steps", str(STEPS)]
+    subprocess.run(command, check=True, env=dict(os.environ), capture_output=True)
+
+    trained_by_the_command = load_model(tmp_path / "maps.model.safetensors")
+    assert session.model_status().hash == trained_by_the_command.hash
+    for date in DATES:
+        for name in (f"{date}.tif", f"{date}_confidence.tif"):
+            with rasterio.open(folder.with_suffix(".pixelkin") / "exports" / name) as one, rasterio.open(tmp_path / "maps" / name) as other:
+                np.testing.assert_array_equal(one.read(), other.read(), name)
+
+
+def test_dates_of_one_place_are_a_series_however_they_are_named(tmp_path: Path) -> None:
+    files = [write_image(tmp_path / f"{date}.tif", seed=number) for number, date in enumerate(DATES)]
+    alone = write_image(tmp_path / "alone.tif")
+    for paths in ([files[2], alone, files[0], files[1]],):
+        project = open_project(paths, project=tmp_path / f"p{len(paths)}")
+        try:
+            assert list(project.scenes) == ["2021-06-26", "alone", "2020-01-13", "2020-02-02"]
+            series, single = (source.imagery for source in project.sources)
+            assert isinstance(series, Series)
+            assert [str(date) for date in series.dates] == sorted(DATES)
+            assert single is project.scenes["alone"]
+            assert project.series() == {"2021-06-26": 0, "2020-01-13": 0, "2020-02-02": 0, "alone": 1}
+        finally:
+            project.close()
+
+
+def test_a_date_whose_coordinates_are_rounded_belongs_to_the_series(tmp_path: Path) -> None:
+    folder = tmp_path / "dates"
+    folder.mkdir()
+    for number, date in enumerate(DATES):
+        write_image(folder / f"{date}.tif", seed=number)
+    with rasterio.open(folder / f"{DATES[1]}.tif", "r+") as dataset:
+        dataset.transform = rasterio.Affine(10, 0, 500_000.0004, 0, -10, 5_000_000)
+    project = open_project([folder])
+    try:
+        assert set(project.series().values()) == {0}
+        assert len({scene.grid for scene in project.scenes.values()}) == 1
+    finally:
+        project.close()
