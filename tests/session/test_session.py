@@ -7,6 +7,7 @@ import io
 import shutil
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,16 @@ import rasterio.features
 import rasterio.shutil
 from PIL import Image
 
-from pixelkin.errors import InputError, LabelError, NotFittedError
+from pixelkin.errors import InputError, LabelError, NotFittedError, OutputError
 from pixelkin.raster.overview import read_overview
 from pixelkin.scene import ArrayScene
 from pixelkin.segmenter import Segmenter
-from pixelkin.session import AddClass, AddMark, DeleteMark, Project, Session, UpdateClass, segment_project
+from pixelkin.session import AddClass, AddMark, DeleteMark, Project, Session, UpdateClass, open_project, segment_project
+from pixelkin.session import session as session_module
 from pixelkin.session.errors import ForbiddenError, StaleError
-from pixelkin.session.jobs import Job
+from pixelkin.session.jobs import Format, Job
 from pixelkin.similarity import embed
-from pixelkin.types import LabelledPixels, Window
+from pixelkin.types import Grid, LabelledPixels, Window
 
 from .conftest import HEIGHT, WIDTH, write_image
 
@@ -67,6 +69,11 @@ def classes_of(picture: np.ndarray[Any, Any], session: Session) -> np.ndarray[An
         classes[(picture == (*entry.color, 255)).all(axis=-1)] = entry.id
     assert ((classes > 0) == (picture[..., 3] > 0)).all()
     return classes
+
+
+def shown_in(folder: Path) -> list[str]:
+    """Files that a user sees there."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def finished(session: Session, job: Job) -> Job:
@@ -476,7 +483,7 @@ def test_an_export_in_parts_is_the_whole_map(project: Project, start: Start, mon
     assert [file.name for file in job.files] == ["field.gpkg", "field_areas.csv"]
     assert sorted((window.height, window.width) for window in asked) == [(44, 164), (44, 256), (256, 164), (256, 256)]
     folder = project.folder / "exports"
-    assert sorted(path.name for path in folder.iterdir()) == ["field.gpkg", "field_areas.csv"]
+    assert shown_in(folder) == ["field.gpkg", "field_areas.csv"]
     frame = geopandas.read_file(folder / "field.gpkg")
     transform = rasterio.Affine(*session.project.scene("field").grid.transform)
     burnt = rasterio.features.rasterize(zip(frame.geometry, frame.class_id, strict=True), on_page.shape, transform=transform, dtype="uint8")
@@ -504,3 +511,75 @@ def test_an_export_that_is_called_off_leaves_nothing(project: Project, start: St
     jobs.append(session.start_export(["cog", "confidence", "polygons", "areas"]))
     assert finished(session, jobs[0]).state == "cancelled"
     assert list((project.folder / "exports").iterdir()) == []
+
+
+def test_files_of_one_export_name_are_of_one_run(tmp_path: Path, start: Start) -> None:
+    for number, date in enumerate(["2020-01-05", "2020-03-01"]):
+        write_image(tmp_path / f"{date}.tif", seed=number)
+    session = Session(open_project([tmp_path / "2020-01-05.tif", tmp_path / "2020-03-01.tif"], project=tmp_path / "p"), train=False)
+    try:
+        session.start_engine()
+        session.edit([AddClass("water"), AddClass("land")])
+        session.edit([AddMark("2020-01-05", 1, "point", point(20, 30)), AddMark("2020-01-05", 2, "point", point(200, 350))])
+        folder = session.project.folder / "exports"
+        (folder / "notes.txt").write_text("mine")
+        assert finished(session, session.start_export(["cog", "confidence", "polygons", "areas"], name="north")).state == "done"
+        assert finished(session, session.start_export(["areas"], name="south")).state == "done"
+        before = {path.name: path.read_bytes() for path in folder.iterdir()}
+        # Refused before any work, whatever images and formats are asked for.
+        for scenes, formats in ((None, ["cog"]), (["2020-03-01"], ["areas"])):
+            with pytest.raises(OutputError, match=r"north_2020-01-05\.gpkg and 9 more of an earlier run.* ask for them to be replaced"):
+                session.start_export(formats, scenes=scenes, name="north")
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+        job = finished(session, session.start_export(["areas"], scenes=["2020-03-01"], name="north", replace=True))
+        assert [file.name for file in job.files] == ["north_2020-03-01_areas.csv"]
+        kept = ["north_2020-03-01_areas.csv", "notes.txt", "south_2020-01-05_areas.csv", "south_2020-03-01_areas.csv"]
+        assert shown_in(folder) == kept
+        # The list of files is a help, not a need: without it, maps of the same images are still seen.
+        (folder / ".runs.json").write_text("{")
+        with pytest.raises(OutputError, match=r"north_2020-03-01_areas\.csv of an earlier run"):
+            session.start_export(["cog"], name="north")
+    finally:
+        session.close()
+
+
+def test_an_export_that_fails_leaves_the_one_it_was_to_replace(project: Project, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.close()
+    session = start(project.folder)
+    with_two_classes(session)
+    formats: list[Format] = ["cog", "polygons", "areas"]
+    assert finished(session, session.start_export(formats)).state == "done"
+    folder = project.folder / "exports"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    session.edit([AddMark("field", 1, "point", point(250, 400))])
+
+    def full(*_: Any, **__: Any) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pixelkin.maps.write_area_table", full)
+    job = finished(session, session.start_export(formats, replace=True))
+    assert (job.state, (job.error or {})["type"]) == ("failed", "OutputError")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_images_of_one_name_are_all_mapped(project: Project, start: Start, tmp_path: Path) -> None:
+    project.close()
+    session = start(project.folder)
+    with_two_classes(session)
+    for folder in ("east", "west"):
+        (tmp_path / folder).mkdir()
+    paths = [str(write_image(tmp_path / folder / "next.tif", seed=seed)) for seed, folder in enumerate(("east", "west"))]
+    job = finished(session, session.start_apply(paths, [tmp_path], ["cog"]))
+    assert [file.name for file in job.files] == ["next.tif", "next-2.tif"]
+
+
+def test_areas_of_many_grids_leave_nothing_behind() -> None:
+    """A session of a day may open a thousand projects: what is known of their pixels' areas must not add up."""
+    classes, valid = np.ones((4, 4), np.uint8), np.ones((4, 4), bool)
+    for number in range(1000):
+        grid = Grid(2000, 4, (1e-4, 0, 3.0 + number, 0, -1e-4, 50.0), "EPSG:4326")
+        tracemalloc.start() if number == 10 else None
+        session_module._tally(classes, valid, session_module._cells(grid), 0, 0)
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert grown < 1_000_000

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from itertools import product
@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import get_args
 
 from ..blockcache import BlockStore
-from ..errors import InputError, LabelError, OutputError
-from ..files import require_writable
+from ..errors import InputError, LabelError
 from ..model import Model, load_model
 from ..scene import Scene
 from ..segmenter import Segmenter
 from ..similarity.blocks import BLOCK
 from ..types import Legend, Window
+from .exports import Exports
 from .jobs import Format
 from .labels import LabelState
 from .learning import Learner
@@ -62,8 +62,6 @@ def write_products(
     stem: str,
     formats: Sequence[Format],
     tell: Tell,
-    *,
-    overwrite: bool,
 ) -> list[Path]:
     """Map an image and write it in some formats: <stem>.tif, <stem>_confidence.tif, <stem>.gpkg, <stem>_areas.csv.
 
@@ -71,20 +69,16 @@ def write_products(
 
     Raises:
         InputError: A format that is not known.
-        OutputError: A file is there and overwrite is False, or the disk refuses it.
+        OutputError: A file is there, or the disk refuses it.
     """
     from ..maps import AreaCounter, write_area_table, write_polygons_of
     from ..raster import MapWriter
     from ..raster._gdal import small_cache
 
     check_formats(formats)
-    folder.mkdir(parents=True, exist_ok=True)
     confidence, polygons, areas = folder / f"{stem}_confidence.tif", folder / f"{stem}.gpkg", folder / f"{stem}_areas.csv"
     wants_map = "cog" in formats or "confidence" in formats
     needs_map = wants_map or "polygons" in formats
-    for path, is_wanted in ((polygons, "polygons" in formats), (areas, "areas" in formats)):
-        if is_wanted:
-            require_writable(path, overwrite=overwrite)
     height, width = scene.grid.shape
     # Outlining takes about as long as it takes to map a tenth more.
     share = 0.9 if "polygons" in formats else 1.0
@@ -96,7 +90,6 @@ def write_products(
             scene.grid,
             legend,
             provenance=segmenter.provenance(scene),
-            overwrite=overwrite,
             confidence="confidence" in formats,
         )
         with small_cache(), writer if needs_map else nullcontext():
@@ -114,9 +107,9 @@ def write_products(
             written.append(confidence)
         if "polygons" in formats:
             following = partial(tell, share, f"{scene.name}: outlining")
-            written.append(write_polygons_of(target, scene.grid, legend, polygons, overwrite=overwrite, progress=following))
+            written.append(write_polygons_of(target, scene.grid, legend, polygons, progress=following))
         if counter is not None:
-            written.append(write_area_table(counter.table(), areas, overwrite=overwrite))
+            written.append(write_area_table(counter.table(), areas))
     return written
 
 
@@ -151,6 +144,24 @@ class Recipe:
         return segmenter
 
 
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a run of `write_maps` is called, and what becomes of files that are there."""
+
+    name: str = ""
+    """Before the names of its files; '' for none."""
+    replace: bool = False
+    """Take the place of the files of an earlier run of that name."""
+    fix: str = "replace it with overwrite=True (--overwrite)"
+    """How to ask for that, for the message."""
+    remembers: bool = False
+    """See `Exports`."""
+
+    def stems(self, scenes: Iterable[str]) -> list[str]:
+        """What the names of the files of each image begin with."""
+        return [f"{self.name}_{scene_id}" if self.name else scene_id for scene_id in scenes]
+
+
 def write_maps(
     recipe: Recipe,
     scenes: Mapping[str, Scene],
@@ -158,21 +169,27 @@ def write_maps(
     formats: Sequence[Format],
     tell: Tell,
     *,
-    prefix: str = "",
-    overwrite: bool = False,
+    run: Run | None = None,
 ) -> list[Path]:
-    """Map images and write what is asked for; each image's files are named after its id."""
+    """Map images and write what is asked for, all of it or nothing; each image's files are named after its id.
+
+    Raises:
+        OutputError: A file is there and the run is not to replace it, or the disk refuses it.
+    """
     check_formats(formats)
+    run = run or Run()
+    stems = run.stems(scenes)
     segmenter = recipe.segmenter()
     written: list[Path] = []
-    for number, (scene_id, scene) in enumerate(scenes.items()):
+    with Exports(folder, remembers=run.remembers).run(run.name, stems, replace=run.replace, fix=run.fix) as aside:
+        for number, (stem, scene) in enumerate(zip(stems, scenes.values(), strict=True)):
 
-        def tell_part(fraction: float, message: str, number: int = number) -> None:
-            tell((number + fraction) / len(scenes), message)
+            def tell_part(fraction: float, message: str, number: int = number) -> None:
+                tell((number + fraction) / len(scenes), message)
 
-        written += write_products(segmenter, scene, recipe.legend, folder, prefix + scene_id, formats, tell_part, overwrite=overwrite)
+            written += write_products(segmenter, scene, recipe.legend, aside, stem, formats, tell_part)
     tell(1.0, "done")
-    return written
+    return [folder / path.name for path in written]
 
 
 def segment_project(
@@ -210,11 +227,6 @@ def segment_project(
             project.scenes, state.lessons(project.settings.pixels_per_mark), state.legend, project.settings, load_encoder(project)
         )
         chosen = {scene_id: project.scene(scene_id) for scene_id in (scenes if scenes is not None else project.scenes)}
-        folder = Path(out_dir)
-        if not overwrite:
-            there = [scene_id for scene_id in chosen if (folder / f"{scene_id}.tif").exists()]
-            if there:
-                raise OutputError(f"{folder / (there[0] + '.tif')} is there already. Choose another folder, or pass overwrite.")
-        return write_maps(recipe, chosen, folder, formats, progress or (lambda fraction, message: None), overwrite=overwrite)
+        return write_maps(recipe, chosen, Path(out_dir), formats, progress or (lambda fraction, message: None), run=Run(replace=overwrite))
     finally:
         project.close()

@@ -107,7 +107,7 @@ class Project:
         except OSError as exc:
             raise OutputError(f"{folder} cannot be written ({exc}). Choose a project folder with --project.") from exc
         entries = []
-        for scene_id, scene in zip(_scene_ids(scenes), scenes, strict=True):
+        for scene_id, scene in zip(scene_ids(scenes), scenes, strict=True):
             path = _relative(scene, scene_id, folder)
             entries.append({"id": scene_id, "path": path, "bands": list(scene.bands), "size": list(scene.grid.shape)})
         document = {
@@ -212,9 +212,9 @@ class Source:
         first, *more = self.scenes.values()
         return Series((first, *more)) if more else first
 
-    def only(self, scene_ids: Collection[str]) -> Source | None:
+    def only(self, chosen: Collection[str]) -> Source | None:
         """These of its scenes; None where it has none of them."""
-        kept = {scene_id: scene for scene_id, scene in self.scenes.items() if scene_id in scene_ids}
+        kept = {scene_id: scene for scene_id, scene in self.scenes.items() if scene_id in chosen}
         return Source(kept) if kept else None
 
 
@@ -318,7 +318,7 @@ def open_project(paths: Sequence[str | Path], *, project: str | Path | None = No
     return opened
 
 
-def _scene_ids(scenes: Sequence[Scene]) -> list[str]:
+def scene_ids(scenes: Sequence[Scene]) -> list[str]:
     """A short id for each scene, fit for a URL and a file name, each once."""
     ids: list[str] = []
     for scene in scenes:

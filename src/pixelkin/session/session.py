@@ -17,6 +17,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,7 +34,7 @@ from .jobs import Format, Job, JobFile, Jobs, Progress
 from .labels import LabelState
 from .marks import Mark, parse_geometry
 from .pictures import TILE, BandStatistics, Look
-from .project import Project
+from .project import Project, scene_ids
 from .store import Editor, Receipt, StoreChanges
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ _POLL_S = 0.5
 # What a tile of an overview waits for; the page asks again when the rest is there.
 _TILE_PATIENCE_S = 0.4
 _MAX_BLOCKS_NOW = 16
+# Areas of pixels, of the grids asked for last: one number a pixel where a grid is rotated.
+_KEPT_CELLS = 2
 
 
 @dataclass(frozen=True)
@@ -236,8 +239,8 @@ class Session:
         """
         with self._lock:
             self._check_covers(edits)
-            scene_ids = list(self.project.scenes)
-            receipt = self.project.store.edit(key or str(uuid.uuid4()), lambda editor: _apply_titled(editor, edits, scene_ids, title))
+            there = list(self.project.scenes)
+            receipt = self.project.store.edit(key or str(uuid.uuid4()), lambda editor: _apply_titled(editor, edits, there, title))
             self._focus_on(edits)
             return self._changed(receipt, "edit", key)
 
@@ -459,45 +462,64 @@ class Session:
         self._tell_model("An encoder is being trained; until then raw bands are compared.")
         return job
 
-    def start_export(self, formats: Sequence[Format], *, scenes: Sequence[str] | None = None, name: str = "") -> Job:
-        """Write maps of the project's scenes into its exports folder, as of now."""
-        chosen = {scene_id: self.project.scene(scene_id) for scene_id in (scenes if scenes else self.project.scenes)}
-        return self._start_maps("export", chosen, formats, name)
+    def start_export(self, formats: Sequence[Format], *, scenes: Sequence[str] | None = None, name: str = "", replace: bool = False) -> Job:
+        """Write maps of the project's scenes into its exports folder, as of now.
 
-    def start_apply(self, paths: Sequence[str], roots: Sequence[Path], formats: Sequence[Format], *, name: str = "") -> Job:
+        Args:
+            formats: What to write of each.
+            scenes: Ids; default all.
+            name: Start of the names of the files written.
+            replace: Take the place of the files of an earlier run of that name, all of them.
+
+        Raises:
+            OutputError: There are files of that name, and they are not to be replaced.
+            NotFittedError: There is no map yet.
+        """
+        chosen = {scene_id: self.project.scene(scene_id) for scene_id in (scenes if scenes else self.project.scenes)}
+        return self._start_maps("export", chosen, formats, name, replace)
+
+    def start_apply(
+        self, paths: Sequence[str], roots: Sequence[Path], formats: Sequence[Format], *, name: str = "", replace: bool = False
+    ) -> Job:
         """Map other images with the project's labels.
 
         Args:
             paths: Rasters or folders of dates.
             roots: Folders that they must lie in.
             formats: As in `start_export`.
-            name: Start of the names of the files written.
+            name: As in `start_export`.
+            replace: As in `start_export`.
 
         Raises:
             ForbiddenError: A path lies elsewhere.
+            OutputError: As `start_export`.
         """
         from ..raster import open_scene
 
-        chosen: dict[str, Scene] = {}
+        chosen: list[Scene] = []
         for path in paths:
             real = Path(path).resolve()
             _require_inside(str(real), roots)
             for scene in as_scenes(open_scene(real)):
                 for source in _sources(getattr(scene, "path", "")):
                     _require_inside(source, roots)
-                chosen[_safe_name(scene.name)] = scene
-        return self._start_maps("apply", chosen, formats, name)
+                chosen.append(scene)
+        return self._start_maps("apply", dict(zip(scene_ids(chosen), chosen, strict=True)), formats, name, replace)
 
-    def _start_maps(self, kind: Literal["export", "apply"], scenes: dict[str, Scene], formats: Sequence[Format], name: str) -> Job:
-        from .mapping import check_formats, write_maps
+    def _start_maps(
+        self, kind: Literal["export", "apply"], scenes: dict[str, Scene], formats: Sequence[Format], name: str, replace: bool
+    ) -> Job:
+        from .exports import Exports
+        from .mapping import Run, check_formats, write_maps
 
         check_formats(formats)
         recipe = self._recipe()
-        prefix = f"{_safe_name(name)}_" if name else ""
+        run = Run(_safe_name(name) if name else "", replace, "ask for them to be replaced", remembers=True)
         folder = self.project.folder / "exports"
+        Exports(folder).require_free(run.name, run.stems(scenes), replace=replace, fix=run.fix)
 
         def work(progress: Progress) -> list[JobFile]:
-            written = write_maps(recipe, scenes, folder, formats, progress.tell, prefix=prefix, overwrite=True)
+            written = write_maps(recipe, scenes, folder, formats, progress.tell, run=run)
             return [JobFile(path.name, path.stat().st_size) for path in written]
 
         return self.jobs.start(kind, work)
@@ -758,15 +780,11 @@ def _blocks(grid: Grid) -> list[tuple[int, int]]:
     return [(row, col) for row in range(-(-grid.height // TILE)) for col in range(-(-grid.width // TILE))]
 
 
-_cell_cache: dict[Grid, Any] = {}
-
-
+@lru_cache(maxsize=_KEPT_CELLS)
 def _cells(grid: Grid) -> Any:
     from ..maps import cell_areas
 
-    if grid not in _cell_cache:
-        _cell_cache[grid] = cell_areas(grid)[0]
-    return _cell_cache[grid]
+    return cell_areas(grid)[0]
 
 
 def _tally(classes: UInt8Array, valid: Any, cells: Any, top: int, left: int) -> tuple[IntArray, Any]:

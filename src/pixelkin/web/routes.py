@@ -296,13 +296,13 @@ def _add_jobs(router: APIRouter, services: Services) -> None:
     @router.post("/jobs/export")
     def export(body: s.ExportBody) -> s.JobInfo:
         """Write maps of the scenes, as shown now."""
-        return views.job_info(session.start_export(body.formats, scenes=body.scenes, name=body.name))
+        return views.job_info(session.start_export(body.formats, scenes=body.scenes, name=body.name, replace=body.replace))
 
     @router.post("/jobs/apply")
     def apply(body: s.ApplyBody) -> s.JobInfo:
         """Map other images that lie in the folders served."""
         roots = [session.project.folder, *services.settings.roots]
-        return views.job_info(session.start_apply(body.paths, roots, body.formats, name=body.name))
+        return views.job_info(session.start_apply(body.paths, roots, body.formats, name=body.name, replace=body.replace))
 
 
 def _add_files(router: APIRouter, services: Services) -> None:

@@ -435,6 +435,7 @@ class TrainBody(Schema):
     scenes: list[str] | None = None
 
 
+Replace = Annotated[bool, Field(description="Take the place of all files of an earlier run of this name, which are refused otherwise.")]
 FileStem = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{0,60}$")]
 
 
@@ -444,6 +445,7 @@ class ExportBody(Schema):
     scenes: list[str] | None = None
     formats: Annotated[list[Format], Field(min_length=1)] = ["cog"]
     name: FileStem = ""
+    replace: Replace = False
 
 
 class ApplyBody(Schema):
@@ -452,6 +454,7 @@ class ApplyBody(Schema):
     paths: Annotated[list[str], Field(min_length=1, max_length=1000)]
     formats: Annotated[list[Format], Field(min_length=1)] = ["cog"]
     name: FileStem = ""
+    replace: Replace = False
 
 
 class Health(Schema):
