@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread a worker: the suite runs a worker a core, and nothing in it may depend on the number of threads.
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: install demo test lint types docs page pytest bench bench-labels results wheel release lock clean
+.PHONY: install demo test lint types docs page pytest bench bench-labels results wheel release qgis qgis-install lock clean
 
 install: .venv/installed
 
@@ -62,6 +62,14 @@ release: wheel
 	  $(abspath $(BIN))/python -m venv environment; \
 	  environment/bin/python -m pip install --quiet --constraint ../../requirements.lock "$$(ls ../../dist/*.whl)[web,demo]"; \
 	  environment/bin/pixelkin demo; environment/bin/pixelkin doctor'
+
+# The plugin for QGIS as its plugin manager installs it; its tests run in `make test` where there is a QGIS.
+qgis:
+	mkdir -p dist
+	git archive --format zip --prefix pixelkin/ --output dist/pixelkin-qgis.zip HEAD:qgis/pixelkin
+
+qgis-install:
+	apt-get update -q && apt-get install -y -q --no-install-recommends qgis python3-qgis qgis-providers xvfb
 
 # The lock file, from what is installed and tested. torch is named without its local label, which no registry knows.
 lock:

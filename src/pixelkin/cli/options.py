@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from ..errors import InputError, RasterError
@@ -123,8 +124,25 @@ class _Rate(ProgressColumn):
         return Text(str(task.fields.get("note", "")))
 
 
+class _Lines(Progress):
+    """For programs that run the command line: `progress: 42 %` on stderr, each time a whole percent is reached."""
+
+    _said = -1
+
+    def update(self, task_id: TaskID, **fields: Any) -> None:
+        """As the bar's."""
+        super().update(task_id, **fields)
+        task = self._tasks[task_id]
+        share = int(task.percentage) if task.total else 0
+        if share != self._said:
+            self._said = share
+            click.echo(f"progress: {share} % {task.description} {task.fields.get('note', '')}".rstrip(), err=True)
+
+
 def progress_bar() -> Progress:
-    """A bar on stderr with the share done, a note and the time left; silent where stderr is no terminal."""
+    """A bar on stderr with the share done, a note and the time left; silent where stderr is no terminal, but for PIXELKIN_PROGRESS=lines."""
+    if os.environ.get("PIXELKIN_PROGRESS") == "lines":
+        return _Lines(disable=True)
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), _Rate(), TimeRemainingColumn(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import secrets
 import signal
 import socket
@@ -27,6 +28,8 @@ from .events import CLOSING
 from .settings import WebSettings
 
 DEFAULT_PORT = 8642
+TOKEN = "PIXELKIN_TOKEN"
+"""Environment variable with the token that requests must bring."""
 _PORTS_TRIED = 20
 _SWITCH_S = 0.0005
 
@@ -64,7 +67,8 @@ def serve(
     Args:
         paths: A project folder, or rasters and folders of dates.
         project: Folder of the project; by default `<first path>.pixelkin` beside the first path.
-        host: Address to listen on. Any but loopback makes a token, which the announced address holds.
+        host: Address to listen on. Any but loopback makes a token, which the announced address holds; a program that starts the server
+            gives it one on loopback too by the environment variable `PIXELKIN_TOKEN`, so that other users of the machine have no say.
         port: Port to listen on, 0 = any free one; None = 8642 or the next free one.
         open_browser: Open the page.
         train: Train an encoder in the background where the project has none.
@@ -75,7 +79,8 @@ def serve(
         MissingFileError: An image is not there.
     """
     with _listen(host, port) as listener:
-        address = Address(host, listener.getsockname()[1], None if _is_loopback(host) else secrets.token_urlsafe(24))
+        token = os.environ.get(TOKEN) or (None if _is_loopback(host) else secrets.token_urlsafe(24))
+        address = Address(host, listener.getsockname()[1], token)
         opened = open_project(paths, project=project)
         session = Session(opened, train=train)
         try:
