@@ -257,7 +257,13 @@ def _segment_project(image: str, out: str, options: dict[str, Any]) -> list[Path
             formats=formats,
             overwrite=options["overwrite"],
             progress=lambda done, note: bar.update(task, completed=done, note=note),
+            warn=_warn,
         )
+
+
+def _warn(warnings: list[str]) -> None:
+    for warning in warnings:
+        click.echo(f"pixelkin: {warning}", err=True)
 
 
 def _read_labels(source: Scene | Series, options: dict[str, Any]) -> tuple[LabelledPixels | None, Scene]:

@@ -45,6 +45,8 @@ class Job:
     error: dict[str, str] | None = None
     """{type, message} where the state is failed."""
     files: list[JobFile] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    """What is doubtful about what it wrote, a sentence each."""
     started: str | None = None
     finished: str | None = None
 
@@ -71,6 +73,10 @@ class Progress:
         if fraction >= 1 or time.monotonic() - self._told > 0.2:
             self._told = time.monotonic()
             self._jobs._change(self._id, progress=min(1.0, fraction), message=message)
+
+    def warn(self, warnings: list[str]) -> None:
+        """Say what is doubtful about what is written."""
+        self._jobs._change(self._id, warnings=warnings)
 
 
 Work = Callable[[Progress], list[JobFile]]

@@ -245,6 +245,18 @@ class LiveMap:
                 self._waiting -= 1
                 self._wake.notify_all()
 
+    def learnt(self, version: int) -> Segmenter | None:
+        """A Segmenter of its own with the labels of this version; None where it is superseded or there is no map."""
+        with self._teaching:
+            self._learn_pending()
+            if version != self.version or self.reason is not None:
+                return None
+            return self._learner.segmenter.replica(cache_bytes=0)
+
+    def by_focus(self) -> list[str]:
+        """Ids of the images, the one in view first."""
+        return sorted(self._scenes, key=lambda scene_id: scene_id != self._focus[0])
+
     def peek(self, scene_id: str, block_row: int, block_col: int, version: int) -> BlockAnswer | None:
         """The map of a block if it is there already."""
         with self._cache_lock:
@@ -348,10 +360,10 @@ class LiveMap:
         while True:
             with self._wake:
                 while not (self._closed or self._should_learn() or self._should_check()) and (
-                    self._waiting or self.reason is not None or self._settled_for() < _SETTLE_S or self._next() is None
+                    self._waiting or self.reason is not None or self.settled_for() < _SETTLE_S or self._next() is None
                 ):
                     times = [_SETTLE_S] + ([_CHECK_AFTER_S] if self._checked[0] != self.version else [])
-                    ahead = [left for left in (seconds - self._settled_for() for seconds in times) if left > 0]
+                    ahead = [left for left in (seconds - self.settled_for() for seconds in times) if left > 0]
                     self._wake.wait(timeout=min(ahead, default=5.0))
                 if self._closed:
                     return
@@ -382,9 +394,10 @@ class LiveMap:
         return self._watched and self._pending is not None
 
     def _should_check(self) -> bool:
-        return not self._waiting and self._checked[0] != self.version and self._settled_for() >= _CHECK_AFTER_S
+        return not self._waiting and self._checked[0] != self.version and self.settled_for() >= _CHECK_AFTER_S
 
-    def _settled_for(self) -> float:
+    def settled_for(self) -> float:
+        """Seconds since labels or model changed."""
         return time.monotonic() - self._changed_at
 
     def _check(self, version: int) -> None:

@@ -21,6 +21,7 @@ from ..scene import Scene
 from ..segmenter import Segmenter
 from ..similarity.blocks import BLOCK
 from ..types import Legend, Window
+from .coverage import most_labelled, warnings_of
 from .exports import Exports
 from .jobs import Format
 from .labels import LabelState
@@ -32,6 +33,8 @@ _ACROSS = 8 * BLOCK
 """Columns that are mapped at a time."""
 Tell = Callable[[float, str], None]
 """Told how far the work is, 0..1, and what it does; may raise to end it."""
+Warn = Callable[[list[str]], None]
+"""Told what is doubtful about the maps, a sentence each."""
 
 
 def load_encoder(project: Project) -> Model | None:
@@ -143,6 +146,11 @@ class Recipe:
         Learner(self.scenes, segmenter).learn(self.lessons)
         return segmenter
 
+    def coverable(self, scenes: Iterable[Scene]) -> tuple[Scene, list[Scene]]:
+        """The image with most labels, and those of others that have none."""
+        labelled = {self.scenes[lesson.scene].fingerprint for lesson in self.lessons}
+        return self.scenes[most_labelled(self.lessons)], [scene for scene in scenes if scene.fingerprint not in labelled]
+
 
 @dataclasses.dataclass(frozen=True)
 class Run:
@@ -170,6 +178,7 @@ def write_maps(
     tell: Tell,
     *,
     run: Run | None = None,
+    warn: Warn | None = None,
 ) -> list[Path]:
     """Map images and write what is asked for, all of it or nothing; each image's files are named after its id.
 
@@ -188,6 +197,9 @@ def write_maps(
                 tell((number + fraction) / len(scenes), message)
 
             written += write_products(segmenter, scene, recipe.legend, aside, stem, formats, tell_part)
+        if warn is not None:
+            tell(1.0, "comparing with the labels")
+            warn(warnings_of(segmenter, *recipe.coverable(scenes.values())))
     tell(1.0, "done")
     return [folder / path.name for path in written]
 
@@ -200,6 +212,7 @@ def segment_project(
     formats: Sequence[Format] = ("cog",),
     overwrite: bool = False,
     progress: Tell | None = None,
+    warn: Warn | None = None,
 ) -> list[Path]:
     """Draw the maps of a project folder: the bits that its page shows and exports.
 
@@ -210,6 +223,7 @@ def segment_project(
         formats: Some of 'cog', 'confidence' (with the COG), 'polygons', 'areas'.
         overwrite: Replace files that are there.
         progress: Told the fraction done and a message.
+        warn: Told which images show what no label covers; without it nobody looks.
 
     Returns:
         The files written.
@@ -227,6 +241,8 @@ def segment_project(
             project.scenes, state.lessons(project.settings.pixels_per_mark), state.legend, project.settings, load_encoder(project)
         )
         chosen = {scene_id: project.scene(scene_id) for scene_id in (scenes if scenes is not None else project.scenes)}
-        return write_maps(recipe, chosen, Path(out_dir), formats, progress or (lambda fraction, message: None), run=Run(replace=overwrite))
+        return write_maps(
+            recipe, chosen, Path(out_dir), formats, progress or (lambda fraction, message: None), run=Run(replace=overwrite), warn=warn
+        )
     finally:
         project.close()

@@ -39,6 +39,8 @@ from .store import Editor, Receipt, StoreChanges
 
 if TYPE_CHECKING:
     from ..blockcache import BlockStore
+    from ..coverage import Coverage
+    from .coverage import CoverageWatch
     from .livemap import BlockAnswer, LiveMap
     from .mapping import Recipe
 
@@ -144,6 +146,7 @@ class Session:
         self._train = train
         self._lock = threading.RLock()
         self._live: LiveMap | None = None
+        self._coverage: CoverageWatch | None = None
         self._answering = (self.state.revision, -1)
         self._store: BlockStore | None = None
         self._model: Any = None
@@ -171,6 +174,8 @@ class Session:
         self.jobs.close()
         for thread in self._threads:
             thread.join(timeout=30)
+        if self._coverage is not None:
+            self._coverage.close()
         if self._live is not None:
             self._live.close()
         if self._store is not None:
@@ -430,6 +435,17 @@ class Session:
                 marks[mark.id, other] = dataclasses.replace(first, labels=first.labels + 1)
         return Contradictions(revision, is_checked, sorted(marks.values(), key=lambda one: (-one.labels, one.mark.order)), classes)
 
+    def coverage(self) -> tuple[int, bool, dict[str, Coverage | None]]:
+        """How much of each image is like nothing that was labelled; worked out in the background.
+
+        Returns:
+            The revision; whether all images were judged by its labels; what was found by the last that were, by scene id, None
+            for an image that has labels of its own.
+        """
+        watch, (revision, version) = self._coverage, self._answering
+        is_checked, found = (False, {}) if watch is None else watch.found(version)
+        return revision, is_checked, found
+
     def suggest(self, scene_id: str, count: int = 10) -> list[Suggestion]:
         """Where a mark would help most: pixels in doubt, each standing for many, as `Segmenter.suggest` finds them.
 
@@ -519,7 +535,7 @@ class Session:
         Exports(folder).require_free(run.name, run.stems(scenes), replace=replace, fix=run.fix)
 
         def work(progress: Progress) -> list[JobFile]:
-            written = write_maps(recipe, scenes, folder, formats, progress.tell, run=run)
+            written = write_maps(recipe, scenes, folder, formats, progress.tell, run=run, warn=progress.warn)
             return [JobFile(path.name, path.stat().st_size) for path in written]
 
         return self.jobs.start(kind, work)
@@ -612,6 +628,7 @@ class Session:
             if self._live is not None:
                 return
             from ..blockcache import BlockStore
+            from .coverage import CoverageWatch
             from .livemap import LiveMap
             from .mapping import comparison, load_encoder, make_segmenter
 
@@ -624,6 +641,7 @@ class Session:
             with self._lock:
                 self._live = live
                 self._teach()
+            self._coverage = CoverageWatch(self.project.scenes, live, self._labelled, self._judged)
             self._tell_model("A trained encoder is in use." if self._model is not None else "Raw bands are compared.")
             self.events.publish("revision", {"revision": self.revision, "cause": "model", "key": None})
 
@@ -631,6 +649,17 @@ class Session:
         revision, current = self._answering
         if version == current:
             self.events.publish("map", {"scene": scene_id, "revision": revision, "done": done, "total": total})
+
+    def _labelled(self) -> tuple[str, list[str]] | None:
+        """The image with most labels, and all that have some; None without labels."""
+        counts = {scene_id: int(canvas.pixels_per_class().sum()) for scene_id, canvas in self.state.canvases.items()}
+        some = [scene_id for scene_id, count in counts.items() if count]
+        return (max(some, key=lambda scene_id: counts[scene_id]), some) if some else None
+
+    def _judged(self, version: int) -> None:
+        revision, current = self._answering
+        if version == current:
+            self.events.publish("coverage", {"revision": revision})
 
     def _checked(self, version: int) -> None:
         revision, current = self._answering

@@ -105,7 +105,7 @@ def _add_reading(router: APIRouter, services: Services) -> None:
 
     @router.get("/events", responses=_EVENTS, response_class=StreamingResponse)
     async def events() -> StreamingResponse:
-        """Server-sent events: hello, revision, map, contradictions, job, model."""
+        """Server-sent events: hello, revision, map, contradictions, coverage, job, model."""
         return StreamingResponse(
             event_stream(session, services.instance),
             media_type="text/event-stream",
@@ -140,6 +140,11 @@ def _add_reading(router: APIRouter, services: Services) -> None:
     def contradictions() -> s.ContradictionsInfo:
         """Marks that look like another class, and classes that cannot be told apart; worked out after the map."""
         return views.contradictions_info(session)
+
+    @router.get("/coverage")
+    def coverage() -> s.CoverageInfo:
+        """How much of each image is like nothing that was labelled; worked out after the map."""
+        return views.coverage_info(session)
 
     @router.get("/scenes/{scene_id}/areas")
     def areas(scene_id: SceneId) -> s.Areas:

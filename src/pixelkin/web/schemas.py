@@ -363,6 +363,22 @@ class ContradictionsInfo(Schema):
     classes: list[tuple[int, int]]
 
 
+class SceneCoverage(Schema):
+    """How much of an image is like nothing that was labelled; nulls for an image with labels of its own, or not judged yet."""
+
+    scene: str
+    foreign: Annotated[float, Field(ge=0, le=1, description="Share of its pixels.")] | None
+    warning: Annotated[str, Field(description="A sentence to show beside the image and its map.")] | None
+
+
+class CoverageInfo(Schema):
+    """Which images the labels do not cover; `checked` once all were judged by the labels of this revision."""
+
+    revision: int
+    checked: bool
+    scenes: list[SceneCoverage]
+
+
 class ClassAreaInfo(Schema):
     """How much of the map a class covers."""
 
@@ -417,6 +433,7 @@ class JobInfo(Schema):
     message: str
     error: JobError | None
     files: list[JobFileInfo]
+    warnings: list[str]
     started: str | None
     finished: str | None
 

@@ -260,6 +260,17 @@ def contradictions_info(session: Session) -> s.ContradictionsInfo:
     )
 
 
+def coverage_info(session: Session) -> s.CoverageInfo:
+    """Which images the labels do not cover."""
+    revision, is_checked, found = session.coverage()
+    scenes = []
+    for scene_id in session.project.scenes:
+        one = found.get(scene_id)
+        foreign, warning = (None, None) if one is None else (one.foreign, one.warning)
+        scenes.append(s.SceneCoverage(scene=scene_id, foreign=foreign, warning=warning))
+    return s.CoverageInfo(revision=revision, checked=is_checked, scenes=scenes)
+
+
 def areas_info(session: Session, scene_id: str) -> s.Areas:
     """Areas so far."""
     complete, total, valid, pixels, metres = session.areas(scene_id)
