@@ -7,7 +7,8 @@ import type { DoubtfulMark, Geometry, MarkKind, Scene } from "./core/types";
 import { dragsWith, DrawInteraction } from "./map/draw";
 import { type Palette, paletteOf } from "./map/answerlayer";
 import { MapView } from "./map/mapview";
-import { Session } from "./session";
+import { Session, sidesOf } from "./session/session";
+import { editClass } from "./ui/classes";
 import { buildNotices, exportDialog, importLabels, openHelp, openJobs } from "./ui/dialogs";
 import { byId } from "./ui/dom";
 import { buildHeader } from "./ui/header";
@@ -41,13 +42,13 @@ const colorOf = (classId: number): string | null => store.get().project?.classes
 
 /** The date that lies under a point: a mark belongs to the picture it was drawn on. */
 const sceneAt = ([x, y]: Point): Scene | null => {
-  const { scene, compare, swipe } = store.get();
+  const [left, right] = sidesOf(store.get());
   const pixel = view.olMap.getPixelFromCoordinate([x, -y]) as number[] | null;
-  return compare && pixel && pixel[0]! > swipe * view.target.clientWidth ? compare : scene;
+  return right && pixel && pixel[0]! > store.get().swipe * view.target.clientWidth ? right : left;
 };
 
 const hover = (point: Point | null): void => {
-  status.hover(point);
+  status.hover(point, point && sceneAt(point));
   const { tool, brush } = store.get();
   view.sketch.setBrush(point && (tool === "scribble" || tool === "erase") ? { at: point, diameter: brush } : null);
 };
@@ -102,7 +103,7 @@ buildPanel(session, { goToConflict, goToDoubt, toggleSwipe });
 buildOverlay(session, view);
 buildStrip(session);
 buildNotices(session);
-const status = buildStatus(session, view);
+const status = buildStatus(session, view, sceneAt);
 bindKeys(
   session,
   view,
@@ -115,32 +116,40 @@ bindKeys(
     l: () => store.set({ marksVisible: !store.get().marksVisible }),
     w: toggleSwipe,
     f: () => view.fit(),
-    a: () => byId("new-class").focus(),
+    a: () => {
+      if (document.body.classList.contains("panel-hidden")) togglePanel();
+      byId("new-class").focus();
+    },
     i: () => importLabels(session),
     x: () => exportDialog(session),
     j: () => openJobs(session),
     "?": openHelp,
+    f2: () => editClass(session, store.get().classId),
   },
   hover,
 );
 
 // State to map
 
-store.watch(["scene", "picture", "compare"], ({ scene, picture, compare }) => {
+store.watch(["scene", "picture", "compare"], (state) => {
+  const { scene, picture } = state;
   if (!scene) return;
+  const [left, right] = sidesOf(state);
   delete view.target.dataset["pictured"];
   const projection = view.setScene(scene);
   const query = pictureQuery(picture);
-  view.left.image.show(scene, query, projection);
-  if (compare) view.right.image.show(compare, query, projection);
+  view.left.image.show(left!, query, projection);
+  if (right) view.right.image.show(right, query, projection);
   // Where nothing changed no frame would follow, and nobody would learn that the image is there.
   view.olMap.render();
 });
 
-store.watch(["scene", "compare", "project", "confidenceVisible", "mapVisible"], ({ scene, compare, project, confidenceVisible, mapVisible }) => {
+store.watch(["scene", "compare", "project", "confidenceVisible", "mapVisible"], (state) => {
+  const { project, confidenceVisible, mapVisible } = state;
+  const [left, right] = sidesOf(state);
   const revision = project?.revision ?? 0;
   const isReady = project?.map.ready ?? false;
-  for (const [overlay, one] of [[view.left, scene], [view.right, compare]] as const) {
+  for (const [overlay, one] of [[view.left, left], [view.right, right]] as const) {
     overlay.map.show(one && isReady && mapVisible ? { scene: one, revision } : null, session.focus ?? undefined);
     overlay.confidence.show(one && isReady && confidenceVisible ? { scene: one, revision } : null, session.focus ?? undefined);
   }
@@ -164,11 +173,14 @@ store.watch(["compare", "swipe", "peek", "mapVisible", "confidenceVisible", "mar
   }
 });
 
-store.watch(["marks", "compareMarks", "project"], ({ marks, compareMarks, project }) => {
+store.watch(["marks", "compareMarks", "project", "scene", "compare"], (state) => {
+  const { marks, compareMarks, project, scene } = state;
   const colors = new Map((project?.classes ?? []).map((one) => [one.id, one.color]));
-  view.left.marks.setMarks(marks, colors);
-  view.right.marks.setMarks(compareMarks, colors);
+  const isLeft = sidesOf(state)[0]?.id === scene?.id;
+  view.left.marks.setMarks(isLeft ? marks : compareMarks, colors);
+  view.right.marks.setMarks(isLeft ? compareMarks : marks, colors);
 });
+store.watch(["scene", "compare"], () => status.refresh());
 store.watch(["compare"], ({ compare }) => {
   if (compare) void session.loadMarksOf(compare.id);
 });
@@ -180,6 +192,10 @@ store.watch(["tool"], ({ tool }) => {
   view.doubleClickZoom.setActive(tool === "pan");
   byId("map").dataset["tool"] = tool;
   view.sketch.setBrush(null);
+  if (tool === "erase") store.set({ suggestion: null });
+});
+store.watch(["waiting"], ({ waiting }) => {
+  for (const overlay of [view.left, view.right]) for (const layer of [overlay.map, overlay.confidence]) layer.hold(waiting > 0);
 });
 
 session.onMore = () => {
@@ -200,6 +216,8 @@ view.olMap.on("rendercomplete", () => {
   view.target.dataset["pictured"] = "true";
   performance.mark("pixelkin:pictured");
 });
+view.olMap.on("movestart", () => delete view.target.dataset["pictured"]);
+view.left.confidence.onSettled((revision) => (view.target.dataset["confident"] = String(revision)));
 view.left.map.onSettled((revision) => {
   if (byId("map").dataset["settled"] === String(revision)) return;
   byId("map").dataset["settled"] = String(revision);

@@ -204,3 +204,19 @@ describe("views", () => {
     expect(made.shown("a", at(3))?.content).toBe("tile 3");
   });
 });
+
+describe("a change on its way", () => {
+  it("calls off what the server would refuse, keeps what it has begun to answer, and asks again once the change is there", () => {
+    const { made, calls } = board(2, 256, 2);
+    const all = [at(0), at(1), at(2), at(3)];
+    made.want(all, "a", 1, [0.5, 0.5]);
+    calls[0]!.deliver(at(0), "tile 0");
+    made.hold(true);
+    expect(calls.map((call) => call.signal.aborted)).toEqual([false, true]);
+    made.want(all, "a", 1, [0.5, 0.5]);
+    expect(calls).toHaveLength(2);
+    made.want(all, "a", 2, [0.5, 0.5]);
+    made.hold(false);
+    expect(calls.slice(2).map((call) => [call.revision, ...call.tiles.map((tile) => tile.x)])).toEqual([[2, 0, 2]]);
+  });
+});

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import time
 from typing import Any
 
@@ -41,6 +40,10 @@ class LabellingPage:
             assert time.monotonic() < deadline, f"not within {timeout_s} s: {condition}"
             time.sleep(0.03)
 
+    def frames(self) -> None:
+        """Wait until what was done last is on the screen."""
+        self.tab.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
     def until_text(self, selector: str, text: str) -> None:
         """Wait until an element's text holds a part."""
         self.until(f"document.querySelector({json.dumps(selector)}).textContent.includes({json.dumps(text)})")
@@ -50,7 +53,7 @@ class LabellingPage:
     def fit(self) -> None:
         self.tab.get_by_role("button", name="Whole image (F)").click()
         self.tab.mouse.move(2, 2)
-        self.tab.wait_for_timeout(50)
+        self.frames()
 
     def api(self, path: str, body: Any = None, method: str = "POST") -> Any:
         """Ask the server as the page would."""
@@ -74,11 +77,19 @@ class LabellingPage:
     @property
     def scale(self) -> float:
         """Screen pixels an image pixel."""
-        screen, image = re.fullmatch(r"(\d+) : (\d+)", self.tab.locator("#zoom-level").inner_text()).groups()  # type: ignore[union-attr]
-        return int(screen) / int(image)
+        return 1 / float(self.tab.locator("#zoom-level").get_attribute("data-resolution"))
+
+    def one_to_one(self) -> None:
+        """One screen pixel an image pixel, the image in the middle."""
+        self.fit()
+        while self.scale != 1:
+            self.tab.get_by_role("button", name="Zoom in (+)" if self.scale < 1 else "Zoom out (-)").click()
+            self.frames()
+        self.tab.mouse.move(2, 2)
+        self.pictured()
 
     def at(self, row: float, col: float) -> tuple[float, float]:
-        """Where the centre of an image pixel is on the screen; only after `fit`, when the image is centred."""
+        """Where the centre of an image pixel is on the screen; only where the image is centred, as after `fit`."""
         scene = self._known or self.scene()
         box = self.tab.locator("#map").bounding_box()
         x = box["x"] + box["width"] / 2 + (col + 0.5 - scene["width"] / 2) * self.scale
@@ -101,13 +112,13 @@ class LabellingPage:
     def pictured(self) -> None:
         """Wait until the image is there."""
         self.tab.wait_for_selector("#map[data-pictured=true]")
-        self.tab.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        self.frames()
 
     def settled(self) -> int:
         """Wait until the whole view shows the server's newest revision; return it."""
         revision = self.project()["revision"]
         self.until(f"Number(document.querySelector('#map').dataset.settled) >= {revision}", timeout_s=30)
-        self.tab.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        self.frames()
         return int(revision)
 
     def saved(self) -> None:
@@ -173,4 +184,4 @@ class LabellingPage:
         self.tab.locator("#map").focus()
         self.key("o", "o", "o", "o", "o", "l")
         self.tab.mouse.move(2, 2)
-        self.tab.wait_for_timeout(60)
+        self.frames()

@@ -64,6 +64,8 @@ interface Slot<T> {
 interface Flight<T> {
   readonly revision: number;
   readonly controller: AbortController;
+  /** Something has arrived: the server has not refused it. */
+  answered: boolean;
   /** What has not arrived yet. */
   readonly open: Map<string, Slot<T>>;
 }
@@ -87,6 +89,7 @@ export class TileBoard<T> {
   private scope = "";
   private revision = 0;
   private clock = 0;
+  private held = false;
 
   constructor(private readonly options: BoardOptions<T>) {}
 
@@ -106,6 +109,13 @@ export class TileBoard<T> {
     for (const flight of this.flights) if ([...flight.open.keys()].some((key) => !keys.has(key))) this.callOff(flight);
     this.pump();
     this.evict(keys);
+  }
+
+  /** Ask for nothing for a while: a change is on its way, and the server would refuse tiles of what it supersedes. */
+  hold(held: boolean): void {
+    this.held = held;
+    if (held) for (const flight of this.flights) if (!flight.answered) this.callOff(flight);
+    this.pump();
   }
 
   /** The content to draw for a tile, of the newest revision that has arrived. */
@@ -159,6 +169,7 @@ export class TileBoard<T> {
   }
 
   private pump(): void {
+    if (this.held) return;
     const { parallel = 2, batch = 64 } = this.options;
     // A request under way is left to end even when a newer revision is wanted: its answers are nearer to the truth than
     // what is on show, and someone who marks fast would otherwise see nothing move.
@@ -182,7 +193,7 @@ export class TileBoard<T> {
   private launch(tiles: readonly TileAddress[]): void {
     const scope = this.scope;
     const slots = tiles.map((tile) => [keyOf(scope, tile), this.slot(scope, tile)] as const);
-    const flight: Flight<T> = { revision: this.revision, controller: new AbortController(), open: new Map(slots) };
+    const flight: Flight<T> = { revision: this.revision, controller: new AbortController(), answered: false, open: new Map(slots) };
     this.flights.add(flight);
     for (const [, slot] of slots) slot.again = false;
     const deliver = (tile: TileAddress, answer: Answer<T>): void => {
@@ -191,6 +202,7 @@ export class TileBoard<T> {
         this.options.release?.(answer.content);
         return;
       }
+      flight.answered = true;
       flight.open.delete(keyOf(scope, tile));
       this.accept(slot, answer);
     };

@@ -121,6 +121,11 @@ export class AnswerLayer extends CanvasLayer {
     this.board.retryUnfinished();
   }
 
+  /** Ask for nothing while a change is on its way to the server. */
+  hold(held: boolean): void {
+    this.board.hold(held);
+  }
+
   private retrySoon(): void {
     clearTimeout(this.retry);
     this.retry = window.setTimeout(() => this.board.retryUnfinished(), this.pause);

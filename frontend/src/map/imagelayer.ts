@@ -52,7 +52,7 @@ export class ImageLayer extends TileLayer<PictureSource> {
     let source = this.getSource();
     const url = (z: number, x: number, y: number): string => api.imageTileUrl(scene, query, scene.levels - z, x, y);
     if (!source || source.getProjection() !== projection) {
-      source = new PictureSource({ url, projection, tileGrid: tileGrid(scene), interpolate: false, transition: 0, wrapX: false });
+      source = new PictureSource({ url, projection, tileGrid: tileGrid(scene), interpolate: false, transition: 0, wrapX: false, zDirection: -1 });
       this.setSource(source);
     }
     source.setPicture(url, key);

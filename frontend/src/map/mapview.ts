@@ -5,7 +5,6 @@ import View from "ol/View";
 import Projection from "ol/proj/Projection";
 import DoubleClickZoom from "ol/interaction/DoubleClickZoom";
 import DragPan from "ol/interaction/DragPan";
-import MouseWheelZoom from "ol/interaction/MouseWheelZoom";
 import PinchZoom from "ol/interaction/PinchZoom";
 import type MapBrowserEvent from "ol/MapBrowserEvent";
 
@@ -15,9 +14,11 @@ import { AnswerLayer, type Palette } from "./answerlayer";
 import { Backdrop } from "./backdrop";
 import { ImageLayer } from "./imagelayer";
 import { MarkLayer, SketchLayer } from "./marklayer";
+import { WheelInteraction } from "./wheel";
+import { fittedResolution, zoomLevels } from "./zoomlevels";
 
-/** Screen pixels an image pixel, at the deepest zoom. */
-const DEEPEST = 64;
+/** Room left around an image that is shown whole, CSS pixels. */
+const MARGIN = 12;
 
 export interface Overlay {
   readonly image: ImageLayer;
@@ -35,6 +36,9 @@ export class MapView {
   private readonly backdrop = new Backdrop();
   private projection: Projection | null = null;
   private grid = "";
+  private coarsest = 1;
+  /** What `fit` showed, while nobody has moved the view since. */
+  private fitted: { readonly center: readonly number[]; readonly resolution: number } | null = null;
 
   constructor(
     readonly target: HTMLElement,
@@ -59,12 +63,14 @@ export class MapView {
         new DragPan({ condition: (event) => !toolDrags(event) }),
         new PinchZoom(),
         this.doubleClickZoom,
-        new MouseWheelZoom({ duration: 120, constrainResolution: true }),
+        new WheelInteraction(this),
       ],
       layers: [this.backdrop, ...Object.values(this.left), ...Object.values(this.right), this.sketch],
       maxTilesLoading: 12,
     });
     for (const layer of Object.values(this.right)) layer.setVisible(false);
+    // The whole image stays the whole image when the window or a panel changes its size.
+    this.olMap.on("change:size", () => this.isWhole && this.fit());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.backdrop.restyle());
   }
 
@@ -76,34 +82,51 @@ export class MapView {
     this.grid = grid;
     const extent = [0, -scene.height, scene.width, 0];
     this.projection = new Projection({ code: `PIXELS-${grid}`, units: "pixels", extent });
-    const coarsest = 2 ** (scene.levels + 1);
-    const resolutions: number[] = [];
-    for (let resolution = coarsest; resolution >= 1 / DEEPEST; resolution /= 2) resolutions.push(resolution);
-    const view = new View({
-      projection: this.projection,
-      extent,
-      constrainOnlyCenter: true,
-      smoothExtentConstraint: false,
-      // Whole powers of two: an image pixel is always a whole number of screen pixels, or the other way round.
-      resolutions,
-      constrainResolution: true,
-      enableRotation: false,
-    });
-    this.olMap.setView(view);
+    this.coarsest = 2 ** (scene.levels + 1);
     this.olMap.updateSize();
     this.fit();
     return this.projection;
   }
 
+  /** Show the whole image, as large as it goes. */
   fit(): void {
-    const view = this.olMap.getView();
     const extent = this.projection?.getExtent();
-    if (extent && this.olMap.getSize()) view.fit(extent, { padding: [12, 12, 12, 12] });
+    const size = this.olMap.getSize();
+    if (!extent || !size || !size[0] || !size[1]) return;
+    const [width, height] = [extent[2]!, -extent[1]!];
+    const resolution = fittedResolution([width, height], [Math.max(1, size[0] - 2 * MARGIN), Math.max(1, size[1] - 2 * MARGIN)]);
+    const center = [width / 2, -height / 2];
+    this.olMap.setView(
+      new View({
+        projection: this.projection!,
+        extent,
+        constrainOnlyCenter: true,
+        smoothExtentConstraint: false,
+        resolutions: zoomLevels(this.coarsest, resolution),
+        constrainResolution: true,
+        enableRotation: false,
+        center,
+        resolution,
+      }),
+    );
+    this.fitted = { center, resolution };
   }
 
-  zoomBy(steps: number): void {
+  private get isWhole(): boolean {
+    const center = this.olMap.getView().getCenter();
+    return this.fitted?.resolution === this.resolution && this.fitted.center.every((value, i) => value === center?.[i]);
+  }
+
+  /** Zoom by whole steps; `anchor` stays where it is on the screen, the middle of the view where none is given. */
+  zoomBy(steps: number, anchor?: readonly number[]): void {
     const view = this.olMap.getView();
-    view.setZoom(Math.round(view.getZoom() ?? 0) + steps);
+    const [before, center] = [view.getResolution(), view.getCenter()];
+    if (!before || !center) return;
+    const zoom = Math.round(view.getZoom() ?? 0) + steps;
+    const after = view.getResolutionForZoom(Math.max(view.getMinZoom(), Math.min(view.getMaxZoom(), zoom)));
+    const fixed = anchor ?? center;
+    view.setResolution(after);
+    view.setCenter(center.map((value, i) => fixed[i]! - ((fixed[i]! - value) * after) / before));
   }
 
   panBy(screenX: number, screenY: number): void {

@@ -14,6 +14,8 @@ export interface Sketch {
 
 /** Smallest diameter at which a mark is drawn, CSS pixels: a marked pixel is seen from far away too. */
 const SMALLEST = 7;
+/** The same of a single point, which has nothing but its size to be seen by. */
+const SMALLEST_DOT = 11;
 
 export class MarkLayer extends CanvasLayer {
   private marks: readonly Mark[] = [];
@@ -32,7 +34,7 @@ export class MarkLayer extends CanvasLayer {
   protected override draw(screen: Screen): void {
     const [left, top, right, bottom] = screen.view;
     for (const mark of this.marks) {
-      const reach = mark.brush_px + SMALLEST * screen.resolution;
+      const reach = mark.brush_px + 2 * SMALLEST_DOT * screen.resolution;
       const [x0, y0, x1, y1] = boundsOf(mark.geometry);
       if (x1 < left - reach || x0 > right + reach || y1 < top - reach || y0 > bottom + reach) continue;
       drawMark(screen, mark, mark.class_id === 0 ? null : (this.colors.get(mark.class_id) ?? "#888"));
@@ -185,17 +187,17 @@ function drawMark(screen: Screen, mark: Pick<Mark, "kind" | "geometry" | "brush_
     if (mark.brush_px <= 1 && scale >= SMALLEST * ratio) {
       context.rect(screen.x(Math.floor(x)), screen.y(Math.floor(y)), scale, scale);
     } else {
-      context.arc(screen.x(x), screen.y(y), diameter / 2, 0, 2 * Math.PI);
+      context.arc(screen.x(x), screen.y(y), (edge ? Math.max(diameter, SMALLEST_DOT * ratio) : diameter) / 2, 0, 2 * Math.PI);
+    }
+    if (edge) {
+      // White between two dark lines: seen on a bright picture, on a dark one and on the class's own colour.
+      for (const [width, style] of [[5, "#111"], [3, "#fff"], [0.75, "#111"]] as const) {
+        context.lineWidth = width * ratio;
+        context.strokeStyle = style;
+        context.stroke();
+      }
     }
     context.fill();
-    if (edge) {
-      context.lineWidth = 1.5 * ratio;
-      context.strokeStyle = "rgba(0,0,0,0.7)";
-      context.stroke();
-      context.lineWidth = 0.75 * ratio;
-      context.strokeStyle = "#fff";
-      context.stroke();
-    }
   };
   const line = (points: readonly Point[]): void => {
     context.beginPath();

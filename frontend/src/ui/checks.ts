@@ -1,7 +1,7 @@
 /** Labels that contradict others: a list to jump from. */
 
 import type { DoubtfulMark } from "../core/types";
-import type { Session } from "../session";
+import type { Session } from "../session/session";
 import { editClass } from "./classes";
 import { h, icon, replace } from "./dom";
 

@@ -1,7 +1,7 @@
 /** Classes: choose, add, name, colour, key, merge, delete; counts and areas beside each. */
 
 import type { ClassInfo } from "../core/types";
-import type { Session } from "../session";
+import type { Session } from "../session/session";
 import { h, icon, iconButton, openDialog, replace } from "./dom";
 
 const KEYS = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];

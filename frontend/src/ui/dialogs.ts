@@ -3,7 +3,7 @@
 import type { ExportFormat, Job } from "../core/types";
 import { isOver } from "../core/types";
 import { api } from "../core/api";
-import type { Session } from "../session";
+import type { Session } from "../session/session";
 import { byId, h, iconButton, openDialog, replace } from "./dom";
 
 const FORMATS: readonly { format: ExportFormat; label: string }[] = [

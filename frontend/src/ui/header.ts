@@ -1,10 +1,17 @@
 /** Top bar: project, model and connection; undo, redo, import, export, jobs, help. */
 
-import type { Session } from "../session";
-import { isOver } from "../core/types";
+import type { Session } from "../session/session";
+import { isOver, type ModelInfo } from "../core/types";
 import { byId, h, icon, iconButton, replace } from "./dom";
 
-const MEASURES: Readonly<Record<string, string>> = { l1: "raw bands (L1)", local: "learned, local", global: "learned, global" };
+/** What decides the map, in a labeller's words. */
+const MEASURES: Readonly<Record<ModelInfo["measure_in_use"], string>> = {
+  "learner on raw bands": "Map from band values",
+  "learner on features": "Map from trained features",
+  l1: "Most similar mark, band values",
+  local: "Most similar mark, close up",
+  global: "Most similar mark, with surroundings",
+};
 
 export interface HeaderActions {
   importLabels: () => void;
@@ -63,8 +70,8 @@ export function buildHeader(session: Session, actions: HeaderActions): void {
     if (training) bar.style.width = `${training.progress * 100}%`;
     model.dataset["state"] = condition;
     model.dataset["measure"] = measure_in_use;
-    model.title = message ?? "How alike two pixels are is measured on this.";
-    const compared = MEASURES[measure_in_use] ?? measure_in_use;
+    model.title = message ?? "What the map is decided by.";
+    const compared = MEASURES[measure_in_use];
     const text = condition === "training" ? `${compared} · training${percent}` : condition === "failed" ? `${compared} · training failed` : compared;
     replace(model, condition === "training" && bar, h("span", {}, text));
     const running = state.jobs.filter((one) => !isOver(one)).length;

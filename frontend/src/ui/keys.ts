@@ -3,7 +3,7 @@
 import type { Point } from "../core/geometry";
 import { dragsWith, type DrawInteraction } from "../map/draw";
 import type { MapView } from "../map/mapview";
-import type { Session } from "../session";
+import type { Session } from "../session/session";
 import { LARGEST_BRUSH, TOOLS } from "./tools";
 
 export interface KeyActions {
@@ -144,6 +144,12 @@ export function bindKeys(session: Session, view: MapView, draw: DrawInteraction,
     if (event.defaultPrevented || document.querySelector("dialog[open]")) return;
     if (isTyping(event.target)) {
       if (event.key === "Escape") (event.target as HTMLElement).blur();
+      // The field for the next class stays in focus after the last one: what no class is called chooses, asks or edits.
+      const isIdle = event.target instanceof HTMLInputElement && event.target.id === "new-class" && event.target.value === "";
+      const chooses = store.get().project?.classes.some((one) => one.key === event.key);
+      if (event.key !== "F2" && !(isIdle && (chooses || event.key === "?"))) return;
+      if (onPage(event)) event.preventDefault();
+      if (chooses) map.focus();
       return;
     }
     const onControl = event.target instanceof HTMLElement && event.target.matches("button, a, input, summary, [role=slider]");

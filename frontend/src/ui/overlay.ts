@@ -2,7 +2,7 @@
 
 import { api } from "../core/api";
 import type { MapView } from "../map/mapview";
-import type { Session } from "../session";
+import { type Session, sidesOf } from "../session/session";
 import { byId, h, iconButton, replace } from "./dom";
 
 export function buildOverlay(session: Session, view: MapView): void {
@@ -85,11 +85,13 @@ export function buildOverlay(session: Session, view: MapView): void {
     event.stopPropagation();
     moveTo(store.get().swipe + step);
   });
-  store.watch(["compare", "swipe", "scene"], ({ compare, swipe, scene }) => {
+  store.watch(["compare", "swipe", "scene"], (state) => {
+    const { compare, swipe } = state;
+    const [earlier, later] = sidesOf(state);
     divider.hidden = compare === null;
     divider.style.left = `${swipe * 100}%`;
     divider.setAttribute("aria-valuenow", String(Math.round(swipe * 100)));
-    left.textContent = scene?.date ?? scene?.name ?? "";
-    right.textContent = compare?.date ?? compare?.name ?? "";
+    left.textContent = earlier?.date ?? earlier?.name ?? "";
+    right.textContent = later?.date ?? later?.name ?? "";
   });
 }

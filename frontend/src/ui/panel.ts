@@ -2,7 +2,7 @@
 
 import { pictureQuery, presets, sameBands, type Picture } from "../core/picture";
 import type { DoubtfulMark, Measure } from "../core/types";
-import type { Session } from "../session";
+import type { Session } from "../session/session";
 import { buildChecks } from "./checks";
 import { buildClasses } from "./classes";
 import { byId, h, replace, toggle } from "./dom";
@@ -11,6 +11,13 @@ export function buildPanel(session: Session, actions: { goToConflict: () => void
   byId("panel").append(buildClasses(session, actions.goToConflict), buildChecks(session, actions.goToDoubt), buildLayers(session, actions.toggleSwipe), buildPicture(session));
 }
 
+const METHODS: readonly (readonly [Measure, string])[] = [
+  ["auto", "All marks together"],
+  ["local", "Most similar mark, close up"],
+  ["global", "Most similar mark, with surroundings"],
+  ["l1", "Most similar mark, band values"],
+];
+
 function buildLayers(session: Session, toggleSwipe: () => void): HTMLElement {
   const { store } = session;
   const map = toggle("Map", "M", (mapVisible) => store.set({ mapVisible }));
@@ -18,7 +25,7 @@ function buildLayers(session: Session, toggleSwipe: () => void): HTMLElement {
   const marks = toggle("Marks", "L", (marksVisible) => store.set({ marksVisible }));
   const swipe = toggle("Compare dates", "W", toggleSwipe);
   const other = h("select", {
-    "aria-label": "Date at the right of the divider", id: "compare-date",
+    "aria-label": "Date to compare with", id: "compare-date",
     onchange: () => store.set({ compare: session.series.find((one) => one.id === other.value) ?? null }),
   });
   const opacity = h("input", {
@@ -29,9 +36,7 @@ function buildLayers(session: Session, toggleSwipe: () => void): HTMLElement {
   const measure = h("select", {
     id: "measure", onchange: () => void session.setMeasure(measure.value as Measure),
   });
-  for (const [value, text] of [["auto", "automatic"], ["local", "learned, local"], ["global", "learned, global"], ["l1", "raw bands (L1)"]] as const) {
-    measure.append(h("option", { value }, text));
-  }
+  for (const [value, text] of METHODS) measure.append(h("option", { value }, text));
   store.watch(["mapVisible", "confidenceVisible", "marksVisible", "compare", "mapOpacity", "scene", "project"], (state) => {
     map.set(state.mapVisible);
     confidence.set(state.confidenceVisible);
@@ -58,7 +63,7 @@ function buildLayers(session: Session, toggleSwipe: () => void): HTMLElement {
     marks.row,
     swipe.row,
     other,
-    h("label", { class: "row" }, "Likeness", measure),
+    h("label", { class: "row" }, "Method", measure),
     h("p", { class: "quiet" }, "Hold ", h("kbd", {}, "Space"), " to peek below the map."),
   );
 }

@@ -3,21 +3,22 @@
 import { api } from "../core/api";
 import { formatCoordinate, formatDegrees, scaleBar, toCrs } from "../core/geo";
 import { meshValue, type Point } from "../core/geometry";
-import type { PixelInfo } from "../core/types";
+import type { PixelInfo, Scene } from "../core/types";
 import type { MapView } from "../map/mapview";
-import type { Session } from "../session";
+import type { Session } from "../session/session";
 import { byId, h } from "./dom";
 
 export interface Status {
-  hover(point: Point | null): void;
-  /** Ask again about the pixel under the pointer: the map has changed. */
+  /** The pointer is at a point of an image; null = it has left. */
+  hover(point: Point | null, scene: Scene | null): void;
+  /** Ask again about the pixel told of: the map, or the date, has changed. */
   refresh(): void;
 }
 
 /** The server is asked about a pixel when the pointer rests on it. */
 const REST_MS = 120;
 
-export function buildStatus(session: Session, view: MapView): Status {
+export function buildStatus(session: Session, view: MapView, sceneAt: (point: Point) => Scene | null): Status {
   const { store } = session;
   const pixel = h("span", { id: "at-pixel" });
   const crs = h("span", { id: "at-crs" });
@@ -38,8 +39,10 @@ export function buildStatus(session: Session, view: MapView): Status {
     bar.style.width = `${width}px`;
     bar.textContent = label;
     bar.setAttribute("aria-label", `Scale bar: ${label}`);
-    zoom.textContent = resolution >= 1 ? `1 : ${resolution}` : `${1 / resolution} : 1`;
-    zoom.title = resolution >= 1 ? `One screen pixel shows ${resolution} x ${resolution} image pixels` : `One image pixel takes ${1 / resolution} x ${1 / resolution} screen pixels`;
+    const times = String(+Math.max(resolution, 1 / resolution).toPrecision(3));
+    zoom.textContent = resolution >= 1 ? `1 : ${times}` : `${times} : 1`;
+    zoom.dataset["resolution"] = String(resolution);
+    zoom.title = resolution >= 1 ? `One screen pixel shows ${times} x ${times} image pixels` : `One image pixel takes ${times} x ${times} screen pixels`;
   };
   view.olMap.on("moveend", showScale);
   store.watch(["scene"], showScale);
@@ -48,8 +51,8 @@ export function buildStatus(session: Session, view: MapView): Status {
   let asked: AbortController | null = null;
   let last = "";
 
-  const tell = (info: PixelInfo): void => {
-    const { project, scene } = store.get();
+  const tell = (info: PixelInfo, scene: Scene): void => {
+    const { project } = store.get();
     const nameOf = (id: number | null): string | undefined => project?.classes.find((one) => one.id === id)?.name;
     const parts = [
       !info.valid && "no data",
@@ -57,19 +60,18 @@ export function buildStatus(session: Session, view: MapView): Status {
       info.label ? `marked ${nameOf(info.label) ?? info.label}` : null,
     ].filter(Boolean);
     answer.textContent = parts.join(" · ");
-    values.textContent = (info.values ?? []).slice(0, 6).map((value, i) => `${scene?.bands[i]} ${+value.toPrecision(5)}`).join("  ");
+    values.textContent = (info.values ?? []).slice(0, 6).map((value, i) => `${scene.bands[i]} ${+value.toPrecision(5)}`).join("  ");
   };
 
-  let under: Point | null = null;
+  let toldOf: Point | null = null;
   return {
     refresh() {
       last = "";
-      this.hover(under);
+      if (toldOf) this.hover(toldOf, sceneAt(toldOf));
     },
-    hover(point) {
-      under = point;
-      const { scene } = store.get();
+    hover(point, scene) {
       if (!scene || !point) return;
+      toldOf = point;
       const [x, y] = point;
       const [col, row] = [Math.floor(x), Math.floor(y)];
       const isInside = col >= 0 && row >= 0 && col < scene.width && row < scene.height;
@@ -89,7 +91,7 @@ export function buildStatus(session: Session, view: MapView): Status {
       if (!isInside) return;
       timer = window.setTimeout(() => {
         asked = new AbortController();
-        api.pixel(scene.id, row, col, asked.signal).then(tell, () => undefined);
+        api.pixel(scene.id, row, col, asked.signal).then((info) => tell(info, scene), () => undefined);
       }, REST_MS);
     },
   };

@@ -2,7 +2,7 @@
 
 import { api } from "../core/api";
 import type { Scene } from "../core/types";
-import type { Session } from "../session";
+import type { Session } from "../session/session";
 import { byId, h } from "./dom";
 
 export function buildStrip(session: Session): void {

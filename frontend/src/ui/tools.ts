@@ -1,7 +1,7 @@
 /** Tool rail at the left, and the options of the tool in hand. */
 
 import { kindOf, type Tool } from "../map/draw";
-import type { Session } from "../session";
+import type { Session } from "../session/session";
 import { byId, h, iconButton, replace, type IconName } from "./dom";
 
 export const LARGEST_BRUSH = 99;

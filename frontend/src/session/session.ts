@@ -1,0 +1,201 @@
+/** What the user does, as functions; the state that it changes is in `store`. */
+
+import { api } from "../core/api";
+import { boundsOf, centreOf, type Point } from "../core/geometry";
+import type { Picture } from "../core/picture";
+import { Store } from "../core/store";
+import type { ExportFormat, Geometry, MarkKind, Project, Scene, Suggestion } from "../core/types";
+import { ServerEvents } from "./events";
+import { Notices } from "./notices";
+import { ProjectCopy } from "./projectcopy";
+import { initialState, type Notice, type State } from "./state";
+
+export { sidesOf, type Notice, type State } from "./state";
+
+export class Session {
+  readonly store = new Store<State>(initialState);
+
+  /** Where the next repaint begins, in pixel space. */
+  focus: Point | null = null;
+  /** Called when the map has more to show at the same revision, and when the server is back. */
+  onMore: () => void = () => undefined;
+
+  private readonly notices = new Notices(this.store);
+  private suggestions: Suggestion[] = [];
+  private readonly copy = new ProjectCopy(this.store, this.notices, () => {
+    this.suggestions = [];
+  });
+  private readonly events = new ServerEvents(this.store, this.copy, this.notices, () => this.onMore());
+
+  // Opening
+
+  async start(): Promise<void> {
+    this.events.listen();
+    await this.copy.reload();
+    const { jobs } = await api.jobs();
+    this.store.set({ jobs });
+  }
+
+  openScene(id: string): Promise<void> {
+    return this.copy.openScene(id);
+  }
+
+  loadMarksOf(scene: string): Promise<void> {
+    return this.copy.loadMarksOf(scene);
+  }
+
+  loadAreasSoon(): void {
+    this.copy.loadAreasSoon();
+  }
+
+  /** The dates of the open scene's place, in order. */
+  get series(): readonly Scene[] {
+    const { project, scene } = this.store.get();
+    return project && scene ? project.scenes.filter((one) => one.series === scene.series) : [];
+  }
+
+  async stepDate(step: number): Promise<void> {
+    const scenes = this.store.get().project?.scenes ?? [];
+    const at = scenes.findIndex((one) => one.id === this.store.get().scene?.id);
+    const next = scenes[at + step];
+    if (next) await this.openScene(next.id);
+  }
+
+  // Marks
+
+  addMark(kind: MarkKind, geometry: Geometry, scene: Scene | null): void {
+    const { tool, classId, brush, project } = this.store.get();
+    if (!scene || !project) return;
+    const erases = tool === "erase";
+    const target = project.classes.find((one) => one.id === classId);
+    if (!erases && !target) {
+      this.notify("info", "Add a class first, then mark its pixels.");
+      return;
+    }
+    const [left, top, right, bottom] = boundsOf(geometry);
+    if (right < 0 || bottom < 0 || left >= scene.width || top >= scene.height) {
+      this.notify("info", "That is outside the image: nothing was marked.");
+      return;
+    }
+    const brushed = kind === "scribble" ? brush : 1;
+    this.focus = centreOf(geometry);
+    this.store.set({ suggestion: null });
+    const mark = { id: crypto.randomUUID(), scene: scene.id, class_id: erases ? 0 : classId, kind, geometry, brush_px: brushed };
+    this.copy.addMark(erases ? "Erase" : `Mark ${target!.name}`, mark);
+  }
+
+  clearMarks(): void {
+    const { scene } = this.store.get();
+    if (scene) this.copy.edit("Clear marks", [{ op: "clear_marks", scene: scene.id }]);
+  }
+
+  // Classes
+
+  addClass(name: string): void {
+    this.copy.edit(`Add class ${name}`, [{ op: "add_class", name }], (result) => {
+      const added = result?.changes.classes.find((one) => one.name === name);
+      if (added) this.store.set({ classId: added.id });
+    });
+  }
+
+  updateClass(id: number, change: { name?: string; color?: string; key?: string | null }): void {
+    this.copy.edit("Change class", [{ op: "update_class", id, ...change }]);
+  }
+
+  mergeClass(id: number, into: number): void {
+    this.copy.edit("Merge classes", [{ op: "merge_class", id, into }], () => this.store.set({ classId: into }));
+  }
+
+  deleteClass(id: number): void {
+    this.copy.edit("Delete class", [{ op: "delete_class", id }]);
+  }
+
+  // History
+
+  undo(): void {
+    const key = crypto.randomUUID();
+    this.copy.deliver(key, () => api.undo(key), () => undefined);
+  }
+
+  redo(): void {
+    const key = crypto.randomUUID();
+    this.copy.deliver(key, () => api.redo(key), () => undefined);
+  }
+
+  // Settings, jobs, files
+
+  async setMeasure(measure: Project["settings"]["measure"]): Promise<void> {
+    await this.notices.guard(async () => {
+      await api.settings({ measure });
+      await this.copy.catchUp();
+    });
+  }
+
+  async exportMaps(options: { scenes?: string[]; formats: ExportFormat[]; name: string }): Promise<void> {
+    await this.notices.guard(async () => this.events.takeJob(await api.exportMaps(options)));
+  }
+
+  async applyTo(options: { paths: string[]; formats: ExportFormat[]; name: string }): Promise<void> {
+    await this.notices.guard(async () => this.events.takeJob(await api.apply(options)));
+  }
+
+  async train(): Promise<void> {
+    await this.notices.guard(async () => this.events.takeJob(await api.train()));
+  }
+
+  async cancelJob(id: string): Promise<void> {
+    await this.notices.guard(async () => this.events.takeJob(await api.cancel(id)));
+  }
+
+  async importLabels(file: File): Promise<void> {
+    const { scene, project } = this.store.get();
+    if (!scene || !project) return;
+    if (file.size > project.limits.upload_bytes) {
+      this.notify("error", `${file.name} has ${file.size} bytes, expected at most ${project.limits.upload_bytes}. Split the file.`);
+      return;
+    }
+    const key = crypto.randomUUID();
+    this.copy.deliver(key, () => api.importLabels(scene.id, file, key), (result) => {
+      if (result) this.notify("info", `Imported ${result.changes.marks.length} marks from ${file.name}.`);
+    });
+  }
+
+  /** Go to the pixel whose label would help most; again = the next one. */
+  async nextSuggestion(): Promise<Suggestion | null> {
+    const { scene } = this.store.get();
+    if (!scene) return null;
+    let found: Suggestion | null = null;
+    await this.notices.guard(async () => {
+      if (this.suggestions.length === 0) this.suggestions = (await api.suggestions(scene.id)).suggestions;
+      found = this.suggestions.shift() ?? null;
+      if (!found) this.notify("info", "There is nothing to suggest yet: mark at least two classes first.");
+      else if (found.scene !== scene.id) {
+        const next: Suggestion = found;
+        await this.openScene(next.scene);
+      }
+    });
+    const { tool } = this.store.get();
+    this.store.set({ suggestion: found, ...(found && (tool === "erase" || tool === "pan") ? { tool: "point" as const } : {}) });
+    return found;
+  }
+
+  setPicture(picture: Picture): void {
+    const { scene } = this.store.get();
+    if (scene) this.copy.pictures.set(scene.series, picture);
+    this.store.set({ picture });
+  }
+
+  // Saying things
+
+  notify(kind: Notice["kind"], text: string): void {
+    this.notices.notify(kind, text);
+  }
+
+  dismiss(id: number): void {
+    this.notices.dismiss(id);
+  }
+
+  report(error: unknown): void {
+    this.notices.report(error);
+  }
+}

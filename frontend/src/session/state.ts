@@ -1,0 +1,52 @@
+/** What the page knows and shows. */
+
+import type { Picture } from "../core/picture";
+import type { Areas, BandStatistics, Conflict, Contradictions, Job, Mark, Project, Scene, Suggestion } from "../core/types";
+import type { Tool } from "../map/draw";
+
+export type Notice = { readonly id: number; readonly kind: "error" | "info"; readonly text: string };
+
+export interface State {
+  project: Project | null;
+  scene: Scene | null;
+  /** Second date of the swipe; null = no swipe. */
+  compare: Scene | null;
+  /** Where the swipe's divider stands, 0..1 of the map's width. */
+  swipe: number;
+  marks: readonly Mark[];
+  compareMarks: readonly Mark[];
+  conflicts: readonly Conflict[];
+  conflictTotal: number;
+  contradictions: Contradictions;
+  areas: Areas | null;
+  statistics: readonly BandStatistics[];
+  picture: Picture;
+  jobs: readonly Job[];
+  tool: Tool;
+  classId: number;
+  brush: number;
+  mapOpacity: number;
+  mapVisible: boolean;
+  confidenceVisible: boolean;
+  marksVisible: boolean;
+  /** Space is held: only the image is shown. */
+  peek: boolean;
+  /** Changes not yet acknowledged by the server. */
+  waiting: number;
+  online: boolean;
+  notices: readonly Notice[];
+  suggestion: Suggestion | null;
+}
+
+/** What lies left and right of the swipe's divider: the earlier date at the left, whichever is open. */
+export function sidesOf({ project, scene, compare }: Readonly<State>): readonly [Scene | null, Scene | null] {
+  const at = (one: Scene): number => project?.scenes.findIndex(({ id }) => id === one.id) ?? -1;
+  return scene && compare && at(compare) < at(scene) ? [compare, scene] : [scene, compare];
+}
+
+export const initialState: State = {
+  project: null, scene: null, compare: null, swipe: 0.5, marks: [], compareMarks: [], conflicts: [], conflictTotal: 0,
+  contradictions: { revision: -1, checked: false, marks: [], classes: [] }, areas: null, statistics: [],
+  picture: { bands: [1], ranges: null, gamma: 1 }, jobs: [], tool: "point", classId: 0, brush: 5, mapOpacity: 0.65, mapVisible: true,
+  confidenceVisible: false, marksVisible: true, peek: false, waiting: 0, online: true, notices: [], suggestion: null,
+};
