@@ -1,7 +1,7 @@
 /** One function a route. Every failure is an ApiError with the server's one-line message. */
 
 import type {
-  Areas, Changes, Conflict, Contradictions, Edit, EditResult, ExportFormat, Job, Mark, PixelInfo, Project, BandStatistics, Scene, Suggestion,
+  Areas, Changes, Conflict, Contradictions, Coverage, Edit, EditResult, ExportOptions, Job, Mark, PixelInfo, Project, BandStatistics, Scene, Suggestion,
 } from "./types";
 
 export class ApiError extends Error {
@@ -60,6 +60,7 @@ export const api = {
   changes: (since: number) => get<Changes>(`api/changes?since=${since}`),
   conflicts: (scene: string) => get<{ revision: number; total: number; pixels: Conflict[] }>(`${scenePath(scene)}/conflicts`),
   contradictions: () => get<Contradictions>("api/contradictions"),
+  coverage: () => get<Coverage>("api/coverage"),
   areas: (scene: string) => get<Areas>(`${scenePath(scene)}/areas`),
   suggestions: (scene: string, count = 10) =>
     get<{ revision: number; suggestions: Suggestion[] }>(`${scenePath(scene)}/suggestions?count=${count}`),
@@ -73,8 +74,8 @@ export const api = {
   redo: (key: string) => send<EditResult>("POST", "api/redo", { key }),
   settings: (change: Partial<Project["settings"]>) => send<Project>("PATCH", "api/settings", change),
   train: () => send<Job>("POST", "api/jobs/train", {}),
-  exportMaps: (options: { scenes?: string[]; formats: ExportFormat[]; name: string }) => send<Job>("POST", "api/jobs/export", options),
-  apply: (options: { paths: string[]; formats: ExportFormat[]; name: string }) => send<Job>("POST", "api/jobs/apply", options),
+  exportMaps: (options: ExportOptions & { scenes?: string[] }) => send<Job>("POST", "api/jobs/export", options),
+  apply: (options: ExportOptions & { paths: string[] }) => send<Job>("POST", "api/jobs/apply", options),
   cancel: (job: string) => send<Job>("POST", `api/jobs/${encodeURIComponent(job)}/cancel`, {}),
 
   importLabels: async (scene: string, file: File, key: string): Promise<EditResult> => {

@@ -170,6 +170,20 @@ export interface Contradictions {
   classes: [number, number][];
 }
 
+/** How much of an image is like nothing that was labelled; nulls for an image with labels of its own, or not judged yet. */
+export interface SceneCoverage {
+  scene: string;
+  foreign: number | null;
+  /** The server's sentence. */
+  warning: string | null;
+}
+
+export interface Coverage {
+  revision: number;
+  checked: boolean;
+  scenes: SceneCoverage[];
+}
+
 export interface Areas {
   revision: number;
   complete: number;
@@ -210,10 +224,18 @@ export interface Job {
   message: string;
   error: { type: string; message: string } | null;
   files: { name: string; url: string; bytes: number }[];
+  warnings: string[];
   started: string | null;
   finished: string | null;
 }
 
 export type ExportFormat = "cog" | "confidence" | "polygons" | "areas";
+
+/** What to write: a name of files, and whether they may take the place of an earlier run's. */
+export interface ExportOptions {
+  formats: ExportFormat[];
+  name: string;
+  replace: boolean;
+}
 
 export const isOver = (job: Job): boolean => job.state === "done" || job.state === "failed" || job.state === "cancelled";

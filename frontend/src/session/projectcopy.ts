@@ -47,7 +47,7 @@ export class ProjectCopy {
     const scene = project.scenes.find((one) => one.id === state.scene?.id) ?? project.scenes[0];
     const classId = project.classes.some((one) => one.id === state.classId) ? state.classId : (project.classes[0]?.id ?? 0);
     this.store.set({ project, classId, online: true, contradictions: { ...state.contradictions, revision: -1 } });
-    await Promise.all([scene && this.openScene(scene.id), this.loadContradictions()]);
+    await Promise.all([scene && this.openScene(scene.id), this.loadContradictions(), this.loadCoverage()]);
   }
 
   async openScene(id: string): Promise<void> {
@@ -202,6 +202,11 @@ export class ProjectCopy {
     const contradictions = await api.contradictions();
     // Answers may overtake each other.
     if (contradictions.revision >= this.store.get().contradictions.revision) this.store.set({ contradictions });
+  }
+
+  async loadCoverage(): Promise<void> {
+    const { scenes } = await api.coverage();
+    this.store.set({ uncovered: new Map(scenes.filter((one) => one.warning !== null).map((one) => [one.scene, one])) });
   }
 
   private async loadAreas(): Promise<void> {

@@ -4,7 +4,7 @@ import { api } from "../core/api";
 import { boundsOf, centreOf, type Point } from "../core/geometry";
 import type { Picture } from "../core/picture";
 import { Store } from "../core/store";
-import type { ExportFormat, Geometry, MarkKind, Project, Scene, Suggestion } from "../core/types";
+import type { ExportOptions, Geometry, MarkKind, Project, Scene, Suggestion } from "../core/types";
 import { ServerEvents } from "./events";
 import { Notices } from "./notices";
 import { ProjectCopy } from "./projectcopy";
@@ -131,11 +131,11 @@ export class Session {
     });
   }
 
-  async exportMaps(options: { scenes?: string[]; formats: ExportFormat[]; name: string }): Promise<void> {
+  async exportMaps(options: ExportOptions & { scenes?: string[] }): Promise<void> {
     await this.notices.guard(async () => this.events.takeJob(await api.exportMaps(options)));
   }
 
-  async applyTo(options: { paths: string[]; formats: ExportFormat[]; name: string }): Promise<void> {
+  async applyTo(options: ExportOptions & { paths: string[] }): Promise<void> {
     await this.notices.guard(async () => this.events.takeJob(await api.apply(options)));
   }
 

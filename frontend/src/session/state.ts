@@ -1,7 +1,7 @@
 /** What the page knows and shows. */
 
 import type { Picture } from "../core/picture";
-import type { Areas, BandStatistics, Conflict, Contradictions, Job, Mark, Project, Scene, Suggestion } from "../core/types";
+import type { Areas, BandStatistics, Conflict, Contradictions, Job, Mark, Project, Scene, SceneCoverage, Suggestion } from "../core/types";
 import type { Tool } from "../map/draw";
 
 export type Notice = { readonly id: number; readonly kind: "error" | "info"; readonly text: string };
@@ -18,6 +18,8 @@ export interface State {
   conflicts: readonly Conflict[];
   conflictTotal: number;
   contradictions: Contradictions;
+  /** What the labels do not cover, by image. */
+  uncovered: ReadonlyMap<string, SceneCoverage>;
   areas: Areas | null;
   statistics: readonly BandStatistics[];
   picture: Picture;
@@ -46,7 +48,7 @@ export function sidesOf({ project, scene, compare }: Readonly<State>): readonly 
 
 export const initialState: State = {
   project: null, scene: null, compare: null, swipe: 0.5, marks: [], compareMarks: [], conflicts: [], conflictTotal: 0,
-  contradictions: { revision: -1, checked: false, marks: [], classes: [] }, areas: null, statistics: [],
+  contradictions: { revision: -1, checked: false, marks: [], classes: [] }, uncovered: new Map(), areas: null, statistics: [],
   picture: { bands: [1], ranges: null, gamma: 1 }, jobs: [], tool: "point", classId: 0, brush: 5, mapOpacity: 0.65, mapVisible: true,
   confidenceVisible: false, marksVisible: true, peek: false, waiting: 0, online: true, notices: [], suggestion: null,
 };

@@ -4,7 +4,7 @@ import type { ExportFormat, Job } from "../core/types";
 import { isOver } from "../core/types";
 import { api } from "../core/api";
 import type { Session } from "../session/session";
-import { byId, h, iconButton, openDialog, replace } from "./dom";
+import { byId, h, icon, iconButton, openDialog, replace } from "./dom";
 
 const FORMATS: readonly { format: ExportFormat; label: string }[] = [
   { format: "cog", label: "Map, Cloud-Optimized GeoTIFF" },
@@ -43,8 +43,16 @@ export function exportDialog(session: Session): void {
   const pathsRow = h("label", { hidden: true }, "Paths, one a line", paths);
   scope.addEventListener("change", () => {
     pathsRow.hidden = scope.value !== "paths";
+    listUncovered();
   });
   const name = h("input", { type: "text", value: "map", id: "export-name", required: true, pattern: "[A-Za-z0-9_\\-]+" });
+  const replaces = h("input", { type: "checkbox", id: "export-replace" });
+  const uncovered = h("div", { class: "warnings", id: "export-uncovered" });
+  const listUncovered = (): void => {
+    const chosen = project.scenes.filter((one) => scope.value === "all" || (scope.value === "this" && one.id === scene.id));
+    const found = chosen.flatMap((one) => session.store.get().uncovered.get(one.id)?.warning ?? []);
+    replace(uncovered, ...found.map((text) => h("p", {}, icon("warning"), h("span", {}, text))));
+  };
   const labels = (["geojson", "gpkg", "tif"] as const).map((format) =>
     h("a", { class: "button", href: api.labelsUrl(scene.id, format), download: "" }, { geojson: "GeoJSON", gpkg: "GeoPackage", tif: "Label raster" }[format]),
   );
@@ -55,7 +63,7 @@ export function exportDialog(session: Session): void {
       class: "fields",
       onsubmit: (event: Event) => {
         event.preventDefault();
-        const options = { formats: boxes.filter(({ input }) => input.checked).map(({ format }) => format), name: name.value };
+        const options = { formats: boxes.filter(({ input }) => input.checked).map(({ format }) => format), name: name.value, replace: replaces.checked };
         if (scope.value === "paths") void session.applyTo({ ...options, paths: paths.value.split("\n").map((path) => path.trim()).filter(Boolean) });
         else void session.exportMaps(scope.value === "this" ? { ...options, scenes: [scene.id] } : options);
         dialog.close();
@@ -66,9 +74,12 @@ export function exportDialog(session: Session): void {
     h("label", {}, "Of", scope),
     pathsRow,
     h("label", {}, "File name", name),
+    h("label", { class: "check" }, replaces, "Replace an earlier export of this name"),
+    uncovered,
     h("p", { class: "quiet" }, project.map.ready ? "What is exported equals what is shown, bit for bit." : (project.map.reason ?? "")),
     h("div", { class: "actions" }, go),
   );
+  listUncovered();
   const dialog = openDialog("Export", form, h("div", { class: "fields divided" }, h("p", {}, "Labels of this image"), h("div", { class: "actions start" }, ...labels)));
 }
 
@@ -99,6 +110,7 @@ function jobRow(session: Session, job: Job): HTMLElement {
     { class: "job", "data-state": job.state, "data-kind": job.kind },
     h("div", { class: "job-head" }, h("strong", {}, KINDS[job.kind]), h("span", { class: "quiet" }, job.error ? job.error.message : job.message || job.state)),
     !isOver(job) && h("div", { class: "job-run" }, progress, h("button", { type: "button", class: "button small", "data-job": job.id, onclick: () => void session.cancelJob(job.id) }, "Cancel")),
+    ...job.warnings.map((text) => h("p", { class: "warning" }, icon("warning"), h("span", {}, text))),
     job.files.length > 0 &&
       h("ul", {}, ...job.files.map((file) => h("li", {}, h("a", { href: file.url, download: file.name }, file.name), h("span", { class: "quiet" }, ` ${formatBytes(file.bytes)}`)))),
   );

@@ -3,7 +3,7 @@
 import { api } from "../core/api";
 import type { MapView } from "../map/mapview";
 import { type Session, sidesOf } from "../session/session";
-import { byId, h, iconButton, replace } from "./dom";
+import { byId, h, icon, iconButton, replace } from "./dom";
 
 export function buildOverlay(session: Session, view: MapView): void {
   const { store } = session;
@@ -32,6 +32,16 @@ export function buildOverlay(session: Session, view: MapView): void {
   store.watch(["project"], ({ project }) => {
     reason.hidden = !project || project.map.ready;
     reason.textContent = project?.map.reason ?? "";
+  });
+
+  const uncovered = h("div", { class: "uncovered-note", id: "uncovered", role: "status" });
+  overlay.append(uncovered);
+  store.watch(["uncovered", "scene", "mapVisible", "project"], (state) => {
+    const found = state.scene && state.uncovered.get(state.scene.id);
+    uncovered.hidden = !found || !state.project?.map.ready;
+    if (!found) return;
+    uncovered.title = found.warning ?? "";
+    replace(uncovered, icon("warning"), h("span", {}, h("strong", {}, "The labels do not cover this image."), ` ${Math.round((found.foreign ?? 0) * 100)} % of it is like nothing that was marked, and its map may be wrong there. Mark some of its pixels.`));
   });
 
   const suggestion = h("div", { class: "suggestion", id: "suggestion", role: "status" });

@@ -3,14 +3,14 @@
 import { api } from "../core/api";
 import type { Scene } from "../core/types";
 import type { Session } from "../session/session";
-import { byId, h } from "./dom";
+import { byId, h, icon } from "./dom";
 
 export function buildStrip(session: Session): void {
   const { store } = session;
   const strip = byId("strip");
   const list = h("div", { class: "dates", role: "listbox", "aria-label": "Date on show", "aria-orientation": "horizontal" });
   strip.append(list);
-  let items: { scene: Scene; item: HTMLButtonElement; image: HTMLImageElement; count: HTMLElement }[] = [];
+  let items: { scene: Scene; item: HTMLButtonElement; image: HTMLImageElement; count: HTMLElement; warning: HTMLElement }[] = [];
   let names = "";
 
   list.addEventListener("keydown", (event) => {
@@ -23,7 +23,7 @@ export function buildStrip(session: Session): void {
     if (next) void session.openScene(next.scene.id).then(() => next.item.focus());
   });
 
-  store.watch(["project", "scene", "picture", "compare"], ({ project, scene, picture, compare }) => {
+  store.watch(["project", "scene", "picture", "compare", "uncovered"], ({ project, scene, picture, compare, uncovered }) => {
     const scenes = project?.scenes ?? [];
     strip.hidden = scenes.length < 2;
     const now = scenes.map((one) => `${one.id}:${one.fingerprint}`).join("|");
@@ -32,18 +32,20 @@ export function buildStrip(session: Session): void {
       items = scenes.map((one) => {
         const image = h("img", { alt: "", loading: "lazy", width: 72, height: 54 });
         const count = h("span", { class: "count", title: "labelled pixels" });
+        const warning = h("span", { class: "uncovered", role: "img" }, icon("warning"));
         const item = h(
           "button",
           { type: "button", role: "option", class: "date", onclick: () => void session.openScene(one.id), "data-scene": one.id },
           image,
           h("span", {}, one.date ?? one.name),
           count,
+          warning,
         );
-        return { scene: one, item, image, count };
+        return { scene: one, item, image, count, warning };
       });
       list.replaceChildren(...items.map(({ item }) => item));
     }
-    for (const { scene: one, item, image, count } of items) {
+    for (const { scene: one, item, image, count, warning } of items) {
       const isOpen = one.id === scene?.id;
       const wasOpen = item.getAttribute("aria-selected") === "true";
       item.setAttribute("aria-selected", String(isOpen));
@@ -55,6 +57,9 @@ export function buildStrip(session: Session): void {
       const labelled = scenes.find((other) => other.id === one.id)?.labelled_pixels ?? 0;
       count.textContent = labelled > 0 ? labelled.toLocaleString("en") : "";
       count.hidden = labelled === 0;
+      warning.hidden = !uncovered.has(one.id);
+      warning.title = uncovered.get(one.id)?.warning ?? "";
+      warning.setAttribute("aria-label", warning.title);
       if (isOpen && !wasOpen) item.scrollIntoView({ block: "nearest", inline: "center" });
     }
   });
