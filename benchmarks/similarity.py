@@ -73,7 +73,7 @@ def obtain(name: str, source: Scene | Series, patch_size: int, options: Training
         model = pk.load(path)
         return model, float(model.info.get("seconds", 0))
     started = time.perf_counter()
-    model = pk.train(source, patch_size=patch_size, options=options)
+    model = pk.train(source, patch_size=patch_size, preset=options)
     seconds = time.perf_counter() - started
     model.info["seconds"] = seconds
     if path is not None:

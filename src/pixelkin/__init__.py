@@ -10,12 +10,14 @@ if TYPE_CHECKING:
     from .maps import score as score
     from .model import Model as Model
     from .model import load_model as load
+    from .model import load_model as load_model
     from .raster import open_scene as open_scene
     from .scene import ArrayScene as ArrayScene
     from .scene import Series as Series
     from .segmentation import Segmentation as Segmentation
     from .segmenter import Segmenter as Segmenter
     from .similarity import References as References
+    from .training import TrainingOptions as TrainingOptions
     from .training import train as train
     from .types import LabelledPixels as LabelledPixels
     from .types import Legend as Legend
@@ -31,8 +33,10 @@ _ROOMS = {
     "Segmentation": ("segmentation", "Segmentation"),
     "Segmenter": ("segmenter", "Segmenter"),
     "Series": ("scene", "Series"),
+    "TrainingOptions": ("training", "TrainingOptions"),
     "label": ("web", "label"),
     "load": ("model", "load_model"),
+    "load_model": ("model", "load_model"),
     "open_scene": ("raster", "open_scene"),
     "read_labels": ("labels", "read_labels"),
     "score": ("maps", "score"),

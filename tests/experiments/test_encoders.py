@@ -10,7 +10,7 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from pixelkin.experiments.encoders import DEEP_INFOMAX, OURS, VAE, ModelStore, train_vae
-from pixelkin.model import ModelConfig, ObjectiveOptions, objective
+from pixelkin.model import ModelConfig, ObjectiveOptions, draw, objective
 from pixelkin.model.baselines import NO_AUGMENTATION, VariationalAutoencoder, deep_infomax
 from pixelkin.model.network import Network
 from pixelkin.scene import ArrayScene
@@ -62,9 +62,10 @@ def test_deep_infomax_asks_a_patch_about_itself():
     assert views == NO_AUGMENTATION
     network = Network(CONFIG).eval()
     x = torch.randn(5, 2, 9, 9, generator=torch.Generator().manual_seed(1))
-    terms = objective(network, x, x, options, torch.Generator().manual_seed(2))
+    drawn = draw(options, torch.zeros(5, dtype=torch.long), 25, torch.Generator().manual_seed(2))
+    terms = objective(network, x, x, options, drawn)
     assert terms.l1 == 0
-    swapped = objective(network, x, x, ObjectiveOptions(gamma=0.0), torch.Generator().manual_seed(2))
+    swapped = objective(network, x, x, ObjectiveOptions(gamma=0.0), drawn)
     torch.testing.assert_close(terms.loss, swapped.loss)
 
 

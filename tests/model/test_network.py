@@ -10,7 +10,7 @@ import torch
 from tests.networks import random_model
 
 from pixelkin.errors import InputError, ModelError
-from pixelkin.model import Model, ModelConfig, Network, ObjectiveOptions, objective
+from pixelkin.model import Draw, Model, ModelConfig, Network, ObjectiveOptions, draw, objective
 from pixelkin.model.objective import jensen_shannon
 from pixelkin.scene import ArrayScene
 
@@ -64,6 +64,10 @@ def test_jensen_shannon_is_equation_3():
     assert float(jensen_shannon(blind, blind)) == pytest.approx(-2 * math.log(2))
 
 
+def drawn(options: ObjectiveOptions, n: int, positions: int, seed: int = 0) -> Draw:
+    return draw(options, torch.zeros(n, dtype=torch.long), positions, torch.Generator().manual_seed(seed))
+
+
 @pytest.mark.parametrize("critic", ["separable", "concatenated"])
 @pytest.mark.parametrize("swap", [True, False])
 def test_the_objective_is_equations_4_to_7_written_out(critic, swap):
@@ -72,7 +76,7 @@ def test_the_objective_is_equations_4_to_7_written_out(critic, swap):
     n = 4
     x, y = torch.randn(n, 3, 7, 7), torch.randn(n, 3, 7, 7)
     with torch.inference_mode():
-        ours = objective(network, x, y, ObjectiveOptions(swap=swap), torch.Generator().manual_seed(3))
+        ours = objective(network, x, y, ObjectiveOptions(swap=swap), drawn(ObjectiveOptions(), n, 9, seed=3))
         roll = int(torch.randperm(n - 1, generator=torch.Generator().manual_seed(3))[0]) + 1
         (c_x, s_x), (c_y, s_y) = network.encoder(x), network.encoder(y)
 
@@ -97,15 +101,27 @@ def test_the_objective_is_equations_4_to_7_written_out(critic, swap):
     assert float(ours.loss) == pytest.approx(-(0.5 * global_mi + local_mi - 0.1 * l1), rel=1e-4)
 
 
+def test_partners_are_shuffles_within_images_or_between_them():
+    images = torch.tensor([0, 2, 1, 0, 2, 1, 0, 2, 1, 2])
+    for seed in range(20):
+        for which, alike in (("same image", True), ("other images", False)):
+            options = ObjectiveOptions(partners=which, negatives=2)
+            for partners in draw(options, images, 9, torch.Generator().manual_seed(seed)).partners:
+                assert sorted(partners.tolist()) == list(range(10))
+                assert (images[partners] == images).all() if alike else not (images[partners] == images).any()
+                assert (partners != torch.arange(10)).all()
+    with pytest.raises(InputError, match="5 of 9 pairs are from one image, expected half at most"):
+        draw(ObjectiveOptions(partners="other images"), torch.tensor([0] * 5 + [1] * 4), 9, torch.Generator())
+
+
 def test_a_subset_of_positions_estimates_the_sum_over_all():
     network = random_model(patch_size=9).network
     x, y = torch.randn(32, 3, 9, 9), torch.randn(32, 3, 9, 9)
     with torch.inference_mode():
-        whole = float(objective(network, x, y, ObjectiveOptions(), torch.Generator().manual_seed(0)).local_mi)
-        drawn = [
-            float(objective(network, x, y, ObjectiveOptions(positions=5), torch.Generator().manual_seed(k)).local_mi) for k in range(60)
-        ]
-    assert np.mean(drawn) == pytest.approx(whole, rel=0.1)
+        whole = float(objective(network, x, y, ObjectiveOptions(), drawn(ObjectiveOptions(), 32, 25)).local_mi)
+        some = ObjectiveOptions(positions=5)
+        estimates = [float(objective(network, x, y, some, drawn(some, 32, 25, seed=k)).local_mi) for k in range(60)]
+    assert np.mean(estimates) == pytest.approx(whole, rel=0.1)
 
 
 def test_building_a_network_leaves_the_callers_random_numbers_alone():

@@ -38,7 +38,7 @@ def test_a_strong_l1_term_does_not_shrink_the_representation():
     options = replace(PRESETS["fast"], steps=60, batch_size=32, objective=ObjectiveOptions(gamma=100.0, positions=4))
 
     def spread(unit_spread: bool) -> float:
-        model = train(scene, config=CONFIG, options=replace(options, unit_spread=unit_spread), device="cpu")
+        model = train(scene, config=CONFIG, preset=replace(options, unit_spread=unit_spread), device="cpu")
         s = embed(model, scene, scene.grid.window, scene.bands).s
         return float(s.flatten(1).std(dim=1).median())
 

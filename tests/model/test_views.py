@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pixelkin.errors import TrainingError
+from pixelkin.errors import InputError, TrainingError
 from pixelkin.model.views import ViewOptions, ViewPool
 
 OFF = ViewOptions(flip=False, rotate=False, shift=False, jitter=False, dates=False)
@@ -32,7 +32,7 @@ def pool() -> ViewPool:
 
 
 def draw(pool: ViewPool, options: ViewOptions, n: int = 400) -> tuple[np.ndarray, np.ndarray]:
-    x, y = pool.draw(n, options, torch.Generator().manual_seed(1))
+    x, y, _ = pool.draw(n, options, torch.Generator().manual_seed(1))
     return x.numpy(), y.numpy()
 
 
@@ -64,13 +64,29 @@ def test_dates_pair_the_same_place(pool):
     np.testing.assert_array_equal(y[alone, 2], x[alone, 2])
 
 
-@pytest.mark.parametrize(("change", "count"), [({"rotate": True}, 4), ({"flip": True}, 2), ({"rotate": True, "flip": True}, 8)])
+@pytest.mark.parametrize(("change", "count"), [({"rotate": True}, 4), ({"flip": True}, 3), ({"rotate": True, "flip": True}, 8)])
 def test_turns_and_mirrors_are_those_of_the_square(pool, change, count):
     x, y = draw(pool, ViewOptions(**{**OFF.__dict__, **change}))
     allowed = [np.rot90(side, k, (2, 3)) for side in (x, x[..., ::-1]) for k in range(4)]
     hits = np.array([(candidate == y).all((1, 2, 3)) for candidate in allowed])
     np.testing.assert_array_equal(hits.sum(0), 1)
     assert (hits.sum(1) > 0).sum() == count
+
+
+def test_flip_alone_mirrors_left_right_or_up_down(pool):
+    x, y = draw(pool, ViewOptions(**{**OFF.__dict__, "flip": True}))
+    same, across, over = ((y == other).all((1, 2, 3)) for other in (x, x[..., ::-1], x[..., ::-1, :]))
+    assert (same | across | over).all()
+    assert min(across.sum(), over.sum()) > 50
+
+
+def test_the_longest_shift_can_be_given(pool):
+    x, y = draw(pool, ViewOptions(**{**OFF.__dict__, "shift": True, "reach": 5}), 2000)
+    moved = (y - x)[:, :2, 3, 3]
+    assert np.abs(moved).max() == 5
+    assert len(np.unique(moved, axis=0)) == 121
+    with pytest.raises(InputError, match="reach is 0, expected >= 1 pixel"):
+        ViewOptions(reach=0)
 
 
 def test_a_shift_moves_the_centre_a_little_and_keeps_the_image(pool):

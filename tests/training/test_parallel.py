@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import os
 import signal
@@ -13,6 +14,9 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import torch
+
+from pixelkin.training.parallel import Team, in_order
 
 SCRIPT = """
 import os, pathlib, sys, time
@@ -31,7 +35,7 @@ options = replace(PRESETS["fast"], steps=int(sys.argv[2]), batch_size=32, max_pi
 config = ModelConfig(bands=scene.bands, patch_size=9, widths=(8, 12, 8))
 def tell(progress):
     (folder / f"{os.environ.get('RANK', '0')}.pid").write_text(str(os.getpid()))
-model = train(scene, options=options, config=config, log=folder / "log.csv", checkpoint=folder / "state", progress=tell)
+model = train(scene, preset=options, config=config, log=folder / "log.csv", checkpoint=folder / "state", progress=tell)
 (folder / f"hash-{os.environ.get('RANK', '0')}").write_text(model.hash)
 """
 
@@ -71,15 +75,66 @@ def runs(request, tmp_path_factory):
     return folder
 
 
-def test_two_processes_follow_the_loss_of_one(runs):
+def test_two_processes_learn_what_one_does_to_the_bit(runs):
     one, two = losses(runs / "1"), losses(runs / "2")
     assert len(one) == len(two) >= 12
-    np.testing.assert_allclose(two, one, rtol=1e-4)
+    np.testing.assert_array_equal(two, one)
     assert np.ptp(one) > 1e-3  # it did move
+    assert len({(runs / name).read_text() for name in ("1/hash-0", "2/hash-0", "2/hash-1")}) == 1
 
 
-def test_all_processes_return_the_same_model(runs):
-    assert (runs / "2" / "hash-0").read_text() == (runs / "2" / "hash-1").read_text()
+def whole_and_parts(norm: torch.nn.BatchNorm2d, x: torch.Tensor, batch: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Output, running statistics and gradients of a network with batch norm and partners: by PyTorch, and in parts."""
+    partners = (torch.arange(batch) - torch.tensor([[3], [1]])) % batch
+    weights = torch.randn(batch, *x.shape[1:], generator=torch.Generator().manual_seed(1))
+    copies = [torch.nn.Sequential(copy.deepcopy(norm)).train() for _ in range(2)]
+    outcomes = []
+    inputs = [x.clone().requires_grad_() for _ in range(2)]
+    out = copies[0](inputs[0])
+    loss = ((out + out[partners].square().sum(0)) * weights).mean()
+    outcomes.append([out.detach(), *copies[0].buffers(), *torch.autograd.grad(loss, [inputs[0], *copies[0].parameters()])])
+    team = Team(torch.device("cpu"), batch)
+    team.share(copies[1])
+
+    def work(part):
+        mine = inputs[1][part.rows].detach().requires_grad_()
+        out = copies[1](mine)
+        loss = ((out + part.partners(out, partners).square().sum(0)) * weights[part.rows]).mean() * part.share
+        on_x, *others = torch.autograd.grad(loss, [mine, *copies[1].parameters()])
+        gathered = part.exchange(torch.stack([out.detach(), on_x], 1), torch.cat)
+        return [gathered[:, 0], gathered[:, 1], *(part.exchange(other, in_order) for other in others)]
+
+    out, *gradients = team.run(work)
+    team.update_norms()
+    team.leave(copies[1])
+    assert type(copies[1][0]) is torch.nn.BatchNorm2d
+    outcomes.append([out, *copies[1].buffers(), *gradients])
+    return outcomes
+
+
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("batch", [32, 13])
+def test_batch_norm_and_partners_in_parts_are_those_of_the_whole(affine, batch):
+    norm = torch.nn.BatchNorm2d(3, affine=affine)
+    if affine:
+        torch.nn.init.normal_(norm.weight)
+        torch.nn.init.normal_(norm.bias)
+    x = 5 + 3 * torch.randn(batch, 3, 4, 4, generator=torch.Generator().manual_seed(0)).contiguous(memory_format=torch.channels_last)
+    for ours, theirs in zip(*whole_and_parts(norm, x, batch), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_a_part_that_fails_ends_the_others_and_is_the_one_heard():
+    team = Team(torch.device("cpu"), 8)
+
+    def work(part):
+        if part.rows.start == 4:
+            raise ValueError("part three")
+        return part.exchange(torch.zeros(1), in_order)
+
+    with pytest.raises(ValueError, match="part three"):
+        team.run(work)
+    team.close()
 
 
 def test_a_lost_process_ends_all_with_a_message_and_the_run_goes_on(tmp_path):

@@ -13,9 +13,9 @@ from scipy.ndimage import gaussian_filter
 from pixelkin.errors import TrainingError
 from pixelkin.model import ModelConfig, ObjectiveOptions
 from pixelkin.model.views import ViewOptions
-from pixelkin.sampling import Sampler
 from pixelkin.scene import ArrayScene, Pixels, Series
 from pixelkin.training import TrainingOptions, train
+from pixelkin.training.sampling import Sampler
 from pixelkin.types import Grid, Window
 
 BANDS = ("red", "nir")
@@ -82,7 +82,7 @@ def test_a_renewal_reads_only_what_is_new():
     assert not any(scene.windows for scene in scenes)
     after = found.pool(25)
     assert sum(len(scene.windows) for scene in scenes) == 1
-    assert {image.place for image in after.images} - {image.place for image in before.images} == {8}
+    assert {image.site for image in after.images} - {image.site for image in before.images} == {8}
 
 
 def test_every_scene_has_its_turn_in_proportion_to_its_area():
@@ -132,7 +132,7 @@ def test_dates_of_a_series_are_read_in_the_same_windows():
     pool = found.pool(100)
     assert len(pool.pixels) <= BUDGET
     assert dates[0].windows == dates[1].windows == dates[2].windows
-    x, y = pool.draw(64, ViewOptions(flip=False, rotate=False, shift=False, jitter=False), torch.Generator().manual_seed(0))
+    x, y, _ = pool.draw(64, ViewOptions(flip=False, rotate=False, shift=False, jitter=False), torch.Generator().manual_seed(0))
     np.testing.assert_array_equal(x, y)
     assert pool.sibling_count.tolist() == [2] * len(pool.width)
 
@@ -173,7 +173,7 @@ def test_a_run_killed_between_renewals_goes_on_with_the_same_bits(tmp_path):
     config = ModelConfig(bands=scenes[0].bands, patch_size=7, z_dim=4, widths=(8, 8, 8), critic_width=8, critic_dim=4)
 
     def run(**rest):
-        return train(scenes, options=options, config=config, device="cpu", **rest).hash
+        return train(scenes, preset=options, config=config, device="cpu", **rest).hash
 
     def kill(progress):
         if progress.step == 83:
@@ -184,4 +184,4 @@ def test_a_run_killed_between_renewals_goes_on_with_the_same_bits(tmp_path):
     told = []
     assert run(checkpoint=tmp_path / "state", progress=lambda progress: told.append(progress.step)) == run()
     assert told[0] == 51
-    assert train(scenes, options=replace(options, max_pixels=10**6), config=config, device="cpu").hash != run()
+    assert train(scenes, preset=replace(options, max_pixels=10**6), config=config, device="cpu").hash != run()

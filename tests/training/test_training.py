@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 
 from pixelkin.errors import InputError, ModelError, TrainingError
 from pixelkin.model import ModelConfig, ObjectiveOptions
+from pixelkin.model.checkpoint import read_file, write_file
 from pixelkin.scene import ArrayScene, Series
 from pixelkin.training import PRESETS, TrainingOptions, learning_rate, pick_device, train
 
@@ -36,7 +38,7 @@ def config(scene: ArrayScene) -> ModelConfig:
 def fit(scene, **changes):
     options = replace(OPTIONS, **{key: value for key, value in changes.items() if key in TrainingOptions.__dataclass_fields__})
     rest = {key: value for key, value in changes.items() if key not in TrainingOptions.__dataclass_fields__}
-    return train(scene, options=options, config=config(scene), device="cpu", **rest)
+    return train(scene, preset=options, config=config(scene), device="cpu", **rest)
 
 
 def test_learning_raises_mutual_information(scene):
@@ -53,6 +55,19 @@ def test_learning_raises_mutual_information(scene):
 def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(scene):
     assert fit(scene).hash == fit(scene).hash
     assert fit(scene).hash != fit(scene, seed=1).hash
+
+
+def test_any_number_of_threads_gives_the_same_bits(scene):
+    before = torch.get_num_threads()
+    hashes = set()
+    try:
+        for threads in (1, 2, 3, 7):
+            torch.set_num_threads(threads)
+            hashes.add(fit(scene, batch_size=30).hash)
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert len(hashes) == 1
 
 
 class KilledError(Exception):
@@ -115,7 +130,7 @@ def test_a_constant_band_is_named(scene):
 
 
 def test_too_little_valid_imagery(scene):
-    with pytest.raises(TrainingError, match=r"too little valid imagery: 16 places for 7 x 7 patches, expected at least 32"):
+    with pytest.raises(TrainingError, match=r"too little valid imagery: 16 pixels for 7 x 7 patches, expected at least 32"):
         fit(ArrayScene(scene.data[:, :10, :10]))
     with pytest.raises(TrainingError, match="all pixels of 1 source"):
         fit(ArrayScene(np.full((2, 30, 30), np.nan, np.float32)))
@@ -134,8 +149,37 @@ def test_scenes_of_other_bands_are_refused(scene):
         train([scene, other])
 
 
+def test_a_checkpoint_of_a_version_that_knew_fewer_options_is_continued(scene, tmp_path):
+    def kill(progress):
+        if progress.step == 60:
+            raise KilledError
+
+    path = tmp_path / "run.ckpt"
+    with pytest.raises(KilledError):
+        fit(scene, steps=70, checkpoint=path, progress=kill)
+    tensors, header = read_file(path, "checkpoint")
+    del header["identity"]["options"]["views"]["reach"], header["identity"]["options"]["objective"]["partners"]
+    write_file(path, "checkpoint", tensors, header, overwrite=True)
+    assert fit(scene, steps=70, checkpoint=path).hash == fit(scene, steps=70).hash
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"preset": OPTIONS, "steps": 7}, r"steps is 7, the TrainingOptions given as preset have 6, expected one of them"),
+        ({"preset": OPTIONS, "seed": 3}, r"seed is 3, the TrainingOptions given as preset have 0"),
+        ({"patch_size": 9}, r"patch_size is 9, config has 7, expected one of them"),
+        ({"critic": "concatenated"}, r"critic is 'concatenated', config has 'separable'"),
+        ({"steps": 0}, r"steps is 0, expected a whole number >= 1"),
+    ],
+)
+def test_arguments_that_contradict_each_other_are_refused_before_any_work(scene, given, message):
+    with pytest.raises(InputError, match=message):
+        train(scene, config=config(scene), **given)
+
+
 def test_unknown_preset_and_device(scene):
-    with pytest.raises(InputError, match=r"preset is 'quick', expected one of \['fast', 'paper'\]"):
+    with pytest.raises(InputError, match=r"preset is 'quick', expected one of \['fast', 'paper'\] or TrainingOptions"):
         train(scene, preset="quick")
     with pytest.raises(InputError, match="device is 'tpu', expected auto, cpu, cuda or mps"):
         pick_device("tpu")
@@ -171,8 +215,6 @@ def test_the_one_cycle_rate_rises_to_its_peak_and_falls():
 
 def test_large_imagery_is_sampled_within_the_budget():
     """Windows of a large series are the same place on every date, so that dates still pair."""
-    import datetime as dt
-
     import pixelkin.training as training
 
     rng = np.random.default_rng(0)
@@ -184,8 +226,23 @@ def test_large_imagery_is_sampled_within_the_budget():
     assert (pool.siblings[:, 0] != torch.arange(len(pool.width))).all()
 
 
+@pytest.mark.parametrize("name", ["fast", "paper"])
+def test_the_model_knows_its_preset_by_what_ran(scene, name):
+    shape = config(scene)
+    preset = PRESETS[name]
+    assert train(scene, preset=name, steps=1, seed=3, config=shape, device="cpu").info["preset"] == name
+    assert train(scene, preset=replace(preset, steps=1, seed=2), config=shape, device="cpu").info["preset"] == name
+    assert train(scene, preset=replace(preset, steps=1, batch_size=64), config=shape, device="cpu").info["preset"] == "custom"
+
+
 def test_the_model_remembers_how_it_came_to_be(scene):
     model = fit(scene)
+    assert model.info["preset"] == "custom"
+    assert model.info["device"] == "cpu"
+    assert not model.info["date_pairs"], "one date has no pairs, whatever the options allow"
+    later = ArrayScene(scene.data + 1, name="later", date=dt.date(2020, 2, 1))
+    series = Series((ArrayScene(scene.data, name="hills", date=dt.date(2020, 1, 1)), later))
+    assert train(series, preset=OPTIONS, config=config(scene), device="cpu").info["date_pairs"]
     assert model.info["options"]["steps"] == 6
     assert model.info["scenes"] == ["hills"]
     assert set(model.info["versions"]) == {"pixelkin", "torch", "numpy"}

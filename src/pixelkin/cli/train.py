@@ -62,7 +62,7 @@ def train_command(
     More imagery is better: give all of it. A run that was stopped goes on when the same command is given again.
     Several processes or GPUs: torchrun --nproc-per-node N -m pixelkin train ...
     """
-    from ..parallel import writes_files
+    from ..training import writes_files
 
     require_absent(out, overwrite=overwrite)
     require_folder(out)

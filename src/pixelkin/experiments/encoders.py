@@ -124,7 +124,7 @@ class ModelStore:
                 else:
                     checkpoint = path.with_suffix(".part")
                     model = train(
-                        imagery, config=config, options=options, checkpoint=checkpoint, device="cpu",
+                        imagery, config=config, preset=options, checkpoint=checkpoint, device="cpu",
                         progress=None if progress is None else lambda told: progress(told.step, told.steps),
                     )  # fmt: skip
                     checkpoint.unlink(missing_ok=True)
@@ -161,8 +161,7 @@ def train_vae(
         for group in adam.param_groups:
             group["lr"] = learning_rate(options, step)
         generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
-        x, _ = pool.draw(options.batch_size, options.views, generator)
-        loss = vae.loss(x, generator)
+        loss = vae.loss(pool.draw(options.batch_size, options.views, generator).x, generator)
         if not math.isfinite(float(loss.detach())):
             raise TrainingError(
                 f"the loss is {float(loss.detach())} at step {step + 1}, expected a finite number. Lower the learning rate."

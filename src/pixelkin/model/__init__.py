@@ -1,19 +1,21 @@
 """The paper's networks: encoder, critics, objective, views and their files. Arrays in, arrays out."""
 
-from .checkpoint import load_model
 from .config import ModelConfig
-from .model import Model, require_same_model
+from .model import Model, load_model, require_same_model
 from .network import Network
-from .objective import Objective, ObjectiveOptions, objective
+from .objective import Batch, Draw, Objective, ObjectiveOptions, draw, objective
 from .standardise import Standardisation
 
 __all__ = [
+    "Batch",
+    "Draw",
     "Model",
     "ModelConfig",
     "Network",
     "Objective",
     "ObjectiveOptions",
     "Standardisation",
+    "draw",
     "load_model",
     "objective",
     "require_same_model",

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from .config import ModelConfig
+from .encoder import PatchConv2d
 
 
 class Critic(nn.Module):
@@ -39,7 +40,7 @@ class SeparableCritic(Critic):
     def __init__(self, config: ModelConfig, *, field: int) -> None:
         super().__init__()
         width, d = config.critic_width, config.critic_dim
-        self.project_map = nn.Sequential(nn.Conv2d(config.widths[1], width, field), nn.ReLU(), nn.Conv2d(width, d, 1))
+        self.project_map = nn.Sequential(PatchConv2d(config.widths[1], width, field), nn.ReLU(), nn.Conv2d(width, d, 1))
         self.project_shared = nn.Sequential(nn.Conv2d(config.z_dim, width, 1), nn.ReLU(), nn.Conv2d(width, d, 1))
         self.bias = nn.Parameter(torch.zeros(()))
         self.scale = 1 / math.sqrt(d)
@@ -55,7 +56,7 @@ class ConcatenatedCritic(Critic):
     def __init__(self, config: ModelConfig, *, field: int) -> None:
         super().__init__()
         width = config.critic_width
-        self.project_map = nn.Conv2d(config.widths[1], width, field, bias=False)
+        self.project_map = PatchConv2d(config.widths[1], width, field, bias=False)
         self.project_shared = nn.Conv2d(config.z_dim, width, 1)
         self.weight = nn.Parameter(torch.randn(width) / math.sqrt(width))
         self.bias = nn.Parameter(torch.zeros(()))

@@ -7,9 +7,21 @@ each pixel exactly what it gives for the patch around that pixel. Everything den
 from __future__ import annotations
 
 from torch import Tensor, nn
+from torch.nn.functional import linear
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .config import ModelConfig
+
+
+class PatchConv2d(nn.Conv2d):
+    """A convolution that in training sees as much as its kernel does, and is a matrix product then: several times faster on few patches."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(n, out, h, w), as `Conv2d` gives it."""
+        if not self.training or input.shape[2:] != self.kernel_size:
+            return super().forward(input)
+        patches = input.permute(0, 2, 3, 1).reshape(len(input), -1)
+        return linear(patches, self.weight.permute(0, 2, 3, 1).reshape(self.out_channels, -1), self.bias)[:, :, None, None]
 
 
 class Encoder(nn.Module):
@@ -22,7 +34,7 @@ class Encoder(nn.Module):
         self.conv2 = nn.Sequential(nn.Conv2d(first, second, 3, bias=False), nn.BatchNorm2d(second), nn.ReLU())
         self.conv3 = nn.Sequential(nn.Conv2d(second, third, 3, bias=False), nn.BatchNorm2d(third), nn.ReLU())
         # A dense layer over what conv3 leaves of a patch, written as a convolution of that size.
-        self.dense: nn.Module = nn.Conv2d(third, config.z_dim, config.patch_size - 6)
+        self.dense: nn.Module = PatchConv2d(third, config.z_dim, config.patch_size - 6)
 
     def feature_map(self, x: Tensor) -> Tensor:
         """C_psi: (n, F, height - 4, width - 4), >= 0."""

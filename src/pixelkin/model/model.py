@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ..errors import ModelError
+from ..errors import InputError, ModelError
 from ..scene import Pixels, Scene
+from .checkpoint import read_file, write_file
 from .config import ModelConfig
 from .network import Network
 from .standardise import Standardisation
@@ -101,10 +103,16 @@ class Model:
             return c[0], self._fused.shared(c)[0]
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
-        """Write a safetensors file; see `pixelkin.model.checkpoint`."""
-        from .checkpoint import save_model
+        """Write a safetensors file that `load_model` reads; returns its path.
 
-        return save_model(self, path, overwrite=overwrite)
+        Raises:
+            OutputError: The file exists and overwrite is False, or the disk refuses it.
+        """
+        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        tensors["standardisation.center"] = torch.from_numpy(self.standardisation.center)
+        tensors["standardisation.scale"] = torch.from_numpy(self.standardisation.scale)
+        header = {"config": self.config.to_json(), "info": self.info, "hash": self.hash}
+        return write_file(path, "model", tensors, header, overwrite=overwrite)
 
     def _hash(self) -> str:
         """SHA-256 over configuration, statistics and weights: the same on every machine, whatever the file."""
@@ -113,6 +121,33 @@ class Model:
         for name, tensor in sorted(self.network.state_dict().items()):
             digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
+
+
+def load_model(path: str | Path) -> Model:
+    """Read a model that `Model.save` wrote.
+
+    Raises:
+        MissingFileError: No such file.
+        ModelError: The file is damaged, of another kind, from a newer version, or its weights do not fit its configuration.
+    """
+    tensors, header = read_file(path, "model")
+    try:
+        network = Network(ModelConfig.from_json(header["config"]))
+        weights = {name.removeprefix("network."): tensor for name, tensor in tensors.items() if name.startswith("network.")}
+        network.load_state_dict(weights)
+        center = tensors["standardisation.center"].numpy().astype(np.float32)
+        scale = tensors["standardisation.scale"].numpy().astype(np.float32)
+        model = Model(network, Standardisation(center, scale), header["info"])
+        expected = header["hash"]
+    except (KeyError, TypeError, RuntimeError, InputError) as exc:
+        raise ModelError(
+            f"{path} does not hold the weights its header announces ({exc}). The file is damaged; save the model again."
+        ) from exc
+    if model.hash != expected:
+        raise ModelError(
+            f"{path} has weights of hash {model.hash[:12]}, its header says {expected[:12]}. The file is damaged; save the model again."
+        )
+    return model
 
 
 def _fuse(network: Network) -> Any:

@@ -1,7 +1,7 @@
-"""Pairs of views of one place: what "the same" means to the model is what these views leave alone.
+"""Pairs of views of one site: what "the same" means to the model is what these views leave alone.
 
 f is a random flip, quarter turn, shift by a few pixels, change of brightness and contrast per band ("jitter"),
-and, for a time series, the same place on another date. Each can be switched off; the paper's ablation does.
+and, for a time series, the same site on another date. Each can be switched off; the paper's ablation does.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from ..errors import TrainingError
+from ..errors import InputError, TrainingError
 from ..types import BoolArray
 
 
@@ -28,15 +28,32 @@ class ViewOptions:
     rotate: bool = True
     """Turn by 0, 90, 180 or 270 degrees."""
     shift: bool = True
-    """Move the centre by up to a quarter of the patch's side in each direction."""
+    """Move the centre by up to `reach` pixels in each direction."""
     jitter: bool = True
     """Scale and offset each band, in units of its spread."""
     dates: bool = True
-    """Take the second view from another date where the place has one that is valid."""
+    """Take the second view from another date where the site has one that is valid."""
     gain: float = 0.1
     """Standard deviation of jitter's factor about 1."""
     offset: float = 0.1
     """Standard deviation of jitter's offset, in spreads of the band."""
+    reach: int | None = None
+    """Longest shift down or right, pixels; None = a quarter of the patch's side."""
+
+    def __post_init__(self) -> None:
+        if self.reach is not None and self.reach < 1:
+            raise InputError(f"reach is {self.reach}, expected >= 1 pixel. Give shift=False for views that are not moved.")
+
+
+class Views(NamedTuple):
+    """Pairs of views."""
+
+    x: Tensor
+    """Patches, (n, band, s, s) in channels-last layout."""
+    y: Tensor
+    """The other views of them, same shape."""
+    site: Tensor
+    """(n,) number of the source that each is from; dates of a series have one."""
 
 
 class PoolImage(NamedTuple):
@@ -47,22 +64,22 @@ class PoolImage(NamedTuple):
     usable: Tensor
     """(pixel,), True = a patch centred here is wholly valid."""
     width: int
-    place: int
+    site: int
 
     @classmethod
-    def of(cls, pixels: Tensor, valid: BoolArray, place: int, patch_size: int) -> Self:
+    def of(cls, pixels: Tensor, valid: BoolArray, site: int, patch_size: int) -> Self:
         """Prepare an image: pixels (band, row, col), valid (row, col)."""
         radius = patch_size // 2
         # A patch that touches no-data or the edge shows the model something that is not there.
         bad = max_pool2d(torch.from_numpy(~valid)[None, None].float(), patch_size, 1, radius)[0, 0] > 0
         bad[:radius], bad[-radius:], bad[:, :radius], bad[:, -radius:] = True, True, True, True
-        return cls(pixels.flatten(1).T, ~bad.flatten(), pixels.shape[2], place)
+        return cls(pixels.flatten(1).T, ~bad.flatten(), pixels.shape[2], site)
 
 
 class ViewPool:
     """Standardised imagery in memory from which pairs of patches are drawn.
 
-    Images of one place (dates of a series) share a `place` number and a size. All pixels lie in one flat
+    Images of one site (dates of a series) share a `site` number and a size. All pixels lie in one flat
     tensor, so one gather cuts a whole batch, with shifts, turns and dates folded into the indices.
     """
 
@@ -70,7 +87,7 @@ class ViewPool:
         """Build the pool.
 
         Args:
-            images: (pixels (band, row, col), valid (row, col), place) of each image, or images of another pool.
+            images: (pixels (band, row, col), valid (row, col), site) of each image, or images of another pool.
             patch_size: Side s of the patches to cut.
 
         Raises:
@@ -86,6 +103,7 @@ class ViewPool:
         self.pixels = torch.cat([part.pixels for part in parts]).contiguous()
         """(pixel, band)"""
         self.width = torch.tensor([part.width for part in parts])
+        self.site = torch.tensor([part.site for part in parts])
         sizes = [len(part.usable) for part in parts]
         self.base = torch.tensor([0, *np.cumsum(sizes)[:-1].tolist()])
         """Flat index of each image's first pixel."""
@@ -93,22 +111,27 @@ class ViewPool:
         """(pixel,), True = a patch centred here is wholly valid."""
         self.centres = self.usable.nonzero().flatten()
         self.images = [
-            PoolImage(pixels, usable, part.width, part.place)
+            PoolImage(pixels, usable, part.width, part.site)
             for part, pixels, usable in zip(parts, torch.split(self.pixels, sizes), torch.split(self.usable, sizes), strict=True)
         ]
         """The images given, as views of this pool's memory."""
         alike: dict[int, list[int]] = {}
         for i, part in enumerate(parts):
-            alike.setdefault(part.place, []).append(i)
-        siblings = [[k for k in alike[part.place] if k != i] or [i] for i, part in enumerate(parts)]
+            alike.setdefault(part.site, []).append(i)
+        siblings = [[k for k in alike[part.site] if k != i] or [i] for i, part in enumerate(parts)]
         longest = max(len(row) for row in siblings)
         # Rows are repeated to one length, so that a uniform draw stays nearly uniform without a loop.
         self.siblings = torch.tensor([[row[k % len(row)] for k in range(longest)] for row in siblings])
         self.sibling_count = torch.tensor([len(row) for row in siblings])
         self._offsets = _dihedral_offsets(patch_size)
 
-    def draw(self, n: int, options: ViewOptions, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """N pairs of patches (x, y), each (n, band, s, s) in channels-last layout."""
+    @property
+    def has_siblings(self) -> bool:
+        """True where some image has another of its site, so that dates can be paired."""
+        return bool((self.siblings[:, 0] != torch.arange(len(self.siblings))).any())
+
+    def draw(self, n: int, options: ViewOptions, generator: torch.Generator) -> Views:
+        """Pairs of patches, n of them."""
 
         def uniform(high: int, size: int = n) -> Tensor:
             return torch.randint(high, (size,), generator=generator)
@@ -123,20 +146,24 @@ class ViewPool:
             there = self.usable[moved]
             seen, other = torch.where(there, moved, centre), torch.where(there, sibling, image)
         if options.shift:
-            reach = max(1, self.patch_size // 4)
+            reach = options.reach or max(1, self.patch_size // 4)
             down, right = uniform(2 * reach + 1) - reach, uniform(2 * reach + 1) - reach
             moved = (seen + down * self.width[other] + right).clamp(0, len(self.usable) - 1)
             # A shift past the edge lands on the next row's margin or another image; both margins are unusable or refused here.
             same = (torch.searchsorted(self.base, moved, right=True) - 1 == other) & self.usable[moved]
             seen = torch.where(same, moved, seen)
-        turn = 4 * uniform(2) * options.flip + uniform(4) * options.rotate
+        # Offsets 0 to 3 are quarter turns, 4 to 7 those of the mirror image: 4 mirrors left-right, 6, half a turn further, up-down.
+        mirrored, quarters = uniform(2) * options.flip, uniform(4) * options.rotate
+        if options.flip and not options.rotate:
+            quarters = 2 * uniform(2) * mirrored
+        turn = 4 * mirrored + quarters
         x = self._cut(centre, image, torch.zeros_like(turn))
         y = self._cut(seen, other, turn)
         if options.jitter:
             bands = x.shape[1]
             gain = 1 + options.gain * torch.randn(n, bands, 1, 1, generator=generator)
             y = y * gain + options.offset * torch.randn(n, bands, 1, 1, generator=generator)
-        return x, y
+        return Views(x, y, self.site[image])
 
     def _cut(self, centre: Tensor, image: Tensor, turn: Tensor) -> Tensor:
         offsets = self._offsets[turn]

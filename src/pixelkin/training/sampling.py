@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from .errors import TrainingError
-from .model import Standardisation
-from .model.views import PoolImage, ViewPool
-from .scene import Pixels, Scene, Series, as_scenes
-from .types import AnyArray, Window
+from ..errors import TrainingError
+from ..model import Standardisation
+from ..model.views import PoolImage, ViewPool
+from ..scene import Pixels, Scene, Series, as_scenes
+from ..types import AnyArray, Window
 
 _SIDE = 256
 """Side of a window, pixels: a block of most tiled rasters, so that windows are many for what they cost to read."""
@@ -54,9 +54,9 @@ class Sampler:
         self._held: dict[int, list[PoolImage]] = {}
         self._first: int | None = None
         if sum(sizes) <= max_pixels:
-            read = [(pixels, place) for place, entry in enumerate(self._entries) for pixels in _read(entry, entry.grid.window)]
+            read = [(pixels, site) for site, entry in enumerate(self._entries) for pixels in _read(entry, entry.grid.window)]
             self.standardisation = self._statistics([_some(pixels, len(read), rng) for pixels, _ in read], bands)
-            self._pool = ViewPool([(self.standardisation.apply(pixels), pixels.valid, place) for pixels, place in read], patch_size)
+            self._pool = ViewPool([(self.standardisation.apply(pixels), pixels.valid, site) for pixels, site in read], patch_size)
             return
         self._side = min(_SIDE, int((max_pixels / _FEWEST / max(self._dates)) ** 0.5))
         if self._side < 2 * patch_size:
