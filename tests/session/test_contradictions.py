@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -79,3 +80,21 @@ def test_classes_that_look_the_same_are_told_until_one_is_deleted(halves: Path, 
     session.edit([DeleteClass(2)])
     assert session.contradictions().classes == []
     assert checked(session).classes == []
+
+
+def test_no_mark_is_doubted_on_raw_bands_while_an_encoder_is_on_its_way(halves: Path, start: Start) -> None:
+    session = start(halves)
+    told = threading.Event()
+    session.events.subscribe(lambda kind, data: told.set() if kind == "contradictions" else None)
+    session.edit([AddClass("dark"), AddClass("bright")])
+    session.edit([point(1 + (col >= 200), row, col) for row in (20, 100, 180, 260) for col in (30, 110, 230, 350)])
+    session.edit([point(2, 50, 60, "wrong")])
+    assert len(checked(session).marks) == 1
+    job = session.start_training(steps=100_000)
+    found = session.contradictions()
+    assert (found.is_checked, found.marks) == (False, [])
+    told.clear()
+    session.jobs.cancel(job.id)
+    # It will not come: what the bands say is what there is.
+    assert told.wait(30)
+    assert len(checked(session).marks) == 1

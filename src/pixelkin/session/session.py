@@ -157,6 +157,7 @@ class Session:
         self._measure_in_use = "learner on raw bands"
         self._statistics: dict[str, list[BandStatistics]] = {}
         self._ramp: UInt8Array | None = None
+        self.events.subscribe(self._follow_training)
         self._closed = threading.Event()
         self._hurry = threading.Event()
         self._engine_lock = threading.Lock()
@@ -414,8 +415,13 @@ class Session:
         return done / len(blocks), total, valid, pixels, None if cells is None else metres
 
     def contradictions(self) -> Contradictions:
-        """Marks that look like another class, and classes that cannot be told apart, on all scenes; worked out after the map."""
+        """Marks that look like another class, and classes that cannot be told apart, on all scenes; worked out after the map.
+
+        While an encoder is on its way nothing is held against a mark: bands alone tell less than the encoder will.
+        """
         live, (revision, version) = self._live, self._answering
+        if self._is_provisional:
+            return Contradictions(revision, False, [], [])
         is_checked, found = (False, ()) if live is None else live.contradictions(version)
         marks: dict[tuple[str, int], DoubtfulMark] = {}
         classes: list[tuple[int, int]] = []
@@ -445,6 +451,12 @@ class Session:
         watch, (revision, version) = self._coverage, self._answering
         is_checked, found = (False, {}) if watch is None else watch.found(version)
         return revision, is_checked, found
+
+    @property
+    def _is_provisional(self) -> bool:
+        """The map compares raw bands until the encoder is there that is being trained, or about to be."""
+        to_come = self._train and self._model_job is None and not self._model_failed
+        return self._model is None and (to_come or self.model_status().state == "training")
 
     def suggest(self, scene_id: str, count: int = 10) -> list[Suggestion]:
         """Where a mark would help most: pixels in doubt, each standing for many, as `Segmenter.suggest` finds them.
@@ -660,6 +672,11 @@ class Session:
         revision, current = self._answering
         if version == current:
             self.events.publish("coverage", {"revision": revision})
+
+    def _follow_training(self, kind: str, data: dict[str, Any]) -> None:
+        """Once no encoder is on its way any more, what the bands say of the labels counts."""
+        if kind == "job" and data["kind"] == "train" and data["finished"]:
+            self.events.publish("contradictions", {"revision": self.revision})
 
     def _checked(self, version: int) -> None:
         revision, current = self._answering

@@ -220,14 +220,14 @@ def _add_pictures(router: APIRouter, services: Services) -> None:
     async def tiles(
         request: Request, scene_id: SceneId, layer: MapLayer, revision: Revision, z: Level, at: TilePlaces
     ) -> StreamingResponse:
-        """Tiles of the map in one answer, each as soon as it is there; 409 once the revision is superseded.
+        """Tiles of the map in one answer, each as soon as it is there; none once the revision is superseded.
 
         A record a tile: x and y (uint32), how much of it is there (float32, 0..1), little-endian, then 256 x 256 bytes row by row:
         class ids, or confidence 1..255; 0 where there is nothing. The answer ends early when labels change.
         """
         records = tile_stream(session, scene_id, revision, z, _places(at), layer, map_turns)
         # What fails at once is told as an error, and not as an answer that is cut short.
-        first = await anext(records)
+        first = await anext(records, b"")
 
         async def all_of_them() -> AsyncIterator[bytes]:
             async with aclosing(records):

@@ -23,7 +23,11 @@ _GZIP = 31
 async def tile_stream(
     session: Session, scene_id: str, revision: int, z: int, tiles: Sequence[tuple[int, int]], layer: MapLayer, turns: anyio.CapacityLimiter
 ) -> AsyncGenerator[bytes]:
-    """Records of the tiles, in the order in which they get done; ends early once the revision is superseded."""
+    """Records of the tiles, in the order in which they get done; ends early, maybe with none, once the revision is superseded.
+
+    Raises:
+        NotFittedError: There is no map of this revision; before the first record.
+    """
 
     async def make(x: int, y: int) -> bytes:
         index, complete = await anyio.to_thread.run_sync(session.map_index, scene_id, revision, z, x, y, layer, limiter=turns)
@@ -35,7 +39,10 @@ async def tile_stream(
         for done in asyncio.as_completed(tasks):
             yield await done
             sent = True
-    except (StaleError, NotFittedError):
+    except StaleError:
+        # Who marks fast asks for what is superseded on its way: no error, and nothing to show.
+        pass
+    except NotFittedError:
         if not sent:
             raise
     finally:
