@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .crs import same_place
-from .errors import RasterError, ShapeError
+from .errors import InputError, RasterError, ShapeError
 from .types import AnyArray, BoolArray, Grid, Window
 
 
@@ -161,7 +161,10 @@ class Series:
 
     def at(self, date: dt.date | str) -> Scene:
         """The scene of a date; RasterError with the dates there are if there is none."""
-        wanted = dt.date.fromisoformat(date) if isinstance(date, str) else date
+        try:
+            wanted = dt.date.fromisoformat(date) if isinstance(date, str) else date
+        except ValueError as exc:
+            raise InputError(f"date is {date!r}, expected a day as YYYY-MM-DD. Correct the date.") from exc
         for scene in self.scenes:
             if scene.date == wanted:
                 return scene

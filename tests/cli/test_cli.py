@@ -9,45 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import rasterio
-from tests.networks import random_model
+from tests.cli.conftest import command as run
 
-from pixelkin.cli import main
 from pixelkin.raster import open_scene, read_map
 from pixelkin.segmenter import Segmenter
 from pixelkin.types import LabelledPixels, Legend
-
-
-def run(*args: object) -> int:
-    """Exit code of a command."""
-    try:
-        main([str(arg) for arg in args])
-    except SystemExit as exc:
-        return int(exc.code or 0)
-    return 0
-
-
-@pytest.fixture
-def folder(tmp_path, rng) -> Path:
-    """Two dates of 60 x 50 pixels, left half dark, and labels on both halves."""
-    for date in ("2020-01-05", "2020-03-01"):
-        data = rng.integers(20, 60, (3, 60, 50), dtype=np.uint8)
-        data[:, :, 25:] += 120
-        (tmp_path / "series").mkdir(exist_ok=True)
-        with rasterio.open(
-            tmp_path / "series" / f"{date}.tif", "w", driver="GTiff", count=3, height=60, width=50, dtype="uint8", crs="EPSG:32631",
-            transform=rasterio.Affine(10, 0, 500000, 0, -10, 4600000),
-        ) as file:  # fmt: skip
-            file.write(data)
-    (tmp_path / "labels.csv").write_text(
-        "x,y,class\n"
-        + "".join(
-            f"{500005 + 10 * col},{4599995 - 10 * row},{name}\n"
-            for row, col, name in ((5, 3, "dark"), (40, 10, "dark"), (9, 40, "light"), (50, 30, "light"))
-        )
-    )
-    random_model().save(tmp_path / "model.safetensors")
-    return tmp_path
 
 
 def test_segment_writes_the_map_that_the_api_gives(folder, capsys):
@@ -121,7 +87,7 @@ def test_segment_without_a_model_trains_one_and_keeps_it(folder, capsys):
     assert "training one on this image first" in capsys.readouterr().err
     assert (folder / "map.model.safetensors").exists()
     assert run(*base, "--out", folder / "map.tif", "--overwrite") == 0
-    assert "trained by an earlier run" in capsys.readouterr().err
+    assert "trained on the same with the same options by an earlier run" in capsys.readouterr().err
 
 
 def test_labels_convert_keeps_every_mark(folder, capsys):

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
 import warnings
+from functools import partial
 
 import click
 
-from ..errors import PkError
+from ..errors import LabelError, PkError
+from .groups import SuggestingGroup
+from .words import Words, command_of
 
 # Commands bring torch, GDAL or a web server; each loads when it is called, so that --help is quick.
 _COMMANDS = {
@@ -29,7 +33,7 @@ _COMMANDS = {
 }
 
 
-class _Lazy(click.Group):
+class _Lazy(SuggestingGroup):
     """A group whose commands are imported when they are called."""
 
     def list_commands(self, _: click.Context) -> list[str]:
@@ -55,10 +59,15 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    logging.basicConfig(format="pixelkin: %(message)s", level=logging.WARNING)
-    warnings.showwarning = _show_warning
+    args = sys.argv[1:] if args is None else args
+    words = Words(command_of(cli, args))
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Formatter(words))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    warnings.showwarning = partial(_show_warning, words)
     try:
         cli.main(args, standalone_mode=False)
+        sys.stdout.flush()
     except click.ClickException as exc:
         exc.show()
         sys.exit(2)
@@ -66,13 +75,39 @@ def main(args: list[str] | None = None) -> None:
         click.echo("pixelkin: interrupted. Finished work is kept where the command can resume: run it again to go on.", err=True)
         sys.exit(130)
     except PkError as exc:
-        click.echo(f"pixelkin: error: {exc}", err=True)
+        click.echo(f"pixelkin: error: {words.say(str(exc), of_labels=isinstance(exc, LabelError))}", err=True)
         sys.exit(exc.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output, such as `head`, has had enough; the interpreter must not complain when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except OSError as exc:
+        where = exc.filename if exc.filename is not None else "a file"
+        click.echo(f"pixelkin: error: {where}: {exc.strerror or exc}. Check the path, its permissions and the free space.", err=True)
+        sys.exit(2)
+    except MemoryError as exc:
+        click.echo(
+            f"pixelkin: error: this machine's memory is too small for it ({exc}). Use a smaller image, or give less --memory.", err=True
+        )
+        sys.exit(2)
+
+
+class _Formatter(logging.Formatter):
+    """A log message as one line in the words of the command."""
+
+    def __init__(self, words: Words) -> None:
+        super().__init__("pixelkin: %(message)s")
+        self._words = words
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802, logging's name
+        return self._words.say(super().formatMessage(record))
 
 
 def _show_warning(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: object = None, line: str | None = None
+    words: Words, message: Warning | str, category: type[Warning], filename: str, lineno: int, file: object = None, line: str | None = None
 ) -> None:
     """A warning as one line: the place in our code is of no use to who runs a command."""
-    del category, filename, lineno, file, line
-    click.echo(f"pixelkin: warning: {message}", err=True)
+    del filename, lineno, file, line
+    # That an image has no place on the ground is said where it matters, with the fix.
+    if category.__name__ != "NotGeoreferencedWarning":
+        click.echo(f"pixelkin: warning: {words.say(str(message))}", err=True)

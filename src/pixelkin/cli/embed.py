@@ -25,9 +25,11 @@ def embed_command(
     image: str, model_file: str, out: str, restart: bool, bands: Any, nodata: float | None, as_json: bool, **options: Any
 ) -> None:
     """Keep an image's embeddings in Zarr, to map it from labels again and again without the imagery. A series gives a folder, an archive a date."""
+    from ..files import require_outputs
     from ..model import load_model
     from ..scale.archive import embed
 
+    require_outputs([], folders=[out], inputs={"model": [model_file]}, overwrite=True)
     with progress_bar() as bar:
         task = bar.add_task("embedding", total=None)
         path = embed(

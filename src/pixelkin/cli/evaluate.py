@@ -38,11 +38,17 @@ def evaluate_command(
 
     Prints accuracy, mean IoU, each class's IoU, and the confusion matrix: rows are the truth, columns the map.
     """
+    from ..files import require_outputs
     from ..labels import read_labels
     from ..maps import confusion_figure, estimate_areas, score, write_area_table
+    from ..maps.areas import table_target
+    from ..maps.figure import picture_target
     from ..raster import open_scene, read_map
+    from ..raster.inputs import files_of
     from ..scene import Series
 
+    outputs = [*([picture_target(figure)] if figure else []), *([table_target(areas)] if areas else [])]
+    require_outputs(outputs, inputs={"map": files_of(map_file), "truth": files_of(truth)}, overwrite=overwrite)
     segmentation = read_map(map_file)
     scene = open_scene(map_file)
     assert not isinstance(scene, Series)

@@ -7,10 +7,11 @@ from typing import Any
 import click
 import numpy as np
 
+from .groups import SuggestingGroup
 from .options import json_option, label_options, open_one, overwrite_option, print_json
 
 
-@click.group("labels")
+@click.group("labels", cls=SuggestingGroup)
 def labels_command() -> None:
     """Convert and check label files."""
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from ..errors import InputError, RasterError
+from ..errors import RasterError
 from ..scene import Scene, Series
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -96,20 +96,6 @@ def open_all(paths: Sequence[str], bands: Sequence[str | int] | None, nodata: fl
             click.echo(f"pixelkin: {path} is not one series ({exc}) Its {len(kept)} images are taken one by one.", err=True)
             sources.extend(kept)
     return sources
-
-
-def require_absent(path: str | Path, *, overwrite: bool) -> None:
-    """Refuse, before any work, to write over a file."""
-    if Path(path).exists() and not overwrite:
-        raise InputError(f"{path} is there already, expected a new name. Choose another name or pass --overwrite.")
-
-
-def require_folder(path: str | Path) -> None:
-    """Refuse, before any work, a file in a folder that is not there."""
-    if not Path(path).absolute().parent.is_dir():
-        raise InputError(
-            f"folder {Path(path).parent} is not there, expected one to write {Path(path).name} to. Make it first: mkdir -p {Path(path).parent}"
-        )
 
 
 def print_json(value: Any) -> None:

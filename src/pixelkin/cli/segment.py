@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from ..errors import InputError, LabelError, MissingExtraError
+from ..files import require_outputs
+from .kept import KeptModel
 from .options import (
     bands_option,
     device_option,
@@ -19,11 +22,9 @@ from .options import (
     overwrite_option,
     print_json,
     progress_bar,
-    require_absent,
-    require_folder,
     training_options,
 )
-from .train import train_with_bar
+from .train import model_target
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -126,7 +127,6 @@ def segment_command(image: str | None, out: str, as_json: bool, **options: Any) 
 def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[Path]:
     from ..coverage import with_limit
     from ..scale import segment
-    from ..scene import Series
     from ..segmenter import Segmenter
 
     overwrite = options["overwrite"]
@@ -134,18 +134,18 @@ def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[
         raise InputError(
             "there is nothing to map from, expected --labels FILE or --references FILE. Mark some pixels: pixelkin serve IMAGE"
         )
+    inputs = _inputs(source, options)
     extras = {kind: options[kind] for kind in ("polygons", "areas", "picture") if options[kind]}
-    if isinstance(source, Series) and extras:
-        raise InputError(f"--{next(iter(extras))} is for one image, {len(source)} dates were given. Leave it out, or segment one date.")
-    for path in [*extras.values(), *([options["save_references"]] if options["save_references"] else [])]:
-        require_absent(path, overwrite=overwrite)
-        require_folder(path)
-    if not isinstance(source, Series):
-        require_absent(out, overwrite=overwrite)
-        require_folder(out)
+    _require(source, out, extras, options, inputs)
     labels, labelled = _read_labels(source, options)
+    references = None
+    if options["reference_file"]:
+        from ..similarity import References
+
+        references = References.load(options["reference_file"])
+    model = _model(source, out, options, inputs)
     segmenter = Segmenter(
-        _model(source, out, options),
+        model(),
         method=options["method"],
         measure=options["measure"],
         abstain=options["abstain"],
@@ -153,16 +153,10 @@ def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[
         priors=options["priors"],
         workers=options["threads"],
     )
-    if options["reference_file"]:
-        from ..similarity import References
-
-        segmenter.references = References.load(options["reference_file"])
+    if references is not None:
+        segmenter.references = references
     if labels is not None:
         segmenter.add(labelled, labels)
-    written = []
-    if options["save_references"]:
-        kept = segmenter.references if labels is None else with_limit(segmenter, labelled, blocks=_LOOKED_AT)
-        written.append(kept.save(options["save_references"], overwrite=overwrite))
     with progress_bar() as bar, _cluster(options) as client:
         task = bar.add_task("mapping", total=None)
         path = segment(
@@ -170,11 +164,47 @@ def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[
             resume=not options["restart"], confidence=options["confidence"],
             progress=lambda told: bar.update(task, total=told.tiles, completed=told.tiles_done, note=told.name),
         )  # fmt: skip
+    written = []
+    if options["save_references"]:
+        kept = segmenter.references if labels is None else with_limit(segmenter, labelled, blocks=_LOOKED_AT)
+        written.append(kept.save(options["save_references"], overwrite=overwrite))
     written.append(path)
     _warn_of_foreign_ground(segmenter, labelled if labels is not None else None, source)
     if extras:
         written += _extras(labelled, labels, path, extras, overwrite)
     return written
+
+
+def _inputs(source: Scene | Series, options: dict[str, Any]) -> dict[str, list[str]]:
+    """Files that are read, by the word for them."""
+    from ..raster.inputs import files_of
+
+    named = {"labels": "label_file", "model": "model_file", "references": "reference_file"}
+    return {"image": files_of(source), **{word: files_of(options[name]) for word, name in named.items()}}
+
+
+def _require(source: Scene | Series, out: str, extras: dict[str, str], options: dict[str, Any], inputs: dict[str, list[str]]) -> None:
+    """Refuse, before any work, outputs and numbers that cannot be."""
+    from ..products import Outputs
+    from ..scale import TilePlan, parse_bytes
+    from ..scale.manifest import Run
+    from ..scale.run import require_series
+    from ..scene import Series
+
+    parse_bytes(options["memory"])
+    if options["tile"] is not None:
+        TilePlan(source.grid, options["tile"])
+    kept = [model_target(options["save_references"])] if options["save_references"] else []
+    if isinstance(source, Series):
+        if extras:
+            raise InputError(f"--{next(iter(extras))} is for one image, {len(source)} dates were given. Leave it out, or segment one date.")
+        overwrite, resume = options["overwrite"], not options["restart"]
+        done = Run(Path(out) / "series", {}).marked if resume else None
+        require_series(source, Path(out), confidence=options["confidence"], overwrite=overwrite, inputs=inputs, finished=done)
+        require_outputs(kept, inputs=inputs, overwrite=overwrite)
+        return
+    outputs = Outputs(Path(out), confidence=options["confidence"], **{kind: Path(name) for kind, name in extras.items()})
+    outputs.require(source.grid, inputs=inputs, overwrite=options["overwrite"], beside=kept)
 
 
 def _warn_of_foreign_ground(segmenter: Segmenter, labelled: Scene | None, source: Scene | Series) -> None:
@@ -213,7 +243,7 @@ def _open(image: str, options: dict[str, Any]) -> Scene | Series:
 
 def _segment_stac(out: str, options: dict[str, Any]) -> list[Path]:
     try:
-        from ..raster.stac import open_stac, search, write_collection
+        from ..raster.stac import open_stac, require_collection, search, write_collection
         from ..scale.run import map_names
     except ImportError as exc:
         raise MissingExtraError(exc.name or "pystac-client", extra="stac", purpose="--stac") from exc
@@ -224,6 +254,8 @@ def _segment_stac(out: str, options: dict[str, Any]) -> list[Path]:
         items, bbox=_box(options["bbox"]), bands=options["bands"], mask=options["mask_asset"], crs=options["crs"],
         resolution=options["resolution"], nodata=options["nodata"],
     )  # fmt: skip
+    if Path(out).is_dir():
+        require_collection(Path(out) / "stac", overwrite=options["overwrite"])
     written = _segment(series, out, options)
     maps = dict(zip(map_names(series, Path(out)), series.dates, strict=True))
     sources = {path: [item.self_href for item in items if item.datetime and item.datetime.date() == date] for path, date in maps.items()}
@@ -298,36 +330,31 @@ def _read_labels(source: Scene | Series, options: dict[str, Any]) -> tuple[Label
     return labels, scene
 
 
-def _model(source: Scene | Series, out: str, options: dict[str, Any]) -> Model | None:
+def _model(source: Scene | Series, out: str, options: dict[str, Any], inputs: dict[str, list[str]]) -> Callable[[], Model | None]:
+    """How the model is come by; what can be refused of it is refused now, the work is done by the call."""
     from ..model import load_model
     from ..scene import as_scenes
     from ..training import pick_device
 
-    first = as_scenes(source)[0]
-    if hasattr(first, "model"):  # an archive of embeddings knows the half of the model that reads it
-        return cast("Model", first.model)
+    scenes = as_scenes(source)
+    if hasattr(scenes[0], "model"):  # an archive of embeddings knows the half of the model that reads it
+        embedded = cast("Model", scenes[0].model)
+        return lambda: embedded
     if options["raw"]:
         if options["model_file"] or options["measure"] in ("local", "global"):
             raise InputError("--raw compares raw bands without a model, --model or --measure needs one. Leave one of them out.")
-        return None
+        return lambda: None
     device = pick_device(options["device"])
     if options["model_file"]:
-        return load_model(options["model_file"]).to(device)
+        model = load_model(options["model_file"])
+        for scene in scenes:
+            model.band_index(scene)
+        return lambda: model.to(device)
     if options["reference_file"]:
         raise InputError("--references were made with a model, expected it as --model FILE too.")
-    # Kept, so that the next map of this image, or of its neighbour, needs no training.
-    kept = Path(out).with_name(Path(out).stem + ".model.safetensors")
-    if kept.exists():
-        click.echo(f"pixelkin: using {kept}, trained by an earlier run. Delete it to train anew.", err=True)
-        return load_model(kept).to(device)
-    require_folder(out)
-    click.echo(f"pixelkin: no --model, training one on this image first; it will be kept as {kept}.", err=True)
-    training = {name: options[name] for name in ("patch_size", "preset", "steps", "seed", "device")}
-    state = Path(f"{kept}.checkpoint")
-    model = train_with_bar(source, checkpoint=state, **training)
-    model.save(kept)
-    state.unlink(missing_ok=True)
-    return model.to(device)
+    kept = KeptModel(source, out, options, scenes=scenes)
+    kept.require(inputs)
+    return lambda: kept.get().to(device)
 
 
 def _cluster(options: dict[str, Any]) -> AbstractContextManager[Any]:

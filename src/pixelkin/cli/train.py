@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import OutputError, PkError
 from .options import (
     bands_option,
     device_option,
@@ -17,8 +18,6 @@ from .options import (
     overwrite_option,
     print_json,
     progress_bar,
-    require_absent,
-    require_folder,
     training_options,
 )
 
@@ -62,12 +61,17 @@ def train_command(
     More imagery is better: give all of it. A run that was stopped goes on when the same command is given again.
     Several processes or GPUs: torchrun --nproc-per-node N -m pixelkin train ...
     """
+    from ..files import require_outputs
+    from ..raster.inputs import files_of
     from ..training import writes_files
 
-    require_absent(out, overwrite=overwrite)
-    require_folder(out)
     state = checkpoint or f"{out}.checkpoint"
-    model = train_with_bar(open_all(images, bands, nodata), checkpoint=state, **options)
+    sources = open_all(images, bands, nodata)
+    read = {"image": files_of(sources)}
+    require_outputs([model_target(out)], inputs=read, overwrite=overwrite)
+    # A state is there where a run goes on, and its log with it.
+    require_outputs([state, *([options["log"]] if options["log"] else [])], inputs=read, overwrite=overwrite or Path(state).exists())
+    model = train_with_bar(sources, checkpoint=state, **options)
     if not writes_files():
         return
     model.save(out, overwrite=overwrite)
@@ -80,11 +84,27 @@ def train_command(
 
 
 def train_with_bar(sources: Any, **options: Any) -> Model:
-    """Train with a progress bar on stderr."""
+    """Train with a progress bar on stderr. What is refused leaves no state that would stand in the way of the same with better inputs."""
     from ..training import train
 
-    with progress_bar() as bar:
-        return train(sources, progress=training_progress(bar), **options)
+    state = Path(options["checkpoint"])
+    resumed = state.exists()
+    try:
+        with progress_bar() as bar:
+            return train(sources, progress=training_progress(bar), **options)
+    except PkError:
+        if not resumed:
+            state.unlink(missing_ok=True)
+        raise
+
+
+def model_target(path: str) -> Path:
+    """The path, where it has the suffix by which models are known; else OutputError."""
+    if Path(path).suffix.lower() != ".safetensors":
+        raise OutputError(
+            f"{path} does not end in .safetensors, as models and references do. Name it {Path(path).stem or 'model'}.safetensors."
+        )
+    return Path(path)
 
 
 def training_progress(bar: Any) -> Callable[[TrainingProgress], None]:

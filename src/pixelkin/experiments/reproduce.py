@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..files import require_writable
+from ..files import require_outputs
 from . import figures, speed, tables
 from .datasets import Dataset, open_data
-from .files import make_folder, write_json, write_text
+from .files import files_under, make_folder, write_json, write_text
 from .protocol import BUDGETS, Runner, Summary, summarise
 
 TABLES = {
@@ -74,8 +74,7 @@ def reproduce(
     targets = [stem.with_suffix(suffix) for suffix in (".csv", ".md", ".json", *([".png"] if name in figures.FIGURES else []))]
     # Before the work, not after it.
     make_folder(Path(out))
-    for path in targets:
-        require_writable(path, overwrite=overwrite)
+    require_outputs(targets, inputs={"imagery": files_under(data) if isinstance(data, str | Path) else []}, overwrite=overwrite)
 
     manifest: dict[str, Any] = {"name": name, "budget": budget, **_circumstances()}
     if dataset is None:

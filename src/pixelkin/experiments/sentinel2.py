@@ -24,9 +24,10 @@ from rasterio.transform import Affine
 from rasterio.windows import Window as RasterioWindow
 
 from ..errors import InputError, MissingFileError, OutputError, RasterError
-from ..files import replacing, require_writable
+from ..files import replacing, require_outputs
 from ..raster import open_scene
 from ..raster._gdal import borrow, one_line, quiet
+from ..raster.inputs import files_of
 from ..raster.reader import crs_text, open_dataset
 from ..scene import Pixels, Scene, Series
 from ..types import Grid, Window
@@ -211,9 +212,9 @@ def crop_series(
         _log.warning("%d dates have data in the window, fewer than the %d asked for: all are kept", len(chosen), dates)
     scenes = [series.scenes[i] for i in chosen]
     paths = [target / f"{scene.date}.tif" for scene in scenes]
+    if target.is_dir():
+        require_outputs(paths, inputs={"image": files_of(series)}, overwrite=overwrite)
     make_folder(target)
-    for path in paths:
-        require_writable(path, overwrite=overwrite)
     for scene, path in zip(scenes, paths, strict=True):
         _write(scene, window, path)
     return paths

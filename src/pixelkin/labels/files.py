@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from pixelkin.errors import LabelError, MissingFileError, OutputError
-from pixelkin.files import refused, require_writable
+from pixelkin.files import companions, refused, require_outputs, require_writable
+from pixelkin.raster.inputs import files_of
 from pixelkin.scene import Scene
 from pixelkin.types import BoolArray, Grid, IntArray, LabelledPixels, Window
 
@@ -218,6 +219,8 @@ def convert(
         OutputError: The target is there and overwrite is False, cannot hold the labels, or the disk refuses it.
     """
     source, target = _present(source), Path(target)
+    _require_suffix(target)
+    require_outputs([target], inputs={"labels": files_of(source), "image": files_of(scene)}, overwrite=overwrite)
     if scene is not None:
         labels = read_labels(source, scene, class_property=class_property, brush_px=brush_px, overlap=overlap, crs=crs)
         return write_labels(labels, scene.grid, target, overwrite=overwrite)
@@ -263,15 +266,14 @@ def _named(path: Path) -> Iterator[None]:
 @contextmanager
 def _replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """A path in a temporary folder beside `path`; all files there take their places when the block ends well."""
-    if path.suffix.lower() not in _WRITTEN:
-        raise OutputError(f"{path.name} has suffix {path.suffix!r}, expected one of {', '.join(_WRITTEN)}. Choose another name.")
+    _require_suffix(path)
     require_writable(path, overwrite=overwrite)
     folder = None
     try:
         folder = Path(tempfile.mkdtemp(prefix=".pixelkin-", dir=path.parent))
         yield folder / path.name
         written = {file.name for file in folder.iterdir()}
-        for stale in _companions(path):
+        for stale in companions(path):
             if stale.name not in written:
                 stale.unlink(missing_ok=True)
         # The file that is named comes last: whoever sees it finds its companions there.
@@ -286,10 +288,7 @@ def _replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _companions(path: Path) -> list[Path]:
-    """Files that belong to an older file of this name, and would be taken for the new one's."""
-    if path.suffix.lower() == ".shp":
-        return [path.with_suffix(suffix) for suffix in (".shx", ".dbf", ".prj", ".cpg", ".qpj", ".qix", ".sbn", ".sbx")]
-    if path.suffix.lower() in _RASTERS:
-        return [path.with_name(path.name + suffix) for suffix in (".aux.xml", ".ovr", ".msk")]
-    return []
+def _require_suffix(path: Path) -> None:
+    """Refuse a name of no format that labels are written in."""
+    if path.suffix.lower() not in _WRITTEN:
+        raise OutputError(f"{path.name} has suffix {path.suffix!r}, expected one of {', '.join(_WRITTEN)}. Choose another name.")

@@ -370,15 +370,18 @@ def write_area_table(table: AreaTable | AreaEstimates, path: str | Path, *, over
     Raises:
         OutputError: Another suffix, the file is there and overwrite is False, or the disk refuses it.
     """
-    path = Path(path)
-    if path.suffix.lower() == ".json":
-        text = dump_json(table.to_json())
-    elif path.suffix.lower() == ".csv":
-        text = csv_text([_plain(row) for row in table.rows])
-    else:
-        raise OutputError(f"{path.name} ends in {path.suffix!r}, expected .csv or .json for an area table. Rename it.")
+    path = table_target(path)
+    text = dump_json(table.to_json()) if path.suffix.lower() == ".json" else csv_text([_plain(row) for row in table.rows])
     with replacing(path, overwrite=overwrite) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+def table_target(path: str | Path) -> Path:
+    """The path, where its suffix is one that area tables have; else OutputError."""
+    path = Path(path)
+    if path.suffix.lower() not in (".csv", ".json"):
+        raise OutputError(f"{path.name} ends in {path.suffix!r}, expected .csv or .json for an area table. Rename it.")
     return path
 
 

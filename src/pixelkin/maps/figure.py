@@ -76,7 +76,7 @@ def overview(
         raise RasterError(
             f"the map lies on {segmentation.grid}, expected the grid of image {scene.name}, {scene.grid}. Give the map of the whole image."
         )
-    path = _png(path)
+    path = picture_target(path)
     chosen = display_bands(scene, bands)
     step = reduction_step(scene.grid.shape, _PANEL_PIXELS)
     view = _View.of(scene.grid)
@@ -163,7 +163,7 @@ def confusion_figure(score: Score, path: str | Path, *, title: str | None = None
     Raises:
         OutputError: The suffix is not .png, the file is there and overwrite is False, or the disk refuses it.
     """
-    path = _png(path)
+    path = picture_target(path)
     names = score.legend.names
     counts = score.confusion if score.undecided else score.confusion[:, :-1]
     columns = [*names, "undecided"] if score.undecided else list(names)
@@ -214,7 +214,7 @@ def series_figure(table: SeriesTable, path: str | Path, *, title: str | None = N
     Raises:
         OutputError: The suffix is not .png, the file is there and overwrite is False, or the disk refuses it.
     """
-    path = _png(path)
+    path = picture_target(path)
     in_pixels = any(math.isnan(row.hectares) for row in table)
     figure = Figure(figsize=(9, 4.6), dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
@@ -412,7 +412,8 @@ def _hex(color: Color) -> str:
     return "#{:02x}{:02x}{:02x}".format(*color)
 
 
-def _png(path: str | Path) -> Path:
+def picture_target(path: str | Path) -> Path:
+    """The path, where its suffix is that of pictures; else OutputError."""
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise OutputError(f"{path.name} ends in {path.suffix!r}, expected .png for a picture. Rename it.")

@@ -135,16 +135,23 @@ def write_polygons(
     Raises:
         OutputError: Another suffix; GeoJSON of a map without CRS; the file is there and overwrite is False; the disk refuses it.
     """
-    path = Path(path)
-    path = path if path.suffix else path.with_suffix(".gpkg")
-    driver = _DRIVERS.get(path.suffix.lower())
-    if driver is None:
-        raise OutputError(f"{path.name} ends in {path.suffix!r}, expected .gpkg or .geojson for polygons. Rename it.")
-    if driver == "GeoJSON" and segmentation.grid.crs is None:
-        raise OutputError(f"{path.name} cannot be GeoJSON, which is always WGS 84: the map has no CRS. Write a .gpkg file instead.")
+    path = polygon_target(path, segmentation.grid)
+    driver = _DRIVERS[path.suffix.lower()]
     with replacing(path, overwrite=overwrite) as temporary:
         frame = polygonize(segmentation, min_pixels=min_pixels, connectivity=connectivity)
         _write(frame.to_crs("EPSG:4326") if driver == "GeoJSON" else frame, temporary, path, driver)
+    return path
+
+
+def polygon_target(path: str | Path, grid: Grid) -> Path:
+    """The path with its suffix, where polygons of a map on this grid can be written to it; else OutputError."""
+    path = Path(path)
+    path = path if path.suffix else path.with_name(f"{path.name}.gpkg")
+    driver = _DRIVERS.get(path.suffix.lower())
+    if driver is None:
+        raise OutputError(f"{path.name} ends in {path.suffix!r}, expected .gpkg or .geojson for polygons. Rename it.")
+    if driver == "GeoJSON" and grid.crs is None:
+        raise OutputError(f"{path.name} cannot be GeoJSON, which is always WGS 84: the map has no CRS. Write a .gpkg file instead.")
     return path
 
 

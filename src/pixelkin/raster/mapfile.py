@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from rasterio.errors import RasterioError
 
-from pixelkin.errors import RasterError
+from pixelkin.errors import OutputError, RasterError
 from pixelkin.segmentation import Segmentation
 from pixelkin.types import AnyArray, FloatArray, Grid, Legend
 
@@ -29,6 +29,13 @@ CONFIDENCE_TAG = "PIXELKIN_CONFIDENCE"
 def confidence_path(path: Path) -> Path:
     """Where the confidence of a map lies."""
     return path.with_name(f"{path.stem}_confidence{path.suffix}")
+
+
+def map_targets(path: Path, *, confidence: bool) -> list[Path]:
+    """The rasters of a map, beside its sidecar; OutputError where the name is none of a GeoTIFF."""
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        raise OutputError(f"{path} does not end in .tif, and a map is written as GeoTIFF. Name it {path.stem or 'map'}.tif.")
+    return [path, *([confidence_path(path)] if confidence else [])]
 
 
 def sidecar_path(path: Path) -> Path:

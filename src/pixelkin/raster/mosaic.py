@@ -165,7 +165,7 @@ def require_one_crs(owner: str, systems: Iterable[str | None]) -> None:
             different.append(str(system))
     if len(different) > 1:
         raise RasterError(
-            f"{owner} lie in {len(different)} coordinate systems, {', '.join(sorted(different))}, expected one. Choose one with crs= (--crs)."
+            f"{owner} lie in {len(different)} coordinate systems, {', '.join(sorted(different))}, expected one. Choose one with crs=...."
         )
 
 

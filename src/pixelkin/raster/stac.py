@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from pixelkin.errors import InputError, MissingExtraError, OutputError, RasterError
+from pixelkin.files import require_writable
 from pixelkin.scene import Series
 from pixelkin.types import Legend
 
@@ -162,8 +163,7 @@ def write_collection(
         RasterError: A file is no map of ours.
     """
     folder = Path(folder)
-    if folder.exists() and not overwrite:
-        raise OutputError(f"{folder} exists already. Choose another name, or replace it with overwrite=True (--overwrite).")
+    require_collection(folder, overwrite=overwrite)
     items = [_item(path, date, (sources or {}).get(path, ())) for path, date in maps.items()]
     if not items:
         raise InputError("there is no map to describe, expected at least one.")
@@ -183,6 +183,17 @@ def write_collection(
     except OSError as exc:
         raise OutputError(f"{folder} cannot be written: {exc.strerror or exc}. Free some space or choose another folder.") from exc
     return folder / "collection.json"
+
+
+def require_collection(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that a collection cannot take; only a collection is ever replaced by one.
+
+    Raises:
+        OutputError: It is there and overwrite is False, or holds something else; the folder above is not there.
+    """
+    require_writable(folder, overwrite=overwrite, folder=True)
+    if folder.exists() and not (folder / "collection.json").is_file():
+        raise OutputError(f"{folder} is no STAC collection, and only such a one is replaced by one. Choose another folder.")
 
 
 def _item(path: Path, date: dt.date | None, sources: Sequence[str]) -> pystac.Item:

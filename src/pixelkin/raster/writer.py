@@ -27,11 +27,12 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterioWindow
 
 from pixelkin.errors import OutputError, RasterError, ShapeError
+from pixelkin.files import require_outputs
 from pixelkin.segmentation import Segmentation
 from pixelkin.types import AnyArray, Grid, Legend, Window
 
 from ._gdal import one_line, small_cache
-from .mapfile import add_color_table, confidence_path, is_ours, map_tags, sidecar_path, sidecar_xml
+from .mapfile import add_color_table, confidence_path, is_ours, map_tags, map_targets, sidecar_path, sidecar_xml
 from .reader import open_dataset
 
 _BLOCK = 512  # of the GeoTIFF, in pixels
@@ -140,13 +141,7 @@ class MapWriter:
             self._discard()
 
     def _check_target(self) -> None:
-        if self.path.suffix.lower() not in (".tif", ".tiff"):
-            raise OutputError(f"{self.path} does not end in .tif, and a map is written as GeoTIFF. Name it {self.path.stem}.tif.")
-        if not self.path.parent.is_dir():
-            raise OutputError(f"{self.path.parent} is not a folder, expected one to write {self.path.name} in. Create it first.")
-        for target in [self.path, *([confidence_path(self.path)] if self._confidence else [])]:
-            if target.is_dir() or (target.exists() and not self._overwrite):
-                raise OutputError(f"{target} exists already. Choose another name, or replace it with overwrite=True (--overwrite).")
+        require_outputs(map_targets(self.path, confidence=self._confidence), overwrite=self._overwrite)
 
     def _raw(self, layer: str) -> Path:
         assert self._folder is not None, "MapWriter is used in a with statement"

@@ -29,7 +29,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError, MissingExtraError, MissingFileError, ModelError, OutputError, RasterError
+from ..files import require_outputs, require_writable
 from ..model import Model, Standardisation, require_same_model
+from ..raster.inputs import files_of
 from ..scene import Pixels, Scene, Series
 from ..similarity import BLOCK, blocks_of
 from ..similarity import embed as embed_window
@@ -37,7 +39,7 @@ from ..types import AnyArray, BoolArray, FloatArray, Grid, Window
 from .kernel import TileScene
 from .manifest import Run
 from .plan import TilePlan, parse_bytes, with_halo
-from .run import SegmentProgress, Teller, map_names
+from .run import FILE_SUFFIXES, SegmentProgress, Teller, made_folder, map_names
 
 try:
     import zarr
@@ -92,19 +94,31 @@ def embed(
     if dtype not in ("int8", "float16", "float32"):
         raise InputError(f"dtype is {dtype!r}, expected 'int8', 'float16' or 'float32'.")
     target = Path(out)
-    if not target.parent.is_dir():
-        raise OutputError(f"{target.parent} is not a folder, expected one to write {target.name} in. Create it first.")
     if not isinstance(scene, Series):
         return _embed_scene(scene, model, target, dtype, memory, workers, overwrite, resume, progress)
-    try:
-        target.mkdir(exist_ok=True)
-    except OSError as exc:
-        raise OutputError(f"{target} cannot be made: {exc.strerror or exc}. Choose another folder for the archives.") from exc
-    for date, path in zip(scene, map_names(scene, target), strict=True):
-        archive = path.with_suffix(".zarr")
-        if not (resume and is_archive(archive) and _inputs_of(archive) == _inputs(date, model, dtype)):
+    require_writable(target, overwrite=True, folder=True)
+    if target.suffix.lower() in FILE_SUFFIXES or target.is_file():
+        raise OutputError(f"{target} names a file or an archive, and {len(scene)} dates give an archive each. Name a folder for them.")
+    archives = [path.with_name(f"{path.stem}.zarr") for path in map_names(scene, target)]
+    todo = [
+        (date, archive)
+        for date, archive in zip(scene, archives, strict=True)
+        if not (resume and is_archive(archive) and _inputs_of(archive) == _inputs(date, model, dtype))
+    ]
+    if target.is_dir():
+        for date, archive in todo:
+            _require_archive(archive, date, overwrite=overwrite)
+    with made_folder(target):
+        for date, archive in todo:
             _embed_scene(date, model, archive, dtype, memory, workers, overwrite, resume, progress)
     return target
+
+
+def _require_archive(target: Path, scene: Scene, *, overwrite: bool) -> None:
+    """Refuse an archive that cannot be written; only an archive is ever replaced by one."""
+    require_outputs([], folders=[target], inputs={"image": files_of(scene)}, overwrite=overwrite)
+    if target.exists() and not is_archive(target):
+        raise OutputError(f"{target} is no archive of embeddings, and only such a one is replaced by one. Choose another name.")
 
 
 def _inputs(scene: Scene, model: Model, dtype: Dtype) -> dict[str, Any]:
@@ -128,8 +142,7 @@ def _embed_scene(
     resume: bool,
     progress: Callable[[SegmentProgress], None] | None,
 ) -> Path:
-    if target.exists() and not overwrite:
-        raise OutputError(f"{target} exists already. Choose another name, or replace it with overwrite=True (--overwrite).")
+    _require_archive(target, scene, overwrite=overwrite)
     model.band_index(scene)
     workers = workers or 2
     _require_memory(memory, model, scene, dtype, workers)

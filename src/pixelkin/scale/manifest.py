@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
-from ..errors import OutputError
+from ..errors import InputError, OutputError
 from ..segmentation import Segmentation
 from ..types import Grid, Legend, Window
 from .kernel import unpack
@@ -80,6 +80,11 @@ class Run:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is not None and not self._has_finished():
+            self.discard()  # nothing to go on from: it must not stand in the way of a run with better inputs
+        elif isinstance(error, InputError) and not isinstance(error, OutputError):
+            with suppress(OSError):
+                self._refusal.touch()
         self._lock.release()
         if not self.folder.exists():
             # A killed run's folder keeps its lock file company; a finished one leaves nothing.
@@ -99,15 +104,29 @@ class Run:
             manifest = json.loads(path.read_text())
             theirs = dict(manifest["inputs"])
         except (ValueError, KeyError, TypeError) as exc:
-            raise OutputError(f"{path} is not a manifest that can be read ({exc}). Start anew with resume=False (--restart).") from exc
+            raise OutputError(f"{path} is not a manifest that can be read ({exc}). Start anew with resume=False.") from exc
         changed = sorted(key for key in {*theirs, *self.inputs} if theirs.get(key) != self.inputs.get(key))
+        if changed and (self._refusal.exists() or not self._has_finished()):
+            shutil.rmtree(self.folder)
+            self._open()
+            return
         if manifest.get("version") != VERSION or changed:
             raise OutputError(
                 f"{self.target} has an unfinished run with other inputs ({', '.join(changed) or 'version'} changed), expected the same. "
-                "Give the inputs it had, or start anew with resume=False (--restart)."
+                "Give the inputs it had, or start anew with resume=False."
             )
+        self._refusal.unlink(missing_ok=True)
         shutil.rmtree(self.scratch, ignore_errors=True)
         self.scratch.mkdir(exist_ok=True)
+
+    @property
+    def _refusal(self) -> Path:
+        """There where the inputs were refused on the way: to go on, the user has to change them."""
+        return self.folder / "refused"
+
+    def _has_finished(self) -> bool:
+        """True where a tile or a part is finished."""
+        return any(True for pattern in ("*/*.zip", "*.done") for _ in self.folder.glob(pattern))
 
     def finished(self, window: Window) -> bool:
         """True where this tile is there and undamaged."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,8 +13,11 @@ import numpy as np
 import rasterio
 
 from ..errors import OutputError
+from ..files import Name, require_outputs, require_space
+from ..products import Outputs
 from ..raster import MapWriter
-from ..raster.mapfile import carries, confidence_path, map_tags
+from ..raster.inputs import files_of
+from ..raster.mapfile import carries, map_tags, map_targets
 from ..scene import Scene, Series
 from ..segmenter import Segmenter
 from ..types import Window
@@ -27,6 +31,10 @@ if TYPE_CHECKING:
 
 _GDAL_CACHE = 64 * 2**20
 """GDAL's own default is a twentieth of the machine's memory, whatever the budget."""
+
+
+FILE_SUFFIXES = (".tif", ".tiff", ".png", ".gpkg", ".geojson", ".json", ".csv", ".zarr", ".vrt", ".zip")
+"""Suffixes that nobody gives a folder of maps."""
 
 
 class SegmentProgress(NamedTuple):
@@ -88,22 +96,67 @@ def segment(
     if not isinstance(scene, Series):
         return _segment_scene(scene, segmenter, Path(out), memory, tile, workers, client, overwrite, resume, confidence, progress)
     folder = Path(out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise OutputError(f"{folder} cannot be made: {exc.strerror or exc}. Choose another folder for the maps.") from exc
-    targets = map_names(scene, folder)
     inputs = {"scenes": [[date.fingerprint, segmenter.provenance(date)] for date in scene], "confidence": confidence, "tile": tile}
-    with Run(folder / "series", inputs, resume=resume) as run:
-        for target in targets:
-            if target.exists() and not overwrite and not run.marked(target.stem):
-                raise OutputError(f"{target} exists already. Choose another folder, or replace it with overwrite=True (--overwrite).")
-        for date, target in zip(scene, targets, strict=True):
+    run = Run(folder / "series", inputs, resume=resume)
+    require_series(scene, folder, confidence=confidence, overwrite=overwrite, finished=run.marked if resume else None)
+    with made_folder(folder), run:
+        for date, target in zip(scene, map_names(scene, folder), strict=True):
             if not run.marked(target.stem):
                 _segment_scene(date, segmenter, target, memory, tile, workers, client, True, resume, confidence, progress)
                 run.mark(target.stem)
         run.discard()
     return folder
+
+
+def require_series(
+    series: Series,
+    folder: Path,
+    *,
+    confidence: bool = False,
+    overwrite: bool = False,
+    inputs: Mapping[str, Iterable[Name]] | None = None,
+    finished: Callable[[str], bool] | None = None,
+) -> None:
+    """Refuse, before any work, a folder that cannot hold the maps of a series.
+
+    Args:
+        series: What is mapped.
+        folder: Folder of the maps, there or not.
+        confidence: Also of their confidence.
+        overwrite: Replace maps that are there.
+        inputs: What is read beside the images; see `pixelkin.files.require_outputs`.
+        finished: Says whether the map of a name was finished by a run that is being resumed, and may be there.
+
+    Raises:
+        OutputError: It is a file, or its name is that of one; a map is there; a map would replace an image; the disk is too small.
+    """
+    if folder.suffix.lower() in FILE_SUFFIXES or folder.is_file():
+        raise OutputError(f"{folder} names a file, and {len(series)} dates give a map each, expected a folder for them. Name a folder.")
+    above = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise OutputError(f"{folder} cannot be made in {above}, expected a folder that takes files. Choose another folder for the maps.")
+    targets = [file for path in map_names(series, folder) for file in map_targets(path, confidence=confidence)]
+    read = {"image": files_of(series), **(inputs or {})}
+    if folder.is_dir():
+        there = [path for path in targets if finished is None or not finished(path.stem.removesuffix("_confidence"))]
+        require_outputs(there, inputs=read, overwrite=overwrite)
+    require_space(folder / "map", len(series) * series.grid.height * series.grid.width * (5 if confidence else 1), "the maps")
+
+
+@contextmanager
+def made_folder(folder: Path) -> Iterator[None]:
+    """Make a folder and those above it; where the work in it fails, what was made goes again, unless it holds something."""
+    missing = [path for path in (folder.absolute(), *folder.absolute().parents) if not path.exists()]
+    try:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise OutputError(f"{folder} cannot be made: {exc.strerror or exc}. Choose another folder.") from exc
+        yield
+    finally:
+        with suppress(OSError):
+            for path in missing:
+                path.rmdir()  # refuses where there is something in it
 
 
 def map_names(series: Series, folder: Path) -> list[Path]:
@@ -142,13 +195,13 @@ def _segment_scene(
     plan = TilePlan(scene.grid, budget.tile)
     inputs = {**provenance, "fingerprint": scene.fingerprint, "tile": plan.tile, "confidence": confidence}
     run = Run(out, inputs, resume=resume)
+    outputs = Outputs(out, confidence=confidence)
     if resume and run.folder.exists():
         # Killed between its last renames, a run leaves files in place; the same files may replace them.
-        left = [path for path in (out, confidence_path(out)) if path.exists()]
+        left = [path for path in map_targets(out, confidence=True) if path.exists()]
         overwrite = overwrite or all(carries(path, map_tags(legend, provenance, confidence=confidence)) for path in left)
-    # Checks the name and what is there, before hours of work.
+    outputs.require(scene.grid, inputs={"image": files_of(scene)}, overwrite=overwrite)
     writer = MapWriter(out, scene.grid, legend, provenance=provenance, overwrite=overwrite, confidence=confidence, scratch=run.scratch)
-    _require_space(out, scene, confidence)
     kernel = TileKernel(scene, scene.fingerprint, replica, confidence)
     with run, rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE):
         todo = [window for window in plan.windows() if not run.finished(window)]
@@ -184,16 +237,6 @@ def _memory(scene: Scene, segmenter: Segmenter, memory: int | str, tile: int | N
         workers=segmenter.workers,
         tile=tile,
     )
-
-
-def _require_space(out: Path, scene: Scene, confidence: bool) -> None:
-    """A disk that is too small is found before hours of work. Tiles shrink, so this asks for the plain map only."""
-    needed = scene.grid.height * scene.grid.width * (5 if confidence else 1)
-    free = shutil.disk_usage(out.parent).free
-    if free < needed:
-        raise OutputError(
-            f"{out.parent} has {free / 1e6:.0f} MB free, expected at least {needed / 1e6:.0f} MB for the map. Free some space or choose another folder."
-        )
 
 
 class Teller:

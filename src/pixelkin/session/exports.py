@@ -37,8 +37,12 @@ class Exports:
 
     def earlier(self, name: str, stems: Iterable[str]) -> list[Path]:
         """Files that a run would take the place of: of the run of this name, and of maps called as its own."""
-        names = [*self._runs().get(name, ()), *(pattern.format(stem) for stem in stems for pattern in _FILES)]
-        return [self.folder / file for file in dict.fromkeys(names) if (self.folder / file).exists()]
+        names = [*(self.folder / file for file in self._runs().get(name, ())), *self.files(stems)]
+        return [file for file in dict.fromkeys(names) if file.exists()]
+
+    def files(self, stems: Iterable[str]) -> list[Path]:
+        """All that maps called so may be."""
+        return [self.folder / pattern.format(stem) for stem in stems for pattern in _FILES]
 
     def require_free(self, name: str, stems: Iterable[str], *, replace: bool, fix: str) -> None:
         """OutputError, which ends with how to replace them, where there are such files and they are not to be replaced."""

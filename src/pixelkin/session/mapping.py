@@ -16,7 +16,9 @@ from typing import get_args
 
 from ..blockcache import BlockStore
 from ..errors import InputError, LabelError
+from ..files import require_outputs
 from ..model import Model, load_model
+from ..raster.inputs import files_of
 from ..scene import Scene
 from ..segmenter import Segmenter
 from ..similarity.blocks import BLOCK
@@ -160,7 +162,7 @@ class Run:
     """Before the names of its files; '' for none."""
     replace: bool = False
     """Take the place of the files of an earlier run of that name."""
-    fix: str = "replace it with overwrite=True (--overwrite)"
+    fix: str = "replace it with overwrite=True"
     """How to ask for that, for the message."""
     remembers: bool = False
     """See `Exports`."""
@@ -188,9 +190,12 @@ def write_maps(
     check_formats(formats)
     run = run or Run()
     stems = run.stems(scenes)
+    exports = Exports(folder, remembers=run.remembers)
+    if folder.is_dir():
+        require_outputs(exports.files(stems), inputs={"image": files_of(list(scenes.values()))}, overwrite=True)
     segmenter = recipe.segmenter()
     written: list[Path] = []
-    with Exports(folder, remembers=run.remembers).run(run.name, stems, replace=run.replace, fix=run.fix) as aside:
+    with exports.run(run.name, stems, replace=run.replace, fix=run.fix) as aside:
         for number, (stem, scene) in enumerate(zip(stems, scenes.values(), strict=True)):
 
             def tell_part(fraction: float, message: str, number: int = number) -> None:
