@@ -77,4 +77,6 @@ class MissingExtraError(PkError, ImportError):
     exit_code = 2
 
     def __init__(self, package: str, *, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs {package}, which is not installed. Run: pip install 'pixelkin[{extra}]'")
+        super().__init__(
+            f"{purpose} needs {package}, which is not installed. Install the extra {extra!r}: in the checkout, pip install '.[{extra}]'"
+        )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+import rasterio
 
 import pixelkin
 from pixelkin.cli import cli
@@ -144,11 +145,9 @@ def test_odd_names_work(folder, image, run, capsys, monkeypatch, name):
 
 
 def test_an_image_without_a_place_is_no_warning(folder, image, run, capsys):
-    import rasterio
-
     with rasterio.open(image) as source:
-        profile, data = {**source.profile, "crs": None, "transform": rasterio.Affine.identity()}, source.read()
-    with rasterio.open(folder / "plain.tif", "w", **profile) as out:
+        profile, data = {**source.profile, "crs": None, "transform": None}, source.read()
+    with pytest.warns(rasterio.errors.NotGeoreferencedWarning), rasterio.open(folder / "plain.tif", "w", **profile) as out:
         out.write(data)
     (folder / "plain.csv").write_text("x,y,class\n3.5,5.5,dark\n40.5,9.5,light\n")
     capsys.readouterr()

@@ -242,20 +242,20 @@ class TestRefusals:
     def test_an_existing_file_is_refused_before_any_work(self, tmp_path):
         (tmp_path / "map.tif").write_bytes(b"mine")
         with pytest.raises(
-            OutputError, match=r"map.tif exists already. Choose another name, or replace it with overwrite=True \(--overwrite\).$"
+            OutputError, match=r"map.tif is there already, expected a new name. Choose another name, or replace it with overwrite=True.$"
         ):
             MapWriter(tmp_path / "map.tif", GRID, LEGEND)
         assert (tmp_path / "map.tif").read_bytes() == b"mine"
 
     def test_an_existing_confidence_is_refused_too(self, tmp_path):
         (tmp_path / "map_confidence.tif").write_bytes(b"mine")
-        with pytest.raises(OutputError, match=r"map_confidence.tif exists already"):
+        with pytest.raises(OutputError, match=r"map_confidence.tif is there already"):
             write_map(make_segmentation(), tmp_path / "map.tif", confidence=True)
         write_map(make_segmentation(), tmp_path / "map.tif")
         assert (tmp_path / "map_confidence.tif").read_bytes() == b"mine"
 
     def test_a_file_that_appears_meanwhile_is_kept(self, tmp_path):
-        with pytest.raises(OutputError, match=r"exists already"), MapWriter(tmp_path / "map.tif", GRID, LEGEND):
+        with pytest.raises(OutputError, match=r"is there already"), MapWriter(tmp_path / "map.tif", GRID, LEGEND):
             (tmp_path / "map.tif").write_bytes(b"mine")
         assert digest(tmp_path) == {"map.tif": b"mine"}
 
@@ -276,7 +276,7 @@ class TestRefusals:
         assert (tmp_path / "map_confidence.tif").read_bytes() == b"mine"
 
     def test_no_folder(self, tmp_path):
-        with pytest.raises(OutputError, match=r"none is not a folder, expected one to write map.tif in. Create it first.$"):
+        with pytest.raises(OutputError, match=r"none is not there. Make the folder first.$"):
             MapWriter(tmp_path / "none" / "map.tif", GRID, LEGEND)
 
     def test_another_format(self, tmp_path):

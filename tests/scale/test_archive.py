@@ -110,7 +110,7 @@ def test_what_does_not_fit_is_refused(tmp_path, archives, scene, model, labels):
     zarr.create_group(str(tmp_path / "other.zarr"))
     with pytest.raises(RasterError, match="is not an embedding archive"):
         open_embeddings(tmp_path / "other.zarr", model)
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="is there already"):
         embed(scene, model, archives["int8"])
     with pytest.raises(InputError, match="dtype is 'int4'"):
         embed(scene, model, tmp_path / "x.zarr", dtype="int4")
@@ -164,7 +164,7 @@ def test_a_series_gives_an_archive_a_date_and_is_mapped_from_one(tmp_path, scene
     told = []
     embed(series, model, folder, progress=told.append)
     assert not told, "what is finished is not done again"
-    with pytest.raises(OutputError, match=r"2020-05-01\.zarr exists already"):
+    with pytest.raises(OutputError, match=r"2020-05-01\.zarr is there already"):
         embed(series, model, folder, dtype="float16")
     opened = open_embedded_series(folder, model)
     assert opened.dates == series.dates

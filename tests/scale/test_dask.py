@@ -92,5 +92,5 @@ def test_a_running_scheduler_is_used(tmp_path, client, scene, segmenter, whole):
 
 def test_what_is_there_is_not_overwritten(tmp_path, client, scene, segmenter):
     (tmp_path / "map.tif").write_bytes(b"precious")
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="is there already"):
         segment(scene, segmenter, tmp_path / "map.tif", client=client)

@@ -58,7 +58,7 @@ def test_a_series_gives_a_map_a_date(tmp_path, segmenter, scene):
     assert sorted(path.name for path in out.glob("*.tif")) == ["2020-01-01.tif", "2020-02-01.tif"]
     require_same(out / "2020-02-01.tif", segmenter.predict(dates[1]), confidence=False)
     assert not hidden(out)
-    with pytest.raises(OutputError, match=r"2020-01-01.tif exists already"):
+    with pytest.raises(OutputError, match=r"2020-01-01.tif is there already"):
         segment(Series(tuple(dates)), segmenter, tmp_path / "maps")
 
 
@@ -182,7 +182,7 @@ def test_a_full_disk_keeps_what_is_finished(tmp_path, scene, segmenter, whole, m
 def test_what_is_there_is_not_overwritten(tmp_path, scene, segmenter, whole):
     out = tmp_path / "map.tif"
     out.write_bytes(b"precious")
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="is there already"):
         segment(scene, segmenter, out)
     assert out.read_bytes() == b"precious"
     require_same(segment(scene, segmenter, out, overwrite=True), whole, confidence=False)
@@ -291,5 +291,5 @@ def test_a_map_of_other_references_is_not_taken_for_what_a_killed_run_left(tmp_p
     out = segment(scene, raw, tmp_path / "map.tif", tile=256)
     with Run(out, {"tile": 256}):
         pass
-    with pytest.raises(OutputError, match=r"map\.tif exists already"):
+    with pytest.raises(OutputError, match=r"map\.tif is there already"):
         segment(scene, segmenter, out, tile=256)

@@ -196,7 +196,7 @@ def test_maps_become_a_collection_that_says_what_classes_are(tmp_path, served):
     assert "references" in items[0].properties["pixelkin"]
     with rasterio.open(asset.get_absolute_href()) as file:
         np.testing.assert_array_equal(file.read(1), read_map(paths[0]).classes)
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="is there already"):
         write_collection(dict.fromkeys(paths), tmp_path / "stac", collection="again")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["maps", "stac"]
 

@@ -63,7 +63,7 @@ def main(args: list[str] | None = None) -> None:
     words = Words(command_of(cli, args))
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter(words))
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     warnings.showwarning = partial(_show_warning, words)
     try:
         cli.main(args, standalone_mode=False)

@@ -51,7 +51,7 @@ _LOOKED_AT = 4
 @click.option(
     "--model", "-m", "model_file", type=click.Path(), help="Model of `pixelkin train`. Default: train one on IMAGE and keep it beside OUT."
 )
-@click.option("--raw", is_flag=True, help="Compare raw bands by L1, with no model.")
+@click.option("--raw", is_flag=True, help="Decide by the bands as they are, with no model.")
 @click.option(
     "--method",
     type=click.Choice(["auto", "nearest", "vote", "logistic"]),
@@ -186,14 +186,11 @@ def _inputs(source: Scene | Series, options: dict[str, Any]) -> dict[str, list[s
 def _require(source: Scene | Series, out: str, extras: dict[str, str], options: dict[str, Any], inputs: dict[str, list[str]]) -> None:
     """Refuse, before any work, outputs and numbers that cannot be."""
     from ..products import Outputs
-    from ..scale import TilePlan, parse_bytes
     from ..scale.manifest import Run
-    from ..scale.run import require_series
+    from ..scale.run import require_memory, require_series
     from ..scene import Series
 
-    parse_bytes(options["memory"])
-    if options["tile"] is not None:
-        TilePlan(source.grid, options["tile"])
+    require_memory(source, options["memory"], options["tile"])
     kept = [model_target(options["save_references"])] if options["save_references"] else []
     if isinstance(source, Series):
         if extras:

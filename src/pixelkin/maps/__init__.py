@@ -1,4 +1,4 @@
-"""What people do with a map: how good it is, how large each class is, polygons, pictures, and change over time.
+"""What people do with a map: how good it is, how large each class is, polygons, pictures, and areas over time.
 
 Names load their module when first used, so importing this package loads neither matplotlib nor geopandas.
 """

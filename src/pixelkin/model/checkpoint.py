@@ -57,7 +57,5 @@ def read_file(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str,
         found = header.get("kind") if isinstance(header, dict) else "no pixelkin header"
         raise ModelError(f"{source} holds {found!r}, expected a pixelkin {kind}. Give the file that pixelkin wrote.")
     if header["version"] > VERSION:
-        raise ModelError(
-            f"{source} has layout version {header['version']}, this pixelkin reads up to {VERSION}. Upgrade: pip install -U pixelkin."
-        )
+        raise ModelError(f"{source} has layout version {header['version']}, this pixelkin reads up to {VERSION}. Use a newer pixelkin.")
     return tensors, header

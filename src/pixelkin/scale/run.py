@@ -18,13 +18,13 @@ from ..products import Outputs
 from ..raster import MapWriter
 from ..raster.inputs import files_of
 from ..raster.mapfile import carries, map_tags, map_targets
-from ..scene import Scene, Series
+from ..scene import Scene, Series, as_scenes
 from ..segmenter import Segmenter
 from ..types import Window
 from .kernel import TileKernel, block_bytes_of
 from .local import run_local
 from .manifest import Run
-from .plan import MemoryPlan, TilePlan, parse_bytes, plan_memory
+from .plan import MemoryPlan, TilePlan, plan_memory
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -227,16 +227,26 @@ def _results(
 
 
 def _memory(scene: Scene, segmenter: Segmenter, memory: int | str, tile: int | None) -> MemoryPlan:
+    block_bytes = block_bytes_of(segmenter, len(scene.bands))
+    return plan_memory(memory, pixel_bytes=_pixel_bytes(scene), block_bytes=block_bytes, workers=segmenter.workers, tile=tile)
+
+
+def require_memory(scene: Scene | Series, memory: int | str, tile: int | None) -> None:
+    """Refuse, before there is a model, memory that no model could do with; `segment` asks again with the model that it has.
+
+    Raises:
+        InputError: The memory is no size or too small, or the tile has no whole number of blocks.
+    """
+    if tile is not None:
+        TilePlan(scene.grid, tile)
+    plan_memory(memory, pixel_bytes=max(map(_pixel_bytes, as_scenes(scene))), block_bytes=0, workers=1, tile=tile)
+
+
+def _pixel_bytes(scene: Scene) -> int:
+    """Read pixels and their masks; classes, confidence and validity of the map; packed and as it is put into the archive."""
     # A scene that does not say is taken to hold the widest numbers.
     width = np.dtype(getattr(scene, "dtype", None) or getattr(scene, "data", np.empty(0, np.float64)).dtype).itemsize
-    # Read pixels and their masks; classes, confidence and validity of the map; packed and as it is put into the archive.
-    return plan_memory(
-        parse_bytes(memory),
-        pixel_bytes=len(scene.bands) * width * 2 + 24,
-        block_bytes=block_bytes_of(segmenter, len(scene.bands)),
-        workers=segmenter.workers,
-        tile=tile,
-    )
+    return len(scene.bands) * width * 2 + 24
 
 
 class Teller:
