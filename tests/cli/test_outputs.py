@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import rasterio
 
+from pixelkin.errors import TrainingError
+
 
 def state(folder: Path) -> dict[str, str]:
     """Every file of a folder, hidden ones too, and what it holds; every folder."""
@@ -240,16 +242,11 @@ def test_an_image_that_breaks_off_leaves_nothing_that_stands_in_the_way(folder, 
 
 
 def test_a_training_that_is_refused_leaves_no_state(folder, image, run, capsys, monkeypatch):
-    import pixelkin.training as training
+    def stopped(*_: object, checkpoint: str, **__: object) -> None:
+        Path(checkpoint).write_bytes(b"state of step 50")
+        raise TrainingError("the loss is nan at step 60")
 
-    class Broken(training.Sampler):
-        def pool(self, step):
-            if step:
-                raise training.TrainingError("the imagery ended")
-            return super().pool(step)
-
-    monkeypatch.setattr(training, "Sampler", Broken)
-    monkeypatch.setattr(training, "_SAVE_EVERY", 1, raising=False)
+    monkeypatch.setattr("pixelkin.training.train", stopped)
     for args in (
         ("train", image, "-o", folder / "m.safetensors"),
         ("segment", image, "-l", folder / "labels.csv", "-o", folder / "map.tif"),

@@ -46,7 +46,7 @@ def test_the_crs_of_labels_is_an_option_of_its_own():
     )
 
 
-PYTHON_ONLY = {"align", "transform", "project"}
+PYTHON_ONLY = {"align", "shift", "transform", "project"}
 """Arguments that no command has."""
 
 
