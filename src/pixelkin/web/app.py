@@ -15,6 +15,7 @@ from .errors import install_error_handlers
 from .guard import Guard
 from .openapi import install_openapi
 from .routes import Services, make_router
+from .sample import PREFIX, SampleProject
 from .settings import WebSettings
 
 _NO_PAGE = """<!doctype html>
@@ -48,6 +49,9 @@ def create_app(session: Session, settings: WebSettings) -> FastAPI:
     )
     install_error_handlers(app)
     app.include_router(make_router(Services(session, settings, uuid.uuid4().hex)))
+    app.state.sample = SampleProject(settings) if settings.offers_sample else None
+    if app.state.sample is not None:
+        app.mount(PREFIX, app.state.sample)
     _add_page(app, settings)
     install_openapi(app)
     app.add_middleware(Guard, settings=settings)

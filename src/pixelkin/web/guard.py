@@ -56,7 +56,7 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, send_safely)
             return
-        limit = self._settings.upload_bytes if scope["path"] == "/api/labels/import" else self._settings.body_bytes
+        limit = self._settings.upload_bytes if _own_path(scope) == "/api/labels/import" else self._settings.body_bytes
         taken = 0
 
         async def receive_some() -> Message:
@@ -90,7 +90,7 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != host:
             return error_response("Forbidden", f"origin {origin[:100]!r} is another page. Only this server's own page may use it.", 403)
-        is_api = scope["path"].startswith("/api")
+        is_api = _own_path(scope).startswith("/api")
         if is_api and headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return error_response("Forbidden", "the request comes from another page. Only this server's own page may use it.", 403)
         refusal = self._check_token(scope, headers)
@@ -108,7 +108,7 @@ class Guard:
             return None
         query = parse_qsl(scope["query_string"].decode("latin-1"))
         given = dict(query).get("token")
-        if given is not None and secrets.compare_digest(given.encode(), token.encode()) and scope["path"] == "/":
+        if given is not None and secrets.compare_digest(given.encode(), token.encode()) and _own_path(scope) == "/":
             # The secret leaves the address bar, and with it history and referrers.
             rest = urlencode([(name, value) for name, value in query if name != "token"])
             response = RedirectResponse("./" + (f"?{rest}" if rest else ""), 303)
@@ -135,6 +135,11 @@ class Guard:
         except ValueError:
             return name == socket.gethostname().lower()
         return True
+
+
+def _own_path(scope: Scope) -> str:
+    """The path below where the application is mounted."""
+    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
 
 
 def _security_headers(settings: WebSettings) -> dict[str, str]:

@@ -149,6 +149,7 @@ class ProjectInfo(Schema):
     model: ModelInfo
     map: MapInfo
     limits: Limits
+    has_sample: Annotated[bool, Field(description="There is a sample project at ./sample/ beside this one.")]
 
 
 class PixelInfo(Schema):

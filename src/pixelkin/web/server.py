@@ -25,6 +25,7 @@ from ..session.project import is_project, open_project
 from ..session.session import Session
 from .app import create_app
 from .events import CLOSING
+from .sample import SampleProject
 from .settings import WebSettings
 
 DEFAULT_PORT = 8642
@@ -107,8 +108,9 @@ def _run_until_interrupted(server: uvicorn.Server, listener: socket.socket) -> N
 
 def make_server(session: Session, settings: WebSettings) -> uvicorn.Server:
     """A server for a session, not yet running."""
+    app = create_app(session, settings)
     config = uvicorn.Config(
-        create_app(session, settings),
+        app,
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -117,19 +119,25 @@ def make_server(session: Session, settings: WebSettings) -> uvicorn.Server:
         lifespan="off",
         ws="none",
     )
-    return _Server(config, session)
+    return _Server(config, session, app.state.sample)
 
 
 class _Server(uvicorn.Server):
     """Ends the event streams of open pages, which never end by themselves, before it waits for what is under way."""
 
-    def __init__(self, config: uvicorn.Config, session: Session) -> None:
+    def __init__(self, config: uvicorn.Config, session: Session, sample: SampleProject | None) -> None:
         super().__init__(config)
         self._session = session
+        self._sample = sample
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._session.events.publish(CLOSING, {})
+        opened = None if self._sample is None else self._sample.session
+        for session in (self._session, opened):
+            if session is not None:
+                session.events.publish(CLOSING, {})
         await super().shutdown(sockets)
+        if self._sample is not None:
+            self._sample.close()
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ class WebSettings:
     """Folders whose rasters may be mapped beside the project's."""
     in_notebook: bool = False
     """Let pages of this machine's notebook servers show the page in a frame."""
+    offers_sample: bool = True
+    """Have a sample project beside this one, at ./sample/."""
     static: Path = Path(__file__).parent / "static"
     """The built page."""
 

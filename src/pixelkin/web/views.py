@@ -20,6 +20,7 @@ from ..session.session import EditResult, Session
 from ..session.store import StoreChanges
 from ..types import Window
 from . import schemas as s
+from .sample import is_available
 from .settings import WebSettings
 
 MAX_CONFLICTS = 1000
@@ -44,6 +45,7 @@ def project_info(session: Session, settings: WebSettings, instance: str) -> s.Pr
         model=model_info(session),
         map=map_info(session),
         limits=s.Limits(upload_bytes=settings.upload_bytes, edits_per_request=s.MAX_EDITS, tile_size=pictures.TILE),
+        has_sample=settings.offers_sample and is_available(),
     )
 
 
