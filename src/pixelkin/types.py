@@ -5,7 +5,7 @@ from __future__ import annotations
 import colorsys
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -118,6 +118,8 @@ class Legend:
     """Classes in the order in which the user first gave them."""
 
     classes: tuple[LegendClass, ...]
+    by_order: bool = field(default=False, compare=False)
+    """True where the ids were given here in the order of the names, so that they say nothing of another legend's ids."""
 
     def __post_init__(self) -> None:
         ids = [entry.id for entry in self.classes]

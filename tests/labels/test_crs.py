@@ -82,10 +82,13 @@ def test_a_feature_that_the_image_crs_has_no_place_for_is_named():
     annotations = Annotations.from_features(
         [Annotation(shapely.Point(2.8, 42.35), "a"), Annotation(shapely.Point(4e5, 4.6e6), "b")], "EPSG:4326"
     )
-    with pytest.raises(LabelError, match=r"feature 2 of 2 \('b'\) has no place in the image's CRS: its coordinates \(400000, 4.6e\+06\)"):
+    with pytest.raises(
+        LabelError,
+        match=r"feature 2 of 2 \('b', at 400000, 4600000\) has no place in the image's CRS: its coordinates \(400000, 4.6e\+06\)",
+    ):
         rasterize(annotations, UTM)
     line = Annotations.from_features([Annotation(shapely.LineString([(4e5, 4.6e6), (4e5, 4.7e6)]), "b")], "EPSG:4326")
-    with pytest.raises(LabelError, match=r"feature 1 of 1 \('b'\) has no place in the image's CRS"):
+    with pytest.raises(LabelError, match=r"feature 1 of 1 \('b', at 400000, 4600000\) has no place in the image's CRS"):
         rasterize(line, UTM)
 
 

@@ -1,6 +1,7 @@
 """What cannot work is refused in one line: what was wrong, what was expected, the fix."""
 
 import json
+import re
 
 import geopandas
 import numpy as np
@@ -22,11 +23,16 @@ def refuse(error, message, function, *args, **options):
     """Expect exactly this error, with a message of one line that has every given piece."""
     with pytest.raises(error) as caught:
         function(*args, **options)
-    text = str(caught.value)
+    text = plain(str(caught.value))
     for piece in [message] if isinstance(message, str) else message:
         assert piece in text
     assert "\n" not in text
     return text
+
+
+def plain(text):
+    """A message without ids and coordinates of features, which have a test of their own."""
+    return re.sub(r" \((?:id \S+?)?(?:, )?(?:at [^)]*)?\)|(?<=[(])id \S+?, (?=')|(?<='), at [^)]*(?=\))", "", text)
 
 
 def geojson(path, *features, **members):
@@ -177,8 +183,8 @@ def test_a_feature_on_pixels_without_data_is_named(tmp_path):
         (None, "feature 2 of 2 ('b') has no geometry, expected a point, line or polygon"),
         ({"type": "Polygon", "coordinates": []}, "feature 2 of 2 ('b') has no geometry"),
         (
-            {"type": "GeometryCollection", "geometries": [INSIDE]},
-            "feature 2 of 2 is a GeometryCollection, expected one of Point, LineString",
+            {"type": "GeometryCollection", "geometries": [INSIDE, {"type": "LineString", "coordinates": [[1, 2], [3, 4]]}]},
+            "feature 2 of 2 ('b') is a GeometryCollection, expected one of Point, LineString",
         ),
         ({"type": "Circle", "coordinates": [1, 2]}, "feature 2 of 2 is a Circle, expected one of Point"),
         ({"type": "Point"}, "feature 2 of 2 has coordinates that make no Point"),
@@ -194,7 +200,7 @@ def test_a_geometry_that_is_missing_or_unknown(tmp_path, geometry, message):
 
 
 def test_a_geometry_collection_or_a_gap_in_a_geopackage(tmp_path):
-    shapes = [shapely.Point(2.01, 41.99), shapely.GeometryCollection([shapely.Point(1, 1)])]
+    shapes = [shapely.Point(2.01, 41.99), shapely.GeometryCollection([shapely.Point(1, 1), shapely.LineString([(1, 1), (2, 2)])])]
     geopandas.GeoDataFrame({"class": ["a", "b"]}, geometry=shapes, crs="EPSG:4326").to_file(tmp_path / "a.gpkg")
     refuse(
         LabelError, "a.gpkg: feature 2 of 2 ('b') is a GeometryCollection, expected one of Point", read_labels, tmp_path / "a.gpkg", SCENE
@@ -215,7 +221,7 @@ def test_several_layers_are_not_guessed_between(tmp_path):
 
 def test_a_table_without_geometry(tmp_path):
     geopandas.pd.DataFrame({"class": ["a"]}).pipe(pyogrio.write_dataframe, tmp_path / "a.gpkg", layer="labels")
-    refuse(LabelError, "feature 1 of 1 ('a') has no geometry", read_labels, tmp_path / "a.gpkg", SCENE)
+    refuse(LabelError, "a.gpkg: its layers 'labels' hold no shapes, expected points", read_labels, tmp_path / "a.gpkg", SCENE)
 
 
 def test_more_classes_than_ids(tmp_path):
@@ -228,8 +234,6 @@ def test_more_classes_than_ids(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([("a", 0)], "feature 1 of 1 ('a') has class_id 0, expected a whole number from 1 to 255"),
-        ([("a", 256)], "class_id 256, expected a whole number from 1 to 255"),
         ([("a", 1.5)], "class_id 1.5, expected a whole number"),
         ([("a", 1), ("a", 2)], "feature 2 of 2 ('a') has class_id 2, but an earlier feature gives its class 1"),
         ([("a", 1), ("b", 1)], "feature 2 of 2 ('b') has class_id 1, which is class 'a' already"),
@@ -252,11 +256,13 @@ def test_a_brush_that_is_no_width(tmp_path, value, message):
     ("text", "message"),
     [
         ("1,2,water\n3,4,land\n", "it has no header: the first line is '1,2,water', expected column names. Add a first line x,y,class."),
-        ("east,north,class\n1,2,a\n", "it has columns 'east', 'north', 'class', expected one called 'x'"),
-        ("x,x,y,class\n1,1,2,a\n", "expected one called 'x'"),
+        ("east,north,class\n1,2,a\n", "it has columns 'east', 'north', 'class', expected 'x' and 'y', or 'lon' and 'lat'"),
+        ("x,x,y,class\n1,1,2,a\n", "several may be the coordinates. Name two with xy=('X', 'Y')"),
+        ("lon,lat,class\n480000,4690000,a\n", "line 2 lies at (480000, 4.69e+06), expected degrees of longitude and latitude"),
+        ("wkt,class\nPOINT (1,a\n", "line 2 has"),
         ("x,y,class\n1,2,a\n\n3,4b,c\n", "line 4 has y = '4b', expected a number"),
         ("x,y,class\n1,nan,a\n", "line 2 has y = 'nan', expected a number"),
-        ("x;y;class\n1,5;2;a\n", "line 2 has x = '1,5', expected a number"),
+        ("x;y;class\n1.000,5;2;a\n", "line 2 has x = '1.000,5', expected a number"),
         ("x,y,class\n1,2," + "a" * 200_000, "line 2 is not CSV: field larger than field limit"),
         ("x,y,class\n1,2\n", "line 2 has 2 cells, expected 3 as in the header"),
         ("x,y,class\n1,2,\n", "feature 1 of 1 has class = None, expected a class name"),
@@ -308,9 +314,8 @@ def raster(path, values, **profile):
     ("values", "message"),
     [
         (np.ones((3, 20, 30), np.uint8), "it has 3 bands, expected one of class ids"),
-        (np.zeros((20, 30), np.uint8), "it has no labelled pixel, expected class ids from 1 to 255 somewhere"),
-        (np.full((20, 30), 300, np.uint16), "its value at row 0, col 0 is 300, expected a class id: a whole number from 0 to 255"),
-        (np.full((20, 30), -1, np.int16), "its value at row 0, col 0 is -1, expected a class id"),
+        (np.zeros((20, 30), np.uint8), "it has no labelled pixel, expected class ids somewhere"),
+        (np.arange(600, dtype=np.uint16).reshape(20, 30), "it has 600 different values, expected at most 255 classes"),
         (np.full((20, 30), 1.5, np.float32), "its value at row 0, col 0 is 1.5, expected a class id"),
         (np.ones((30, 20), np.uint8), "it has 30 x 20 pixels, expected 20 x 30 as in the image"),
     ],

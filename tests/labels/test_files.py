@@ -397,7 +397,8 @@ def test_a_label_raster_of_another_program_brings_its_names_and_colours(tmp_path
         "</PAMRasterBand></PAMDataset>",
         "utf-8",
     )
-    labels = read_labels(path, scene)
+    with pytest.warns(UserWarning, match=r"l.tif: value 0 is taken as not labelled, 387 pixels"):
+        labels = read_labels(path, scene)
     assert list(zip(labels.rows.tolist(), labels.cols.tolist(), labels.classes.tolist(), strict=True)) == [(3, 4, 2), (5, 6, 1), (7, 8, 9)]
     assert labels.legend.names == ("water", "naß", "9")
     assert labels.legend.ids == (1, 2, 9)
@@ -407,10 +408,11 @@ def test_a_label_raster_of_another_program_brings_its_names_and_colours(tmp_path
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_a_painted_png_of_the_same_size_lies_on_the_image(tmp_path):
     values = np.zeros((HEIGHT, WIDTH), np.uint8)
-    values[3, 4] = 2
+    values[3, 4], values[5, 6] = 2, 1
     path = label_raster(tmp_path / "l.png", values, driver="PNG")
-    labels = read_labels(path, scene_on("degrees"))
-    assert (labels.rows.tolist(), labels.cols.tolist(), labels.classes.tolist()) == ([3], [4], [2])
+    with pytest.warns(UserWarning, match="value 0 is taken as not labelled, 389 pixels"):
+        labels = read_labels(path, scene_on("degrees"))
+    assert (labels.rows.tolist(), labels.cols.tolist(), labels.classes.tolist()) == ([3, 5], [4, 6], [2, 1])
 
 
 @pytest.mark.skipif(not (DATA / "boadella").is_dir(), reason=f"no real imagery at {DATA}; set PIXELKIN_DATA")
@@ -419,10 +421,13 @@ def test_a_real_label_raster_keeps_every_pixel_as_points_and_back(tmp_path):
     with rasterio.open(path) as dataset:
         values, transform = dataset.read(1), tuple(dataset.transform)[:6]
     scene = ArrayScene(values[None], transform=transform, crs="EPSG:4326")
-    convert(path, tmp_path / "water.gpkg")
+    # A binary mask that declares no no-data value: 0 is a class.
+    with pytest.warns(UserWarning, match="value 0 is taken as a class, 113,802 pixels"):
+        convert(path, tmp_path / "water.gpkg", names={0: "land", 1: "water"})
     convert(tmp_path / "water.gpkg", tmp_path / "water.tif", scene=scene)
+    assert {entry.name: entry.id for entry in read_labels(tmp_path / "water.tif", scene).legend} == {"water": 1, "land": 2}
     with rasterio.open(tmp_path / "water.tif") as dataset:
-        np.testing.assert_array_equal(dataset.read(1), values)
+        np.testing.assert_array_equal(dataset.read(1) == 1, values == 1)
         assert tuple(dataset.transform)[:6] == transform
 
 

@@ -20,7 +20,8 @@ def test_overlap_of_two_classes_names_both_features_and_the_pixel():
     with pytest.raises(LabelError) as caught:
         rasterize(annotations, GRID)
     assert str(caught.value) == (
-        "feature 2 of 3 ('water') and feature 3 of 3 ('land') both mark 2 pixels, the first at row 2, col 3; expected one class a pixel. "
+        "feature 2 of 3 ('water', at 4, 0) and feature 3 of 3 ('land', at 6, 2) both mark 2 pixels, the first at row 2, col 3; "
+        "expected one class a pixel. "
         "Erase one of the two, or use overlap='last' to let the later one win."
     )
 
@@ -44,7 +45,7 @@ def test_a_pixel_marked_twice_with_one_class_counts_once_where_it_came_first():
 def test_a_class_that_later_features_cover_whole_is_an_error_that_names_it():
     annotations = drawn((shapely.Point(1.5, 1.5), "sand"), (shapely.box(0, 0, 4, 4), "water"))
     with pytest.raises(
-        LabelError, match=r"class 'sand' has no pixel left: later features of other classes cover feature 1 of 2 \('sand'\)"
+        LabelError, match=r"class 'sand' has no pixel left: later features of other classes cover feature 1 of 2 \('sand', at 1.5, 1.5\)"
     ):
         rasterize(annotations, GRID, overlap="last")
 

@@ -9,7 +9,7 @@ from sklearn import metrics
 
 from pixelkin.errors import LabelError, ShapeError
 from pixelkin.maps import score
-from pixelkin.types import LabelledPixels, Legend
+from pixelkin.types import LabelledPixels, Legend, LegendClass
 
 
 def test_rows_of_the_confusion_matrix_are_the_truth():
@@ -101,6 +101,64 @@ def test_classes_of_two_legends_meet_by_name_not_by_number(make_map):
     found = score(result, truth)
     assert found.legend.names == ("water", "land", "ice")
     np.testing.assert_array_equal(found.confusion, [[2, 0, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0]])
+
+
+NAMED = Legend.from_names(["water", "land"])
+
+
+def numbered(*numbers):
+    """Labels of one row whose classes have no names."""
+    return LabelledPixels.from_arrays([0] * len(numbers), range(len(numbers)), numbers)
+
+
+def test_numbers_without_names_meet_names_by_id(make_map):
+    found = score(make_map([[1, 1, 2, 2]], legend=NAMED), numbered(1, 1, 2, 1))
+    assert found.accuracy == 0.75
+    assert found.legend == NAMED
+    assert found.notes == ("one side has no class names, so the truth and the map are matched by id: 1 = 'water', 2 = 'land'.",)
+    unnamed = make_map([[1, 1, 2, 2]], legend=Legend.from_names(["1", "2"]))
+    assert score(unnamed, LabelledPixels.from_arrays([0] * 4, range(4), [1, 1, 2, 1], NAMED)).accuracy == 0.75
+
+
+def test_names_that_were_numbered_in_order_of_appearance_do_not_meet_numbers(make_map):
+    unnamed = make_map([[1, 1, 2, 2]], legend=Legend.from_names(["1", "2"]))
+    truth = LabelledPixels.from_arrays([0] * 4, range(4), [1, 1, 2, 1], Legend(NAMED.classes, by_order=True))
+    with pytest.raises(LabelError, match=r"the truth has classes 1 = 'water', 2 = 'land', the map has 1 = '1', 2 = '2': none is the same"):
+        score(unnamed, truth)
+
+
+def test_nothing_in_common_is_refused_rather_than_all_wrong(make_map):
+    truth = LabelledPixels.from_arrays([0] * 4, range(4), [1, 1, 2, 1], Legend.from_names(["ice", "snow"]))
+    with pytest.raises(LabelError, match="none is the same"):
+        score(make_map([[1, 1, 2, 2]], legend=NAMED), truth)
+
+
+def test_a_0_without_a_name_that_the_map_does_not_know_is_not_guessed(make_map):
+    legend = Legend((LegendClass(1, "1", (0, 0, 0)), LegendClass(2, "0", (1, 1, 1))))
+    truth = LabelledPixels.from_arrays([0] * 4, range(4), [1, 1, 2, 2], legend)
+    with pytest.raises(LabelError, match=r"the truth has class '0', which has no name.*names=\{0: 'NAME'\}, or leave it out with ignore=0"):
+        score(make_map([[1, 1, 2, 2]], legend=NAMED), truth)
+    assert score(make_map([[1, 1, 2, 2]], legend=NAMED), truth, ignore=[2]).accuracy == 1
+
+
+def test_names_that_differ_in_case_or_spaces_meet_with_a_word(make_map):
+    truth = LabelledPixels.from_arrays([0] * 4, range(4), [1, 1, 2, 1], Legend.from_names([" Water", "LAND"]))
+    found = score(make_map([[1, 1, 2, 2]], legend=NAMED), truth)
+    assert found.accuracy == 0.75
+    assert "class ' Water' of the truth is taken as 'water' of the map" in found.notes[0]
+
+
+def test_a_class_that_the_map_does_not_know_counts_as_wrong_with_a_word(make_map):
+    truth = LabelledPixels.from_arrays([0] * 4, range(4), [1, 1, 2, 3], Legend.from_names(["water", "land", "ice"]))
+    found = score(make_map([[1, 1, 2, 2]], legend=NAMED), truth)
+    assert found.accuracy == 0.75
+    assert found.notes == ("class 'ice' of the truth is none of the map's: its 1 pixels count as wrong.",)
+
+
+def test_figures_say_what_sample_they_hold_for(make_map):
+    found = score(make_map([[1, 1, 2, 2]], legend=NAMED), numbered(1, 1, 2, 1))
+    assert "simple random sample" in found.to_table()
+    assert "simple random sample" in found.to_json()["holds_for"]
 
 
 def test_the_last_row_and_column_count():

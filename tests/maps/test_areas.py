@@ -73,7 +73,22 @@ def test_a_rotated_projected_pixel_keeps_its_area():
 def test_a_projection_that_swells_areas_is_named():
     x, y = pyproj.Transformer.from_crs("EPSG:4326", "EPSG:3857", always_xy=True).transform(10, 60)
     _, method = cell_areas(Grid(2, 2, (10.0, 0.0, x, 0.0, -10.0, y), "EPSG:3857"))
-    assert "4 times those on the ellipsoid at the image's centre" in method
+    assert "4 times those on the ellipsoid over the map" in method
+
+
+def test_distortion_is_that_of_the_whole_map_not_of_its_centre():
+    # From the equator, where Web Mercator is true, to 60 degrees on both sides.
+    to_plane = pyproj.Transformer.from_crs("EPSG:4326", "EPSG:3857", always_xy=True).transform
+    x, y = to_plane(10, 60)
+    _, method = cell_areas(Grid(100, 100, (y / 50, 0.0, x, 0.0, -y / 50, y), "EPSG:3857"))
+    assert "1 to 4 times those on the ellipsoid" in method
+
+
+def test_a_crs_without_a_position_in_it_has_no_areas():
+    with pytest.raises(
+        RasterError, match=r"CRS EPSG:32631 but no position in it .* Set the transform, or take the CRS away to count pixels"
+    ):
+        cell_areas(Grid(5, 5, (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), "EPSG:32631"))
 
 
 def test_area_table_counts_hectares_pixels_and_shares(make_map):
@@ -167,7 +182,7 @@ def test_where_a_table_cannot_go_is_said(make_map, tmp_path):
     with pytest.raises(OutputError, match=r"its folder .*nowhere is not there. Make the folder first."):
         write_area_table(table, tmp_path / "nowhere" / "areas.csv")
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(OutputError, match=r"folder.csv cannot be written: .*Check free space and permissions"):
+    with pytest.raises(OutputError, match=r"folder.csv is a folder, expected the name of a file"):
         write_area_table(table, tmp_path / "folder.csv", overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["folder.csv"]
 

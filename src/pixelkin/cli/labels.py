@@ -8,7 +8,7 @@ import click
 import numpy as np
 
 from .groups import SuggestingGroup
-from .options import json_option, label_options, open_one, overwrite_option, print_json
+from .options import json_option, label_arguments, label_options, open_one, overwrite_option, print_json, print_notes
 
 
 @click.group("labels", cls=SuggestingGroup)
@@ -35,10 +35,7 @@ def convert_command(source: str, target: str, scene: str | None, overwrite: bool
     image = None if scene is None else open_one(scene)
     if isinstance(image, Series):
         image = image.scenes[0]
-    path = convert(
-        source, target, scene=image, class_property=options["class_property"], brush_px=options["brush"], overlap=options["overlap"],
-        crs=options["labels_crs"], overwrite=overwrite,
-    )  # fmt: skip
+    path = convert(source, target, scene=image, overwrite=overwrite, **label_arguments(options))
     click.echo(path)
 
 
@@ -49,20 +46,15 @@ def convert_command(source: str, target: str, scene: str | None, overwrite: bool
 @json_option
 def check_command(source: str, scene: str, as_json: bool, **options: Any) -> None:
     """Say how many pixels of an image each class marks, or what is wrong."""
-    from ..labels import read_labels
+    from ..labels import load_labels
     from ..scene import Series
 
     image = open_one(scene)
     if isinstance(image, Series):
         image = image.scenes[0]
-    labels = read_labels(
-        source,
-        image,
-        class_property=options["class_property"],
-        brush_px=options["brush"],
-        overlap=options["overlap"],
-        crs=options["labels_crs"],
-    )
+    loaded = load_labels(source, image, **label_arguments(options))
+    labels = loaded.labels
+    print_notes(loaded.notes)
     counts = {entry.name: int(np.count_nonzero(labels.classes == entry.id)) for entry in labels.legend}
     if as_json:
         print_json(counts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,8 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from ..errors import RasterError
+from ..errors import InputError, RasterError
 from ..scene import Scene, Series
+from .words import Words
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -37,9 +39,38 @@ overwrite_option = click.option("--overwrite", is_flag=True, help="Replace files
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 
 
+def _pairs(_: click.Context, __: click.Parameter, value: str | None) -> dict[int, str] | None:
+    """'0=land,1=water' as a dictionary."""
+    if value is None:
+        return None
+    pairs = [part.partition("=") for part in value.split(",")]
+    if not all(re.fullmatch(r"\s*-?\d+\s*", number) and name.strip() for number, _, name in pairs):
+        raise InputError(f"--names is {value!r}, expected numbers with names, such as 0=land,1=water.")
+    return {int(number): name.strip() for number, _, name in pairs}
+
+
+def _two(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, str] | None:
+    if value is None:
+        return None
+    parts = [part.strip() for part in value.split(",")]
+    if len(parts) != 2 or not all(parts):
+        raise InputError(f"--xy is {value!r}, expected the names of two columns, such as EAST,NORTH.")
+    return parts[0], parts[1]
+
+
 def label_options(command: _Command) -> _Command:
-    """How to read a label file."""
+    """How to read a label file; `label_arguments` hands them on."""
     for option in (
+        click.option("--xy", callback=_two, metavar="X,Y", help="Columns of a CSV that hold the coordinates. Default: x,y or lon,lat."),
+        click.option("--names", callback=_pairs, metavar="0=NAME,1=NAME", help="Class names for numbers; a 0 that is named is a class."),
+        click.option("--layer", metavar="NAME", help="Layer of a file of several, as FILE|layername=NAME does too."),
+        click.option(
+            "--outside",
+            type=click.Choice(["error", "skip"]),
+            default="error",
+            show_default=True,
+            help="Labels outside the image or on no data: refuse, or skip and count them.",
+        ),
         click.option(
             "--overlap",
             type=click.Choice(["error", "last"]),
@@ -53,6 +84,12 @@ def label_options(command: _Command) -> _Command:
     ):
         command = option(command)
     return command
+
+
+def label_arguments(options: dict[str, Any]) -> dict[str, Any]:
+    """What `read_labels`, `load_labels` and `convert` take of `label_options`."""
+    names = {"class_property": "class_property", "brush": "brush_px", "overlap": "overlap", "labels_crs": "crs"}
+    return {argument: options[name] for name, argument in (names | {name: name for name in ("layer", "outside", "names", "xy")}).items()}
 
 
 def training_options(command: _Command) -> _Command:
@@ -96,6 +133,17 @@ def open_all(paths: Sequence[str], bands: Sequence[str | int] | None, nodata: fl
             click.echo(f"pixelkin: {path} is not one series ({exc}) Its {len(kept)} images are taken one by one.", err=True)
             sources.extend(kept)
     return sources
+
+
+def in_options(note: str) -> str:
+    """A note on labels in the words of the command that runs."""
+    return Words(click.get_current_context().command).say(note, of_labels=True)
+
+
+def print_notes(notes: Sequence[str]) -> None:
+    """Notes on labels on stderr, a line each."""
+    for note in notes:
+        click.echo(f"pixelkin: {in_options(note)}", err=True)
 
 
 def print_json(value: Any) -> None:

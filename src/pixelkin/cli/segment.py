@@ -16,6 +16,7 @@ from .options import (
     bands_option,
     device_option,
     json_option,
+    label_arguments,
     label_options,
     nodata_option,
     open_one,
@@ -312,14 +313,7 @@ def _read_labels(source: Scene | Series, options: dict[str, Any]) -> tuple[Label
     assert not isinstance(scene, Series)
     if options["label_file"] is None:
         return None, scene
-    labels = read_labels(
-        options["label_file"],
-        scene,
-        class_property=options["class_property"],
-        brush_px=options["brush"],
-        overlap=options["overlap"],
-        crs=options["labels_crs"],
-    )
+    labels = read_labels(options["label_file"], scene, **label_arguments(options))
     if len(labels.legend) < 2 and not options["reference_file"]:
         raise LabelError(
             f"{options['label_file']} has one class only ({labels.legend.names[0]!r}), expected at least two. Mark some pixels of another class."

@@ -17,7 +17,6 @@ Features are standardised by what lies around the labelled pixels, labelled or n
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -30,6 +29,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
+from ..silence import silenced
 from ..similarity import RAW, References, band_features, own_features
 from ..types import AnyArray, IntArray
 from .kernels import MOST_CENTRES, REACH_OF_COLOURS, Coloured, Near, colour_kernel, columns, place_kernel
@@ -322,8 +322,8 @@ def _regress(features: AnyArray, classes: AnyArray, count: int) -> tuple[AnyArra
     """Coefficients (class, feature), of unit variance, and intercepts (class,) of a regression; classes are 0, 1, ..."""
     regression = LogisticRegression(C=1.0, class_weight="balanced", max_iter=100, tol=1e-3)
     # Of problems this small, checking what is handed over would take as long as solving them.
-    with warnings.catch_warnings(), config_context(assume_finite=True, skip_parameter_validation=True):
-        warnings.simplefilter("ignore", ConvergenceWarning)  # near the optimum is as good a map
+    # Near the optimum is as good a map.
+    with silenced(ConvergenceWarning), config_context(assume_finite=True, skip_parameter_validation=True):
         regression.fit(features, classes)
     coefficients, intercepts = regression.coef_, regression.intercept_
     if count == 2:  # scikit-learn gives the second class's log odds

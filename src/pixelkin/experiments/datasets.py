@@ -234,7 +234,8 @@ def _read_classes(path: Path, scene: Scene) -> tuple[UInt8Array, Legend]:
     if not path.exists():
         raise MissingFileError(f"{path} is not there, expected the label raster of {scene.name}. Prepare the data again.")
     try:
-        labels, grid = read_label_raster(path)
+        found = read_label_raster(path, zero=False)
+        labels, grid = found.labels, found.grid
         require_grid(grid, scene.grid)
     except LabelError as exc:
         raise LabelError(f"{path.name}: {exc}") from exc

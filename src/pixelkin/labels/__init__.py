@@ -4,15 +4,19 @@
 """
 
 from .annotations import Annotation, Annotations
-from .files import convert, read_annotations, read_labels, write_annotations, write_labels
+from .classes import match_classes
+from .files import LoadedLabels, convert, load_labels, read_annotations, read_labels, write_annotations, write_labels
 from .rasterize import Conflict, find_conflicts, rasterize, to_annotations
 
 __all__ = [
     "Annotation",
     "Annotations",
     "Conflict",
+    "LoadedLabels",
     "convert",
     "find_conflicts",
+    "load_labels",
+    "match_classes",
     "rasterize",
     "read_annotations",
     "read_labels",

@@ -47,6 +47,8 @@ class Annotations:
     crs: str | None
     """'EPSG:n' or WKT; None = the image's own coordinates."""
     legend: Legend
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """What reading the file decided on its own, a line each."""
 
     def __post_init__(self) -> None:
         geometries = self.geometries
@@ -88,11 +90,35 @@ class Annotations:
         return geometries
 
     def describe(self, index: int) -> str:
-        """How messages name a feature, counted from 1: "feature 3 of 12 ('water')"."""
-        return f"feature {index + 1} of {len(self.features)} ({self.features[index].class_name!r})"
+        """How messages name a feature, counted from 1: "feature 3 of 12 (id 7, 'water', at 2.5, 41.2)"."""
+        feature = self.features[index]
+        return describe_feature(index, len(self.features), feature.fid, feature.class_name, feature.geometry)
 
     def __len__(self) -> int:
         return len(self.features)
+
+
+def describe_feature(
+    index: int, total: int, fid: int | str | None = None, name: str | None = None, geometry: BaseGeometry | None = None
+) -> str:
+    """How messages name a feature: its number from 1, its id in the file, its class and a point of it, as far as these are known."""
+    known = [] if fid is None else [f"id {fid}"]
+    known += [] if name is None else [repr(name)]
+    if geometry is not None and not geometry.is_empty and np.isfinite(shapely.bounds(geometry)).all():
+        x, y = shapely.get_coordinates(geometry)[0]
+        known.append(f"at {x:.10g}, {y:.10g}")
+    return f"feature {index + 1} of {total}" + (f" ({', '.join(known)})" if known else "")
+
+
+def one_kind(geometry: Any) -> Any:
+    """A collection of shapes of one kind as the multi-part shape that it is; other geometries as they are."""
+    if geometry is None or geometry.geom_type != "GeometryCollection":
+        return geometry
+    parts = shapely.get_parts(shapely.get_parts(geometry))
+    kinds = {part.geom_type for part in parts}
+    if len(kinds) != 1 or f"Multi{(kind := kinds.pop())}" not in GEOMETRY_TYPES:
+        return geometry
+    return getattr(shapely, f"Multi{kind}")(list(parts))
 
 
 def class_text(value: object) -> str | None:
@@ -108,6 +134,11 @@ def class_text(value: object) -> str | None:
     return None
 
 
+def class_number(name: str) -> int | None:
+    """The number that a class name is ('3', '03', '3.0', '-1'), None where it is a word."""
+    return int(name.partition(".")[0]) if re.fullmatch(r"\s*[+-]?\d{1,10}(\.0*)?\s*", name) else None
+
+
 def make_legend(
     names: Iterable[str], *, stored: Legend | None = None, ids: Mapping[str, int] | None = None, colors: Mapping[str, Color] | None = None
 ) -> Legend:
@@ -120,7 +151,8 @@ def make_legend(
         colors: Colours stated for names; the others get colour-blind-safe ones.
 
     Returns:
-        Names that are whole numbers from 1 to 255 get that id where it is free, other names the lowest free one.
+        Names that are whole numbers from 1 to 255 get that id where it is free ('7' before '07'), other names the lowest free
+        one. `by_order` is set where no id was stored or stated and a name is not a number.
 
     Raises:
         LabelError: More than 255 classes, or one id for two classes.
@@ -135,10 +167,11 @@ def make_legend(
         )
     given = dict(ids or {})
     taken = {entry.id for entry in classes} | {given[name] for name in new if name in given}
-    for name in new:
-        if name not in given and re.fullmatch(r"[1-9]\d{0,2}", name) and int(name) <= 255 and int(name) not in taken:
-            given[name] = int(name)
-            taken.add(int(name))
+    numbers = {name: number for name in new if name not in given and (number := class_number(name)) is not None}
+    for name in sorted(numbers, key=lambda name: name != str(numbers[name])):
+        if 1 <= numbers[name] <= 255 and numbers[name] not in taken:
+            given[name] = numbers[name]
+            taken.add(numbers[name])
     free = (i for i in range(1, 256) if i not in taken)
     for name in new:
         if name not in given:
@@ -148,7 +181,7 @@ def make_legend(
     start = len(classes)
     for i, name in enumerate(new):
         classes.append(LegendClass(given[name], name, (colors or {}).get(name) or default_color(start + i)))
-    return Legend(tuple(classes))
+    return Legend(tuple(classes), by_order=not stored and not ids and len(numbers) < len(new))
 
 
 def stored_legend(entries: Any) -> Legend | None:

@@ -22,6 +22,7 @@ from pixelkin.types import AnyArray
 XY = npt.NDArray[np.float64]
 Move = Callable[[XY], XY]
 """Coordinates (n, 2) to coordinates (n, 2)."""
+WGS84 = "EPSG:4326"
 
 
 def crs_name(crs: Any) -> str:
@@ -36,6 +37,37 @@ def crs_name(crs: Any) -> str:
         raise LabelError(f"crs {crs!r} is not known, expected a name such as 'EPSG:32631', or WKT. Correct it.") from error
     authority = parsed.to_authority()
     return ":".join(authority) if authority else str(parsed.to_wkt())
+
+
+def is_geographic(crs: str | None) -> bool:
+    """True where coordinates are longitude and latitude."""
+    return crs is not None and bool(pyproj.CRS(crs).is_geographic)
+
+
+def around_longitude(shapes: AnyArray, centre: float) -> AnyArray:
+    """Shapes, or parts of multi-part shapes, moved by whole turns of 360 degrees to within half a turn of a longitude.
+
+    Images across the antimeridian run past 180 degrees; labels of them are often in -180 to 180.
+
+    Args:
+        shapes: Geometries in degrees, object array (n,), None allowed.
+        centre: Longitude of the image's centre.
+    """
+    bounds = shapely.bounds(shapes)
+    turns = np.round((centre - (bounds[:, 0] + bounds[:, 2]) / 2) / 360)
+    wide = bounds[:, 2] - bounds[:, 0] > 180
+    result = shapes.copy()
+    for i in np.flatnonzero((np.nan_to_num(turns) != 0) | wide):
+        result[i] = _turned(shapes[i], centre)
+    return result
+
+
+def _turned(shape: BaseGeometry, centre: float) -> BaseGeometry:
+    if shape.geom_type.startswith("Multi"):
+        return type(shape)([_turned(part, centre) for part in shape.geoms])
+    left, _, right, _ = shape.bounds
+    turn = 360 * round((centre - (left + right) / 2) / 360)
+    return shapely.transform(shape, lambda x, y: (x + turn, y), interleaved=False) if turn else shape
 
 
 def mover(source: str, target: str) -> Move | None:

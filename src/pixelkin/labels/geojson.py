@@ -18,11 +18,10 @@ from shapely.geometry.polygon import orient
 
 from pixelkin.errors import LabelError, OutputError
 
-from .annotations import GEOMETRY_TYPES, Annotations, stored_legend
-from .crs import crs_name, move_shapes, mover
+from .annotations import GEOMETRY_TYPES, Annotations, describe_feature, one_kind, stored_legend
+from .crs import WGS84, crs_name, move_shapes, mover
 from .layers import RawFeature, RawLayer, file_properties
 
-WGS84 = "EPSG:4326"
 LEGEND_MEMBER = "pixelkin_legend"
 
 # About a centimetre on the ground.
@@ -50,7 +49,7 @@ def read_geojson(path: Path, crs: str | None) -> RawLayer:
         entries = [content]
     else:
         raise LabelError(f"not GeoJSON of features: its type is {kind!r}, expected 'FeatureCollection'. Export the labels again.")
-    features = [_feature(entry, f"feature {i + 1} of {len(entries)}") for i, entry in enumerate(entries)]
+    features = [_feature(entry, describe_feature(i, len(entries), _fid(entry))) for i, entry in enumerate(entries)]
     return RawLayer(features, _crs(content, crs, features), stored_legend(content.get(LEGEND_MEMBER)))
 
 
@@ -87,14 +86,18 @@ def _feature(entry: Any, place: str) -> RawFeature:
         raise LabelError(f"{place} is not a GeoJSON feature, expected an object with geometry and properties. Export the labels again.")
     geometry = entry.get("geometry")
     kind = geometry.get("type") if isinstance(geometry, dict) else None
-    if geometry is not None and kind not in GEOMETRY_TYPES:
+    if geometry is not None and kind not in (*GEOMETRY_TYPES, "GeometryCollection"):
         raise LabelError(f"{place} is a {kind}, expected one of {', '.join(GEOMETRY_TYPES)}. Split it into features of these kinds.")
     try:
-        parsed = None if geometry is None else shapely.force_2d(shape(geometry))
+        parsed = None if geometry is None else one_kind(shapely.force_2d(shape(geometry)))
     except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError, shapely.errors.ShapelyError) as error:
         raise LabelError(f"{place} has coordinates that make no {kind}: {error}. Draw it again or delete it.") from error
-    fid = entry.get("id")
-    return RawFeature(parsed, entry.get("properties") or {}, fid if isinstance(fid, int | str) else None)
+    return RawFeature(parsed, entry.get("properties") or {}, _fid(entry))
+
+
+def _fid(entry: Any) -> int | str | None:
+    fid = entry.get("id") if isinstance(entry, dict) else None
+    return fid if isinstance(fid, int | str) else None
 
 
 def _crs(content: dict[str, Any], stated: str | None, features: list[RawFeature]) -> str | None:
@@ -113,7 +116,7 @@ def _crs(content: dict[str, Any], stated: str | None, features: list[RawFeature]
             left, bottom, right, top = feature.geometry.bounds
             if max(abs(left), abs(right)) > 360 or max(abs(bottom), abs(top)) > 90:
                 raise LabelError(
-                    f"feature {i + 1} of {len(features)} lies at ({left:g}, {bottom:g}), expected degrees of longitude and latitude, "
+                    f"{describe_feature(i, len(features), feature.fid)} lies at ({left:g}, {bottom:g}), expected degrees of longitude and latitude, "
                     "as the file states no CRS (RFC 7946). "
                     "State it with crs='EPSG:...', or with \"crs\": null in the file for an image without one."
                 )

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pixelkin.errors import LabelError
 from pixelkin.types import Color, Legend
 
-from .annotations import Annotation, Annotations, class_text, make_legend
+from .annotations import Annotation, Annotations, class_number, class_text, describe_feature, make_legend
+from .classes import notes_on
 
 CLASS, CLASS_ID, COLOR, BRUSH = "class", "class_id", "color", "brush_px"
 """Properties that our own files carry."""
 
 # Tried where the file has no property 'class' and the caller named no other.
-_CLASS_ALIASES = ("class", "label", "name", "category", "class_name", "class_id")
+_CLASS_ALIASES = ("class", "label", "name", "category", "class_name")
 _COLOR_NAMES = ("color", "colour", "fill")
 
 
@@ -40,10 +41,12 @@ class RawLayer:
     """The legend that we stored beside the features, where there is one."""
     fields: Sequence[str] = field(default=())
     """Names of properties, where the format declares them apart from the features."""
+    notes: Sequence[str] = field(default=())
+    """What the reader decided on its own, a line each."""
 
 
-def annotate(layer: RawLayer, class_property: str) -> Annotations:
-    """Annotations of a file's features.
+def annotate(layer: RawLayer, class_property: str, names_of: Mapping[int, str] | None = None) -> Annotations:
+    """Annotations of a file's features, with names for classes that are numbers.
 
     Raises:
         LabelError: The class property is not there or has no value, an id or brush cannot be used, or a geometry cannot.
@@ -52,29 +55,39 @@ def annotate(layer: RawLayer, class_property: str) -> Annotations:
     if not layer.features:
         return Annotations((), layer.crs, layer.legend or Legend(()))
     key = _class_key(class_property, names)
-    ours = key == CLASS
-    total = len(layer.features)
-    ids: dict[str, int] = {}
+    id_key = next((name for name in names if name.lower() == CLASS_ID and name != key), None) if key.lower() in _CLASS_ALIASES else None
+    ids = _Ids()
     colors: dict[str, Color] = {}
     annotations = []
     for i, feature in enumerate(layer.features):
         properties = {name: value for name, value in feature.properties.items() if value is not None}
         name = class_text(properties.pop(key, None))
         if name is None:
+            place = describe_feature(i, len(layer.features), feature.fid, None, feature.geometry)
             raise LabelError(
-                f"feature {i + 1} of {total} has {key} = {feature.properties.get(key)!r}, expected a class name. "
-                "Fill it in, or delete the feature."
+                f"{place} has {key} = {feature.properties.get(key)!r}, expected a class name. Fill it in, or delete the feature."
             )
-        place = f"feature {i + 1} of {total} ({name!r})"
-        if ours and CLASS_ID in properties:
-            _state_id(ids, name, properties.pop(CLASS_ID), place)
+        number = class_number(name)
+        if names_of and number is not None and number in names_of:
+            name = names_of[number]
+            if 1 <= number <= 255:
+                ids.state(name, number, repr(name))
+        place = describe_feature(i, len(layer.features), feature.fid, name, feature.geometry)
+        if id_key is not None and id_key in properties:
+            ids.state(name, properties.pop(id_key), place)
         color = _take_color(properties)
         if color is not None:
             colors.setdefault(name, color)
         brush = _number(properties.pop(BRUSH), place) if BRUSH in properties else None
         annotations.append(Annotation(feature.geometry, name, color, brush, feature.fid, properties))
-    legend = make_legend((entry.class_name for entry in annotations), stored=layer.legend if ours else None, ids=ids, colors=colors)
-    return Annotations(tuple(annotations), layer.crs, legend)
+    stored = layer.legend if key == CLASS else None
+    legend = make_legend((entry.class_name for entry in annotations), stored=stored, ids=ids.usable, colors=colors)
+    return Annotations(
+        tuple(annotations),
+        layer.crs,
+        legend,
+        (*layer.notes, *ids.notes(legend), *notes_on(legend, {*ids.usable, *(stored.names if stored else ())})),
+    )
 
 
 def file_properties(annotations: Annotations, taken: Sequence[str] = ()) -> list[dict[str, Any]]:
@@ -109,21 +122,44 @@ def _class_key(wanted: str, names: Sequence[str]) -> str:
     listed = f"it has {', '.join(map(repr, names))}" if names else "it has none"
     if wanted != CLASS:
         raise LabelError(f"no feature has a property {wanted!r}; {listed}. Name the one that holds the class.")
-    near = [name for name in names if name.lower() in _CLASS_ALIASES]
+    near = [name for name in names if name.lower() in _CLASS_ALIASES] or [name for name in names if name.lower() == CLASS_ID]
     if len(near) != 1:
         raise LabelError(f"no feature has a property 'class'; {listed}. Name the one that holds the class with class_property=....")
     return near[0]
 
 
-def _state_id(ids: dict[str, int], name: str, value: Any, place: str) -> None:
-    text = class_text(value) or ""
-    if not re.fullmatch(r"\d{1,3}", text) or not 1 <= int(text) <= 255:
-        raise LabelError(f"{place} has class_id {value!r}, expected a whole number from 1 to 255. Correct it, or leave it empty.")
-    if ids.setdefault(name, int(text)) != int(text):
-        raise LabelError(f"{place} has class_id {int(text)}, but an earlier feature gives its class {ids[name]}. Give each class one id.")
-    other = next((known for known, class_id in ids.items() if class_id == int(text) and known != name), None)
-    if other is not None:
-        raise LabelError(f"{place} has class_id {int(text)}, which is class {other!r} already. Give each class its own id.")
+class _Ids:
+    """Ids that features state for their classes."""
+
+    def __init__(self) -> None:
+        self._stated: dict[str, int] = {}
+        self._owner: dict[int, str] = {}
+
+    @property
+    def usable(self) -> dict[str, int]:
+        """Those that a map can hold, 1 to 255; a class with another one is numbered anew."""
+        return {name: number for name, number in self._stated.items() if 1 <= number <= 255}
+
+    def notes(self, legend: Legend) -> list[str]:
+        """A word on every class whose stated id could not stay."""
+        moved = [f"{name!r} {number} = {legend.by_name(name).id}" for name, number in self._stated.items() if name not in self.usable]
+        return (
+            [f"class ids run from 1 to 255, so ids are changed: {', '.join(moved[:8])}{', ...' if len(moved) > 8 else ''}."]
+            if moved
+            else []
+        )
+
+    def state(self, name: str, value: Any, place: str) -> None:
+        text = class_text(value) or ""
+        if not re.fullmatch(r"-?\d{1,10}", text):
+            raise LabelError(f"{place} has class_id {value!r}, expected a whole number. Correct it, or leave it empty.")
+        if self._stated.setdefault(name, int(text)) != int(text):
+            raise LabelError(
+                f"{place} has class_id {int(text)}, but an earlier feature gives its class {self._stated[name]}. Give each class one id."
+            )
+        other = self._owner.setdefault(int(text), name)
+        if other != name:
+            raise LabelError(f"{place} has class_id {int(text)}, which is class {other!r} already. Give each class its own id.")
 
 
 def _take_color(properties: dict[str, Any]) -> Color | None:

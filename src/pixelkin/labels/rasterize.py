@@ -15,10 +15,11 @@ from pixelkin.errors import InputError, LabelError
 from pixelkin.types import AnyArray, BoolArray, Grid, IntArray, LabelledPixels, UInt8Array
 
 from .annotations import Annotation, Annotations
-from .crs import XY, move_shapes, mover
+from .crs import XY, around_longitude, is_geographic, move_shapes, mover
 from .pixels import footprint, pixels_of_points
 
 Overlap = Literal["error", "last"]
+Outside = Literal["error", "skip"]
 
 # How far, in pixels, an edge may stray from its course when labels are moved into the image's CRS.
 _COURSE_TOLERANCE_PX = 0.01
@@ -80,28 +81,42 @@ def label_pixels(
     brush_px: float,
     overlap: Overlap,
     valid_at: Callable[[IntArray, IntArray], BoolArray] | None = None,
+    outside: Outside = "error",
+    notes: list[str] | None = None,
 ) -> LabelledPixels:
-    """`rasterize`, for the pixels only where `valid_at(rows, cols)` is True."""
-    if overlap not in get_args(Overlap):
-        raise InputError(f"overlap is {overlap!r}, expected one of {list(get_args(Overlap))}.")
-    marks = _mark(annotations, grid, brush_px, strict=True)
+    """`rasterize`, for the pixels only where `valid_at(rows, cols)` is True.
+
+    With `outside="skip"`, features that mark no such pixel are left out, and how many is added to `notes`.
+    """
+    for name, value, words in (("overlap", overlap, get_args(Overlap)), ("outside", outside, get_args(Outside))):
+        if value not in words:
+            raise InputError(f"{name} is {value!r}, expected one of {list(words)}.")
+    marks = _mark(annotations, grid, brush_px, strict=outside == "error")
+    beyond = np.setdiff1d(np.arange(len(annotations)), marks.feature)
     if valid_at is not None:
         keep = valid_at(*np.divmod(marks.pixel, grid.width))
         marks = _Marks(marks.feature[keep], marks.pixel[keep])
-        lost = np.setdiff1d(np.arange(len(annotations)), marks.feature)
-        if lost.size:
-            raise LabelError(
-                f"{annotations.describe(int(lost[0]))} marks only pixels without data, expected at least one valid pixel. "
-                "Move or delete it."
-            )
+    lost = np.setdiff1d(np.arange(len(annotations)), marks.feature)
+    if lost.size and outside == "error":
+        raise LabelError(
+            f"{annotations.describe(int(lost[0]))} marks only pixels without data, expected at least one valid pixel. "
+            "Move or delete it, or leave such features out with outside='skip'."
+        )
+    if lost.size and notes is not None:
+        empty = len(lost) - len(beyond)
+        notes.append(
+            f"{len(lost):,} of {len(annotations):,} features are left out: {len(beyond):,} outside the image, {empty:,} on pixels without data."
+        )
+    if len(lost) == len(annotations):
+        raise LabelError(f"none of its {len(annotations):,} features marks a pixel with data. Check that the labels are of this image.")
     if overlap == "error":
         _refuse_conflicts(annotations, _conflicts(annotations, marks, grid.width))
     ids = np.array([annotations.legend.by_name(feature.class_name).id for feature in annotations.features], np.uint8)
     classes = ids[marks.feature]
     kept = _first_of_winners(marks.pixel, classes)
-    lost = np.setdiff1d(ids, classes[kept])
-    if lost.size:
-        index = int(np.flatnonzero(ids == lost[0])[0])
+    gone = np.setdiff1d(classes, classes[kept])
+    if gone.size:
+        index = int(np.flatnonzero(ids == gone[0])[0])
         raise LabelError(
             f"class {annotations.features[index].class_name!r} has no pixel left: later features of other classes cover "
             f"{annotations.describe(index)}. Move it, or delete it."
@@ -203,6 +218,9 @@ def shapes_in_pixels(annotations: Annotations, grid: Grid) -> AnyArray:
         moved = annotations.geometries
     else:
         moved = move_shapes(annotations.geometries, between, _COURSE_TOLERANCE_PX * min(np.hypot(a, d), np.hypot(b, e)))
+    if is_geographic(grid.crs):
+        x, _ = grid.xy((grid.height - 1) / 2, (grid.width - 1) / 2)
+        moved = around_longitude(moved, x)
     shapes: AnyArray = shapely.transform(moved, to_pixels)
     return shapes
 
@@ -214,14 +232,14 @@ def _refuse(annotations: Annotations, index: int, shape: BaseGeometry | None, gr
         x, y = shapely.get_coordinates(annotations.features[index].geometry)[0]
         raise LabelError(
             f"{name} has no place in the image's CRS: its coordinates ({x:g}, {y:g}) cannot be transformed from "
-            f"{annotations.crs} to {grid.crs}. State the labels' own CRS with crs=..., or delete it."
+            f"{annotations.crs} to {grid.crs}. State the labels' own CRS with crs=..., delete it, or leave such features out with outside='skip'."
         )
     left, top, right, bottom = shapely.bounds(shape)
     if right < 0 or bottom < 0 or left > grid.width or top > grid.height or "Polygon" not in shape.geom_type:
         raise LabelError(
             f"{name} lies outside the image: it reaches over rows {top:.1f} to {bottom:.1f} and columns {left:.1f} to {right:.1f} "
-            f"of {grid.height} x {grid.width} pixels. Delete it, or state the labels' own CRS with crs=...; "
-            f"it is taken to be {annotations.crs or 'that of the image'}."
+            f"of {grid.height} x {grid.width} pixels. Delete it, leave such features out with outside='skip', "
+            f"or state the labels' own CRS with crs=...; it is taken to be {annotations.crs or 'that of the image'}."
         )
     raise LabelError(
         f"{name} holds the centre of no pixel: it reaches over rows {top:.2f} to {bottom:.2f} and columns {left:.2f} to {right:.2f}. "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,10 @@ import shapely
 import shapely.errors
 
 from pixelkin.errors import LabelError, OutputError
+from pixelkin.silence import silenced
 from pixelkin.types import AnyArray
 
-from .annotations import Annotations, stored_legend
+from .annotations import Annotations, one_kind, stored_legend
 from .crs import crs_name
 from .layers import BRUSH, CLASS, CLASS_ID, COLOR, RawFeature, RawLayer, file_properties
 
@@ -27,17 +27,19 @@ _DRIVERS = {".gpkg": "GPKG", ".shp": "ESRI Shapefile"}
 _REFUSED = (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FeatureError, pyogrio.errors.GeometryError)
 
 
-def read_vectors(path: Path, crs: str | None) -> RawLayer:
-    """Features of the layer 'labels', or of the only layer there is.
+def read_vectors(path: Path, crs: str | None, layer: str | None = None) -> RawLayer:
+    """Features of a layer: the one that is named, else 'labels', else the only one that has shapes.
 
     Raises:
-        LabelError: Not a vector file, several layers, or a geometry that cannot be read.
+        LabelError: Not a vector file, no such layer, several that it may be, or a geometry that cannot be read.
     """
     try:
-        layer = _layer(path)
-        info = pyogrio.read_info(path, layer=layer)
-        meta, fids, shapes, columns = pyogrio.raw.read(path, layer=layer, force_2d=True, return_fids=True, datetime_as_string=True)
-        geometries = shapely.from_wkb(shapes) if shapes is not None else np.full(len(fids), None)
+        # Measures (M) are no part of a label.
+        with silenced(UserWarning, "Measured .* geometry types are not supported"):
+            chosen, notes = _layer(path, layer)
+            info = pyogrio.read_info(path, layer=chosen)
+            meta, fids, shapes, columns = pyogrio.raw.read(path, layer=chosen, force_2d=True, return_fids=True, datetime_as_string=True)
+            geometries = shapely.from_wkb(shapes) if shapes is not None else np.full(len(fids), None)
     except (*_REFUSED, shapely.errors.ShapelyError) as error:
         raise LabelError(
             f"not a vector file that can be read: {error}. Expected GeoJSON, GeoPackage, Shapefile, CSV or a label raster (GeoTIFF)."
@@ -45,12 +47,12 @@ def read_vectors(path: Path, crs: str | None) -> RawLayer:
     names = [str(name) for name in meta["fields"]]
     cells = [_cells(column, kind, subtype) for column, kind, subtype in zip(columns, meta["ogr_types"], meta["ogr_subtypes"], strict=True)]
     features = [
-        RawFeature(geometry, dict(zip(names, row, strict=True)), int(fid))
+        RawFeature(one_kind(geometry), dict(zip(names, row, strict=True)), int(fid))
         for geometry, fid, row in zip(geometries, fids, zip(*cells, strict=True) if cells else [()] * len(fids), strict=True)
     ]
     legend = stored_legend((info.get("layer_metadata") or {}).get(LEGEND_KEY))
     own_crs = crs_name(meta["crs"]) if crs is None and meta["crs"] else None
-    return RawLayer(features, crs or own_crs, legend, names)
+    return RawLayer(features, crs or own_crs, legend, names, notes)
 
 
 def write_vectors(annotations: Annotations, path: Path) -> None:
@@ -68,9 +70,8 @@ def write_vectors(annotations: Annotations, path: Path) -> None:
         _refuse_loss(annotations, rows, names, kinds)
         kinds = {min(kinds, key=len)}  # lines and polygons of several parts share their file with simple ones
     columns = [_column([row.get(name) for row in rows], name, shapefile) for name in names]
-    with warnings.catch_warnings():
-        # Labels of an image without CRS have none either, on purpose.
-        warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
+    # Labels of an image without CRS have none either, on purpose.
+    with silenced(UserWarning, "'crs' was not provided"):
         try:
             pyogrio.raw.write(
                 path,
@@ -89,13 +90,28 @@ def write_vectors(annotations: Annotations, path: Path) -> None:
             raise OutputError(f"{path.name} cannot be written: {error}. Check free space and permissions.") from error
 
 
-def _layer(path: Path) -> str | None:
-    layers = [str(name) for name, _ in pyogrio.list_layers(path)]
-    if LAYER in layers:
-        return LAYER
-    if len(layers) > 1:
-        raise LabelError(f"it has layers {', '.join(map(repr, layers))}, expected one, or one called {LAYER!r}. Rename the one to use.")
-    return layers[0] if layers else None
+def _layer(path: Path, wanted: str | None) -> tuple[str | None, list[str]]:
+    """The layer to read, and a note where others were passed over."""
+    # A table without shapes, such as the styles that QGIS keeps in a GeoPackage, holds no labels.
+    layers = [(str(name), kind) for name, kind in pyogrio.list_layers(path)]
+    shaped = [name for name, kind in layers if kind is not None]
+    listed = ", ".join(map(repr, shaped))
+    if wanted is not None:
+        if wanted in shaped:
+            return wanted, []
+        if wanted.isdigit() and int(wanted) < len(layers):
+            return layers[int(wanted)][0], []
+        raise LabelError(f"it has no layer {wanted!r} of shapes, expected one of {listed or 'none'}. Choose one with layer=....")
+    if not shaped and layers:
+        raise LabelError(f"its layers {', '.join(repr(name) for name, _ in layers)} hold no shapes, expected points, lines or polygons.")
+    if LAYER in shaped:
+        return LAYER, []
+    if len(shaped) > 1:
+        filled = [name for name in shaped if pyogrio.read_info(path, layer=name, force_feature_count=True)["features"]]
+        if len(filled) == 1:
+            return filled[0], [f"layer {filled[0]!r} is read, the only one of {len(shaped)} that has features."]
+        raise LabelError(f"it has layers {listed}, expected one, or one called {LAYER!r}. Choose one with layer=....")
+    return (shaped[0] if shaped else None), []
 
 
 def _cells(column: AnyArray, kind: str, subtype: str) -> list[Any]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from sklearn.metrics import confusion_matrix
 
 from pixelkin.errors import LabelError, ShapeError
+from pixelkin.labels.classes import match_classes
 from pixelkin.segmentation import Segmentation
 from pixelkin.types import AnyArray, IntArray, LabelledPixels, Legend, LegendClass, default_color
 
@@ -20,6 +21,13 @@ from ._numbers import number_or_none
 from ._text import format_table, number
 
 Float64Array = npt.NDArray[np.float64]
+
+
+HOLDS_FOR = (
+    "These figures count every pixel of the truth alike: they are the map's own only where the truth is the whole map or a simple "
+    "random sample of it."
+)
+"""What kind of sample the figures of a `Score` hold for."""
 
 
 def _ratio(part: AnyArray, whole: AnyArray) -> Float64Array:
@@ -39,6 +47,10 @@ class Score:
     """Pixel counts, shape (class, class + 1): rows = truth, columns = predicted; the last column counts pixels left undecided (0)."""
     ignored: int
     """Pixels of the truth left out: not labelled (0), of a class in `ignore`, or without data in the image."""
+    without_data: int = 0
+    """How many of the ignored pixels are labelled but have no data in the image."""
+    notes: tuple[str, ...] = ()
+    """What to know before the figures are used, a line each: how classes were matched, and what has no match."""
 
     def __post_init__(self) -> None:
         k = len(self.legend)
@@ -124,6 +136,9 @@ class Score:
             "pixels": int(self.confusion.sum()),
             "undecided": self.undecided,
             "ignored": self.ignored,
+            "without_data": self.without_data,
+            "holds_for": HOLDS_FOR,
+            "notes": list(self.notes),
             "classes": classes,
             "confusion": {
                 "rows": "truth",
@@ -144,7 +159,10 @@ class Score:
         return "\n".join(
             [
                 f"accuracy {number(self.accuracy)}   mean IoU {number(self.miou)}   pixels {self.confusion.sum():,}   "
-                f"undecided {self.undecided:,}   ignored {self.ignored:,}",
+                f"undecided {self.undecided:,}   ignored {self.ignored:,}"
+                + (f" (without data {self.without_data:,})" if self.without_data else ""),
+                HOLDS_FOR,
+                *(f"note: {note}" for note in self.notes),
                 "",
                 format_table(["class", "IoU", "producer's", "user's", "F1", "support"], per_class),
                 "",
@@ -163,7 +181,8 @@ def score(
 ) -> Score:
     """Compare a map with pixels whose class is known.
 
-    Where both sides carry a legend, classes are matched by name, so that the same class may have another number in each.
+    Where both sides carry a legend, classes are matched by name, so that the same class may have another number in each; where one
+    side has numbers only instead of names, they are matched by id (see `pixelkin.labels.match_classes`). `notes` says what was done.
     Class ids of an array are those of `legend`, else of the other side's legend; with no legend at all, classes are named by
     their numbers. A pixel that the map leaves undecided (0) counts as wrong; one without data in the image is not counted.
 
@@ -175,11 +194,16 @@ def score(
 
     Raises:
         ShapeError: An array is not (row, col), or the two differ in size.
-        LabelError: A class that no legend has, a marked pixel outside the map, or no pixel to compare.
+        LabelError: A class that no legend has, no class that both have, a marked pixel outside the map, or no pixel to compare.
     """
     classes = result.classes if isinstance(result, Segmentation) else _class_ids("result", result)
+    map_legend = result.legend if isinstance(result, Segmentation) else None
+    notes: list[str] = []
+    if isinstance(truth, LabelledPixels) and map_legend is not None:
+        truth, notes = _matched(truth, map_legend, frozenset(int(i) for i in ignore))
     rows, cols, expected, total = _truth_pixels(truth, classes.shape, frozenset(int(i) for i in ignore))
     found = classes[rows, cols].astype(np.int64)
+    labelled = len(expected)
     if isinstance(result, Segmentation):
         usable = result.valid[rows, cols]
         expected, found = expected[usable], found[usable]
@@ -188,7 +212,6 @@ def score(
             "no pixel of the truth can be compared, expected at least one labelled pixel with data. Check labels and ignored classes."
         )
 
-    map_legend = result.legend if isinstance(result, Segmentation) else None
     truth_legend = truth.legend if isinstance(truth, LabelledPixels) else None
     if legend is None:
         legend = _joint_legend(map_legend, truth_legend, expected, found)
@@ -199,7 +222,22 @@ def score(
     truths, predictions = np.divmod(np.flatnonzero(pairs), 256)
     counts = confusion_matrix(truths, predictions, sample_weight=pairs[pairs > 0], labels=[*legend.ids, 0])
     # The row of 0 is empty: unlabelled pixels are gone by now.
-    return Score(legend, np.asarray(counts[:-1], np.int64), total - len(expected))
+    return Score(legend, np.asarray(counts[:-1], np.int64), total - len(expected), labelled - len(expected), tuple(notes))
+
+
+def _matched(truth: LabelledPixels, legend: Legend, ignore: frozenset[int]) -> tuple[LabelledPixels, list[str]]:
+    """Truth whose classes have the map's names, ids unchanged, and what there is to say of it."""
+    counts = np.bincount(truth.classes, minlength=256)
+    present = [entry.id for entry in truth.legend if counts[entry.id] and entry.id not in ignore]
+    matched, notes = match_classes(truth.legend, legend, present, names=("the truth", "the map"))
+    for class_id in present:
+        if class_id not in matched:
+            name = truth.legend.by_id(class_id).name
+            notes.append(f"class {name!r} of the truth is none of the map's: its {counts[class_id]:,} pixels count as wrong.")
+    if len(set(matched.values())) < len(matched):
+        raise LabelError(f"several classes of the truth are taken as one of the map: {matched}. Give them one name.")
+    entries = (LegendClass(entry.id, matched.get(entry.id, entry.name), entry.color) for entry in truth.legend if counts[entry.id])
+    return LabelledPixels(truth.rows, truth.cols, truth.classes, Legend(tuple(entries))), notes
 
 
 def _class_ids(name: str, array: AnyArray) -> AnyArray:

@@ -32,6 +32,8 @@ Float64Array = npt.NDArray[np.float64]
 
 SQUARE_METRES_PER_HECTARE = 10_000.0
 _PLANE_TOLERANCE = 0.01
+# Places a side at which the distortion of a projection is looked at: corners, edges and between.
+_SCALE_NODES = 9
 _NORMAL_95 = 1.959964  # two-sided 95 % quantile of the standard normal distribution
 
 
@@ -189,7 +191,12 @@ def cell_areas(grid: Grid) -> tuple[Float64Array | None, str]:
     if grid.crs is None:
         return None, "in pixels only: the image has no CRS"
     crs = _parse_crs(grid.crs)
-    a, b, _, d, e, f = grid.transform
+    a, b, c, d, e, f = grid.transform
+    if (a, b, c, d, e, f) == (1, 0, 0, 0, 1, 0):
+        raise RasterError(
+            f"the image has CRS {_crs_name(crs, grid.crs)} but no position in it (its transform is the identity), so areas cannot be "
+            "measured. Set the transform, or take the CRS away to count pixels."
+        )
     if crs.is_geographic:
         ellipsoid = crs.get_geod()
         assert ellipsoid is not None  # what makes a CRS geographic
@@ -212,10 +219,11 @@ def cell_areas(grid: Grid) -> tuple[Float64Array | None, str]:
         raise RasterError(
             f"CRS {_crs_name(crs, grid.crs)} has no unit of length, so areas cannot be measured. Warp the map to a projected CRS."
         )
+    low, high = _areal_scales(crs, grid)
     plane = f"in the plane of {_crs_name(crs, grid.crs)}"
-    scale = _areal_scale(crs, grid)
-    if abs(scale - 1) > _PLANE_TOLERANCE:
-        plane += f", {scale:.3g} times those on the ellipsoid at the image's centre (warp to an equal-area CRS for true areas)"
+    if max(abs(low - 1), abs(high - 1)) > _PLANE_TOLERANCE:
+        times = f"{low:.3g}" if f"{low:.3g}" == f"{high:.3g}" else f"{low:.3g} to {high:.3g}"
+        plane += f", {times} times those on the ellipsoid over the map (warp to an equal-area CRS for true areas)"
     return np.full((1, 1), abs(a * e - b * d) * metres**2), plane
 
 
@@ -324,7 +332,10 @@ def estimate_areas(areas: Segmentation | AreaTable, validation: Score) -> AreaEs
     mapped = [known.get(name) for name in validation.legend.names]
     sizes = np.array([0.0 if row is None else float(row.pixels if in_pixels else row.hectares) for row in mapped])
     undecided = float(table.undecided_pixels if in_pixels else table.undecided_hectares)
-    note = f"areas {table.method}; stratified estimator of Olofsson et al. 2014, {int(sampled.sum()):,} validation pixels"
+    note = (
+        f"areas {table.method}; stratified estimator of Olofsson et al. 2014, {int(sampled.sum()):,} validation pixels; "
+        "holds where these were drawn at random, over the whole map or within each mapped class, and none of them was a label"
+    )
     if undecided and not sampled[-1]:
         note += "; undecided pixels are left out, as the sample has none"
         undecided = 0.0
@@ -420,12 +431,16 @@ def _crs_name(crs: pyproj.CRS, text: str) -> str:
     return text if len(text) <= 20 else crs.name
 
 
-def _areal_scale(crs: pyproj.CRS, grid: Grid) -> float:
-    """Plane area over ellipsoid area at the image's centre; 1 where the CRS is not a map projection."""
+def _areal_scales(crs: pyproj.CRS, grid: Grid) -> tuple[float, float]:
+    """Least and greatest plane area over ellipsoid area on the map; 1 where the CRS is not a map projection."""
     if not crs.is_projected:
-        return 1.0
-    x, y = grid.xy((grid.height - 1) / 2, (grid.width - 1) / 2)
+        return 1.0, 1.0
+    rows, cols = np.meshgrid(np.linspace(0, grid.height, _SCALE_NODES) - 0.5, np.linspace(0, grid.width, _SCALE_NODES) - 0.5)
+    a, b, c, d, e, f = grid.transform
+    x, y = a * (cols + 0.5) + b * (rows + 0.5) + c, d * (cols + 0.5) + e * (rows + 0.5) + f
     projection = pyproj.Proj(crs)
     longitude, latitude = projection(x, y, inverse=True)
-    scale = float(projection.get_factors(longitude, latitude).areal_scale) if math.isfinite(longitude) else 1.0
-    return scale if math.isfinite(scale) else 1.0
+    there = np.isfinite(longitude) & np.isfinite(latitude)
+    scale = np.asarray(projection.get_factors(longitude[there], latitude[there]).areal_scale) if there.any() else np.ones(1)
+    scale = scale[np.isfinite(scale)]
+    return (float(scale.min()), float(scale.max())) if len(scale) else (1.0, 1.0)

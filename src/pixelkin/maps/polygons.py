@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -24,6 +23,7 @@ from pixelkin.types import AnyArray, Grid, IntArray, Legend
 
 from ..files import replacing
 from ..raster.reader import open_dataset
+from ..silence import silenced
 from .areas import SQUARE_METRES_PER_HECTARE, cell_areas
 
 _AT_ONCE = 10_000
@@ -225,9 +225,8 @@ def write_polygons_of(
 
 
 def _write(frame: Any, temporary: Path, path: Path, driver: str, *, append: bool = False) -> None:
-    with warnings.catch_warnings():
-        # A map without CRS gives a layer without CRS: that is what was asked for.
-        warnings.filterwarnings("ignore", message="'crs' was not provided", category=UserWarning)
+    # A map without CRS gives a layer without CRS: that is what was asked for.
+    with silenced(UserWarning, "'crs' was not provided"):
         try:
             pyogrio.write_dataframe(
                 frame, temporary, driver=driver, layer=path.stem, geometry_type="MultiPolygon", promote_to_multi=True, append=append

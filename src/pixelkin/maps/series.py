@@ -14,6 +14,7 @@ from pixelkin.segmentation import Segmentation
 from pixelkin.types import Color
 
 from ..files import replacing
+from ..raster.dates import parse_date
 from ._numbers import number_or_none
 from .areas import area_table, csv_text
 
@@ -66,7 +67,7 @@ def series_table(maps: Iterable[tuple[dt.date | str, Segmentation]]) -> SeriesTa
         InputError: No map, or two of one date.
         RasterError: A map on another grid than the first, whose areas would not compare.
     """
-    dated = [(dt.date.fromisoformat(date) if isinstance(date, str) else date, segmentation) for date, segmentation in maps]
+    dated = [(parse_date(date), segmentation) for date, segmentation in maps]
     if not dated:
         raise InputError("the series has no map, expected at least one date and map.")
     dated.sort(key=lambda pair: pair[0])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,8 @@ import rasterio
 from rasterio.env import get_gdal_config, set_gdal_config
 from rasterio.errors import NotGeoreferencedWarning
 
+from pixelkin.silence import silenced
+
 Dataset = Any
 """A rasterio dataset or WarpedVRT; rasterio has no type stubs."""
 
@@ -21,18 +22,12 @@ Dataset = Any
 _MAX_OPEN = 16
 
 _local = threading.local()
-_warnings_lock = threading.Lock()
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Open files here: an image without georeference is a fact that `Grid` carries, not a warning.
-
-    The lock is there because `warnings.catch_warnings` swaps global state: two threads that leave it in the wrong order would
-    switch the filter off or on for good.
-    """
-    with _warnings_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    """Open files here: an image without georeference is a fact that `Grid` carries, not a warning."""
+    with silenced(NotGeoreferencedWarning):
         yield
 
 
