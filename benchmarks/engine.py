@@ -21,7 +21,7 @@ import torch
 from pixelkin.model import Model, ModelConfig, Network, Standardisation
 from pixelkin.scene import ArrayScene
 from pixelkin.segmenter import Segmenter
-from pixelkin.similarity import reference
+from pixelkin.similarity import literal
 from pixelkin.training import train
 from pixelkin.types import LabelledPixels
 
@@ -74,7 +74,7 @@ def literal_seconds(model: Model, scene: ArrayScene, labels: LabelledPixels, pix
     labelled = np.stack([labels.rows, labels.cols], axis=1)
     asked = np.random.default_rng(1).integers(0, SIZE, (pixels, 2))
     started = time.perf_counter()
-    reference.distances(model, scene, asked, labelled, "local")
+    literal.distances(model, scene, asked, labelled, "local")
     return (time.perf_counter() - started) / pixels * SIZE * SIZE
 
 

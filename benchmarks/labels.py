@@ -275,7 +275,7 @@ def robustness(model: pk.Model, draws: int) -> list[dict[str, Any]]:
             merged = np.where(found == 4, 2, found)
             expected = truth.copy()
             expected[given.rows, given.cols] = 0
-            named = {(c.index if c.index is not None else c.classes) for c in segmenter.conflicts}
+            named = {(c.index if c.index is not None else c.classes) for c in segmenter.suspect_labels}
             right = named & set(changed.tolist()) if "wrong" in name else named
             rows[name].append((pk.score(merged, expected, legend=VEGAS).miou, len(named), len(right)))
     return [

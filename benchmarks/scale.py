@@ -73,11 +73,11 @@ def split(folder: Path, side: int, references: int, bands: int = 4) -> dict[str,
     import torch
 
     import pixelkin as pk
+    from pixelkin.features import blocks_of, embed
     from pixelkin.raster import MapWriter
     from pixelkin.scale import segment
     from pixelkin.scale.kernel import pack
     from pixelkin.scale.plan import with_halo
-    from pixelkin.similarity import blocks_of, embed
     from pixelkin.types import Window
 
     torch.set_num_threads(1)
@@ -89,7 +89,7 @@ def split(folder: Path, side: int, references: int, bands: int = 4) -> dict[str,
     parts["read"] = cpu(lambda: [scene.read(with_halo(tile, PATCH // 2, scene.grid)) for tile in tiles])[0] / mpx
     memory = pk.ArrayScene(scene.read().data, bands=scene.bands)
     blocks = list(blocks_of(memory.grid, memory.grid.window))
-    parts["embed"] = cpu(lambda: [embed(segmenter.model, memory, block, memory.bands) for block in blocks])[0] / mpx
+    parts["embed"] = cpu(lambda: [embed(segmenter.model, memory, block) for block in blocks])[0] / mpx
     replica = segmenter.replica(cache_bytes=0, workers=1)
     parts["match"] = cpu(lambda: replica.predict(memory))[0] / mpx - parts["embed"]
     result = replica.predict(memory)

@@ -18,10 +18,10 @@ import torch
 from safetensors.torch import save
 
 from pixelkin.blockcache import BlockStore
+from pixelkin.decision import Learner, Nearest
 from pixelkin.scene import ArrayScene
 from pixelkin.segmentation import Segmentation
 from pixelkin.segmenter import Segmenter
-from pixelkin.similarity import embed
 from pixelkin.types import LabelledPixels
 
 from .networks import random_model
@@ -49,11 +49,13 @@ def embedded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Windows of the blocks that are embedded, of labels left out."""
     windows: list[Any] = []
 
-    def spy(model: Any, scene: Any, window: Any, *args: Any, **options: Any) -> Any:
-        windows.append(window)
-        return embed(model, scene, window, *args, **options)
+    for decision in (Learner, Nearest):
 
-    monkeypatch.setattr("pixelkin.segmenter.embed", spy)
+        def spy(self: Any, scene: Any, block: Any, describe: Any = decision.describe) -> Any:
+            windows.append(block)
+            return describe(self, scene, block)
+
+        monkeypatch.setattr(decision, "describe", spy)
     return windows
 
 
@@ -100,7 +102,7 @@ def test_what_an_unmarked_image_shows_as_a_whole_is_kept_too(scene: ArrayScene, 
     other, labels = ArrayScene(scene.data[:, ::-1].copy()), LabelledPixels.from_arrays(ROWS, COLS, CLASSES)
     first = Segmenter(MODEL, store=store, check_labels=False).fit(scene, labels).predict(other)
     store.flush()
-    monkeypatch.setattr("pixelkin.segmenter.survey", None)
+    monkeypatch.setattr("pixelkin.engine.sample", None)
     assert_same(Segmenter(MODEL, store=store, check_labels=False).fit(scene, labels).predict(other), first)
 
 

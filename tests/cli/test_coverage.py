@@ -10,7 +10,7 @@ import rasterio
 from rasterio.transform import Affine
 
 from pixelkin.cli import main
-from pixelkin.similarity import References
+from pixelkin.features import References
 
 
 def write(path: Path, data: np.ndarray) -> None:

@@ -9,9 +9,9 @@ from tests.networks import random_model
 
 from pixelkin.decision import fit
 from pixelkin.errors import InputError
+from pixelkin.features import sample, stack_of
 from pixelkin.scene import ArrayScene
 from pixelkin.segmenter import Segmenter
-from pixelkin.similarity import survey
 from pixelkin.types import LabelledPixels, Legend, Window
 
 MODEL = random_model()
@@ -40,13 +40,13 @@ def test_probabilities_are_multiplied_by_what_they_are_on_average(method: str) -
     labels = marks(TRUTH, 12, 1)
     references = Segmenter(MODEL).fit(SCENE, labels).references
     learner = fit(references, [1, 2], method)  # type: ignore[arg-type]
-    sample = survey(MODEL, SCENE, SCENE.bands)
+    seen = sample(stack_of(MODEL), SCENE)
     places = min(len(np.unique(np.stack([labels.rows // 48, labels.cols // 48])[:, labels.classes == i], axis=1).T) for i in (1, 2))
     weight = places**2 / (places**2 + 16)
-    before = learner.probabilities(sample).double().numpy()
+    before = learner.probabilities(seen).double().numpy()
     expected = before * before.mean(axis=1, keepdims=True) ** weight
-    np.testing.assert_allclose(learner.proportioned(sample).probabilities(sample).numpy(), expected / expected.sum(axis=0), atol=1e-5)
-    assert learner.proportioned(sample[:, :0]) is learner
+    np.testing.assert_allclose(learner.proportioned(seen).probabilities(seen).numpy(), expected / expected.sum(axis=0), atol=1e-5)
+    assert learner.proportioned(seen[:, :0]) is learner
 
 
 @pytest.mark.parametrize("method", ["auto", "vote", "logistic"])
@@ -72,7 +72,7 @@ def test_a_survey_is_spread_evenly_over_the_image(shape: tuple[int, int]) -> Non
     """On an image whose pixels say where they are."""
     rows, cols = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     mask = (rows < shape[0] // 2) | (shape[0] < 10)
-    found = survey(None, ArrayScene(np.stack([rows, cols]), mask), ("row", "col"))[:2].T.numpy()
+    found = sample(stack_of(None), ArrayScene(np.stack([rows, cols]), mask))[:2].T.numpy()
     assert 1 <= len(found) <= 1024
     assert len(np.unique(found, axis=0)) == len(found)
     assert mask[tuple(found.T.astype(int))].all()
@@ -83,17 +83,17 @@ def test_a_survey_is_spread_evenly_over_the_image(shape: tuple[int, int]) -> Non
 
 def test_a_survey_sees_what_the_map_is_made_of() -> None:
     """Its features are those of the labelled pixels at the same places."""
-    sample = survey(MODEL, SCENE, SCENE.bands)
+    seen = sample(stack_of(MODEL), SCENE)
     rows, cols = (index.ravel() for index in np.mgrid[: SCENE.grid.height : 8, : SCENE.grid.width : 8])
     there = (
         Segmenter(MODEL).fit(SCENE, LabelledPixels(rows, cols, np.resize([1, 2], len(rows)).astype(np.uint8), LEGEND)).references.features
     )
-    distance = torch.cdist(sample.T.contiguous(), there, compute_mode="donot_use_mm_for_euclid_dist").amin(dim=1)
+    distance = torch.cdist(seen.T.contiguous(), there, compute_mode="donot_use_mm_for_euclid_dist").amin(dim=1)
     assert distance.max() < 1e-3
 
 
 def test_an_image_without_data_is_no_reason_to_fail() -> None:
     nothing = ArrayScene(SCENE.data, np.zeros(TRUTH.shape, bool))
-    assert survey(MODEL, nothing, SCENE.bands).shape[1] == 0
+    assert sample(stack_of(MODEL), nothing).shape[1] == 0
     result = Segmenter(MODEL).fit(SCENE, marks(TRUTH, 3, 1)).predict(nothing, Window(0, 0, 9, 9))
     assert not result.classes.any()

@@ -15,9 +15,9 @@ from tests.networks import random_model
 
 from pixelkin.decision import background, fit
 from pixelkin.errors import InputError, RasterError
+from pixelkin.features import References, scene_number
 from pixelkin.scene import ArrayScene
 from pixelkin.segmenter import Segmenter
-from pixelkin.similarity import References, scene_number
 from pixelkin.types import LabelledPixels, Legend, Window
 
 METHODS = ["auto", "vote", "logistic", "nearest"]
@@ -180,7 +180,7 @@ def test_labels_may_be_checked_only_when_somebody_asks() -> None:
         at_once = Segmenter(None).fit(scene, labels)
     later = Segmenter(None, check_labels=False).fit(scene, labels)  # a warning would be an error
     np.testing.assert_array_equal(later.predict(scene).confidence, at_once.predict(scene).confidence)
-    assert later.conflicts == at_once.conflicts != ()
+    assert later.suspect_labels == at_once.suspect_labels != ()
 
 
 def test_classes_that_are_the_same_and_a_wrong_label_are_named() -> None:
@@ -190,15 +190,15 @@ def test_classes_that_are_the_same_and_a_wrong_label_are_named() -> None:
     with pytest.warns(UserWarning, match="classes 'middle' and 'light' cannot be told apart.*merge classes") as caught:
         seg = Segmenter(None).fit(scene, marks(same, 40, 4))
     assert len(caught) == 1
-    assert [c.kind for c in seg.conflicts] == ["classes"]
+    assert [c.kind for c in seg.suspect_labels] == ["classes"]
     right = marks(np.where(truth == 2, 0, truth), 30, 5)
     wrong = right.classes.copy()
     wrong[7] = 4 - wrong[7]
     legend = Legend(tuple(entry for entry in LEGEND if entry.id != 2))
     with pytest.warns(UserWarning, match="label 7 is marked"):
         seg = Segmenter(None).fit(scene, LabelledPixels(right.rows, right.cols, wrong, legend))
-    assert [c.index for c in seg.conflicts] == [7]
-    assert Segmenter(None).fit(scene, LabelledPixels(right.rows, right.cols, right.classes, legend)).conflicts == ()
+    assert [c.index for c in seg.suspect_labels] == [7]
+    assert Segmenter(None).fit(scene, LabelledPixels(right.rows, right.cols, right.classes, legend)).suspect_labels == ()
 
 
 @pytest.mark.parametrize("method", ["auto", "nearest"])
@@ -269,7 +269,7 @@ def test_every_labelled_pixel_keeps_its_label(seed: int, count: int, abstain: fl
 
 
 @pytest.mark.parametrize("places", [1, 4])
-@pytest.mark.parametrize("known", ["here", "migrated"])
+@pytest.mark.parametrize("known", ["here", "transferred"])
 def test_auto_is_the_geometric_mean_that_is_documented(known: str, places: int) -> None:
     """Of the vote, and of Gaussian process classifiers by their whole kernel matrices, with the weights of docs/methods.md."""
     side = -(-max(TRUTH.shape) // 8)
@@ -301,7 +301,7 @@ def test_auto_is_the_geometric_mean_that_is_documented(known: str, places: int) 
     learned, of_bands = line(slice(0, -bands), 0.03), line(slice(-bands, None), 0.1)
     near = gaussian(at, at, 2 * 16**2), gaussian(there, at, 2 * 16**2)
     like = tuple(gaussian(x[:, -bands:], z[:, -bands:], 0.5 * bands) for x in (z, q))
-    joint = process(learned, near) if known == "migrated" else process(learned, of_bands, near)
+    joint = process(learned, near) if known == "transferred" else process(learned, of_bands, near)
     straight, curved = process(of_bands), process(like, near)  # type: ignore[arg-type]
     features = unknown.features.T.contiguous()
     vote = fit(references, ids, "vote").probabilities(features).T.double().numpy()
@@ -309,16 +309,16 @@ def test_auto_is_the_geometric_mean_that_is_documented(known: str, places: int) 
         len(np.unique(np.stack([labels.rows // side, labels.cols // side])[:, labels.classes == i], axis=1).T) for i in ids
     )
     regressing, curving = (places**2 / (places**2 + even**2) for even in (3, 5))
-    seen = (0.3 if known == "migrated" else 0.5) * places**2 / (places**2 + 4)
+    seen = (0.3 if known == "transferred" else 0.5) * places**2 / (places**2 + 4)
     expected = vote ** ((1 - seen) * (1 - regressing)) * joint ** ((1 - seen) * regressing)
     expected *= straight ** (seen * (1 - curving)) * curved ** (seen * curving)
     expected /= expected.sum(axis=1, keepdims=True)
     learner = fit(references, ids, "auto", known)  # type: ignore[arg-type]
-    assert learner.near is not None
-    found = learner.probabilities(features, learner.near.at(unknown.origins[:, [0, 2, 3]].numpy())).T.numpy()
+    assert learner.spatial is not None
+    found = learner.probabilities(features, learner.spatial.at(unknown.origins[:, [0, 2, 3]].numpy())).T.numpy()
     np.testing.assert_allclose(found, expected, atol=5e-3)
-    field = learner.near.field(np.arange(TRUTH.shape[0]), np.arange(TRUTH.shape[1]))
-    np.testing.assert_allclose(learner.near.at(unknown.origins[:, [0, 2, 3]].numpy()), field[:, asked.rows, asked.cols], atol=1e-4)
+    field = learner.spatial.field(np.arange(TRUTH.shape[0]), np.arange(TRUTH.shape[1]))
+    np.testing.assert_allclose(learner.spatial.at(unknown.origins[:, [0, 2, 3]].numpy()), field[:, asked.rows, asked.cols], atol=1e-4)
 
 
 def test_what_is_near_counts_on_the_marked_image_alone() -> None:
@@ -326,13 +326,13 @@ def test_what_is_near_counts_on_the_marked_image_alone() -> None:
     other, truth = world(4)
     both = Segmenter(MODEL, check_labels=False).fit([SCENE, other], [labels, marks(truth, 6, 3)])
     learner = fit(both.references, [1, 2, 3], "auto")
-    assert learner.near is not None
+    assert learner.spatial is not None
     for scene in (SCENE, other):
         number = int(both.references.origins[both.references.origins[:, 0] == scene_number(scene)][0, 0])
-        near = learner.on({number}).near
+        near = learner.on({number}).spatial
         assert near is not None
-        assert len(near.places) == 18
-        assert set(near.places[:, 0].tolist()) == {number}
+        assert len(near.sites) == 18
+        assert set(near.sites[:, 0].tolist()) == {number}
     far = fit(both.references, [1, 2, 3], "auto", "elsewhere")
-    assert far.near is None
-    assert far.coloured is None
+    assert far.spatial is None
+    assert far.spectral is None

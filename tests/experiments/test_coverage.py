@@ -8,9 +8,10 @@ from tests.networks import random_model
 
 from pixelkin.coverage import USUAL, coverage, coverage_limit, measure_coverage, nearest_distances, with_limit
 from pixelkin.errors import InputError, NotFittedError, RasterError
+from pixelkin.features import References
 from pixelkin.scene import ArrayScene
 from pixelkin.segmenter import Segmenter
-from pixelkin.similarity import References, reference
+from pixelkin.similarity import literal
 from pixelkin.types import LabelledPixels
 
 
@@ -56,9 +57,9 @@ def test_distances_are_those_of_the_literal_algorithm(rng, measure):
     seg = Segmenter(model, measure=measure).fit(scene, LabelledPixels.from_arrays([2, 8], [3, 11], [1, 2]))
     found = nearest_distances(seg, scene).reshape(12, 14)
     pixels = np.array([[0, 0], [5, 7], [11, 13]])
-    literal = reference.distances(model, scene, pixels, np.array([[2, 3], [8, 11]]), measure).min(axis=0)
+    expected = literal.distances(model, scene, pixels, np.array([[2, 3], [8, 11]]), measure).min(axis=0)
     positions = model.config.positions if measure == "local" else 1
-    np.testing.assert_allclose(found[pixels[:, 0], pixels[:, 1]], literal / positions, rtol=2e-4)
+    np.testing.assert_allclose(found[pixels[:, 0], pixels[:, 1]], expected / positions, rtol=2e-4)
 
 
 def test_no_data_is_nan_and_no_labels_is_an_error(rng):

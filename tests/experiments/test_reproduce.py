@@ -23,7 +23,7 @@ from pixelkin.experiments.encoders import ABLATIONS, DEEP_INFOMAX, DEFAULT_WEIGH
 from pixelkin.experiments.protocol import BUDGETS, Cell, Method, Plan, Runner, draw_marks, summarise
 from pixelkin.maps import score
 from pixelkin.segmenter import Segmenter
-from pixelkin.similarity import reference
+from pixelkin.similarity import literal
 from pixelkin.types import Legend
 
 TINY = replace(BUDGETS["smoke"], training=replace(BUDGETS["smoke"].training, steps=2, batch_size=16))
@@ -66,7 +66,7 @@ def test_the_map_of_the_paper_is_the_nearest_neighbour(images_folder, tmp_path):
     marks, _ = draw_marks(truth.classes, runner.dataset.legend, 2, 0)
     (found,) = runner.segment(tables.OURS_LOCAL, 0, truth.scene, marks, [truth.scene])
     pixels = np.array([[0, 0], [17, 20], [39, 47], [25, 31]])
-    distances = reference.distances(runner.model(OURS, 0), truth.scene, pixels, np.stack([marks.rows, marks.cols], axis=1))
+    distances = literal.distances(runner.model(OURS, 0), truth.scene, pixels, np.stack([marks.rows, marks.cols], axis=1))
     np.testing.assert_array_equal(found.classes[pixels[:, 0], pixels[:, 1]], marks.classes[distances.argmin(axis=0)])
 
 

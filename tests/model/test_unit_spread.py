@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 
+from pixelkin.features import embed
 from pixelkin.model import ModelConfig, Network, ObjectiveOptions
 from pixelkin.scene import ArrayScene
-from pixelkin.similarity import embed
 from pixelkin.training import PRESETS, train
 
 CONFIG = ModelConfig(bands=("a", "b"), patch_size=7, z_dim=4, widths=(8, 8, 8), critic_width=8, critic_dim=4)
@@ -39,7 +39,7 @@ def test_a_strong_l1_term_does_not_shrink_the_representation():
 
     def spread(unit_spread: bool) -> float:
         model = train(scene, config=CONFIG, preset=replace(options, unit_spread=unit_spread), device="cpu")
-        s = embed(model, scene, scene.grid.window, scene.bands).s
+        s = embed(model, scene, scene.grid.window).s
         return float(s.flatten(1).std(dim=1).median())
 
     assert 0.5 < spread(True) < 2

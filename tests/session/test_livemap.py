@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pixelkin.scene import ArrayScene, Pixels
+from pixelkin.decision import Learner as LearnerDecision
+from pixelkin.scene import ArrayScene, Pixels, Scene
 from pixelkin.segmenter import Segmenter
 from pixelkin.session.learning import Learner
 from pixelkin.session.livemap import LiveMap
 from pixelkin.session.painting import Lesson
-from pixelkin.similarity import embed
 from pixelkin.types import Grid, LabelledPixels, Window
 
 _ONE_BLOCK = 1_500_000
@@ -30,11 +30,13 @@ def test_the_background_leaves_what_is_in_view_in_the_cache(monkeypatch: pytest.
     data = np.random.default_rng(0).integers(0, 50, (2, 20, 768)).astype(np.uint8)
     embedded: list[int] = []
 
-    def spy(model: Any, scene: Any, window: Window, *args: Any, **options: Any) -> Any:
-        embedded.append(window.col)
-        return embed(model, scene, window, *args, **options)
+    describe = LearnerDecision.describe
 
-    monkeypatch.setattr("pixelkin.segmenter.embed", spy)
+    def spy(self: LearnerDecision, scene: Scene, block: Window) -> Any:
+        embedded.append(block.col)
+        return describe(self, scene, block)
+
+    monkeypatch.setattr(LearnerDecision, "describe", spy)
     finished = threading.Event()
     live = LiveMap(
         {"strip": ArrayScene(data)},

@@ -21,14 +21,14 @@ import rasterio.shutil
 from PIL import Image
 
 from pixelkin.errors import InputError, LabelError, NotFittedError, OutputError
+from pixelkin.features import FeatureStack
 from pixelkin.raster.overview import read_overview
-from pixelkin.scene import ArrayScene
+from pixelkin.scene import ArrayScene, Scene
 from pixelkin.segmenter import Segmenter
 from pixelkin.session import AddClass, AddMark, DeleteMark, Project, Session, UpdateClass, open_project, segment_project
 from pixelkin.session import session as session_module
 from pixelkin.session.errors import ForbiddenError, StaleError
 from pixelkin.session.jobs import Format, Job
-from pixelkin.similarity import embed
 from pixelkin.types import Grid, LabelledPixels, Window
 
 from .conftest import HEIGHT, WIDTH, write_image
@@ -444,12 +444,13 @@ def test_a_project_opened_again_answers_without_embedding_what_was_seen(
     session.close()
     embedded: list[Window] = []
 
-    def spy(model: Any, scene: Any, window: Window, *args: Any, **options: Any) -> Any:
-        embedded.append(window)
-        return embed(model, scene, window, *args, **options)
+    fields = FeatureStack.fields
 
-    monkeypatch.setattr("pixelkin.segmenter.embed", spy)
-    monkeypatch.setattr("pixelkin.similarity.references.embed", spy)
+    def spy(self: FeatureStack, scene: Scene, window: Window) -> Any:
+        embedded.append(window)
+        return fields(self, scene, window)
+
+    monkeypatch.setattr(FeatureStack, "fields", spy)
     session = start(project.folder)
     np.testing.assert_array_equal(shown(session), before[0])
     np.testing.assert_array_equal(confidence(session), before[1])

@@ -9,8 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.networks import random_model
 
+from pixelkin.features import collect, embed, stack_of
 from pixelkin.scene import ArrayScene
-from pixelkin.similarity import L1, MutualInformation, collect, embed, reference
+from pixelkin.similarity import MutualInformation, literal, project, similarity_of
 from pixelkin.types import LabelledPixels
 
 
@@ -22,8 +23,8 @@ def make_scene(height: int, width: int, seed: int, *, holes: bool = False) -> Ar
 
 def dense_distances(model, scene, labels, measure, *, absolute=True):
     similarity = MutualInformation(model, measure)
-    prepared = similarity.prepare(collect(model, scene, labels, scene.bands))
-    projection = similarity.project(embed(model, scene, scene.grid.window, scene.bands))
+    prepared = similarity.prepare(collect(stack_of(model), scene, labels))
+    projection = similarity.project(embed(model, scene, scene.grid.window))
     return similarity.distances(projection, prepared, absolute=absolute).numpy()
 
 
@@ -52,11 +53,11 @@ def test_dense_equals_the_double_loop(critic, measure, shape, patch_size, holes,
     labels = LabelledPixels.from_arrays(labelled[:, 0], labelled[:, 1], np.ones(len(labelled)))
 
     dense = dense_distances(model, scene, labels, measure)[:, asked[:, 0], asked[:, 1]]
-    literal = reference.distances(model, scene, asked, labelled, measure)
+    expected = literal.distances(model, scene, asked, labelled, measure)
 
-    np.testing.assert_allclose(dense, literal, rtol=1e-4, atol=1e-5)
-    chosen = literal[dense.argmin(0), np.arange(len(asked))]
-    np.testing.assert_allclose(chosen, literal.min(0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(dense, expected, rtol=1e-4, atol=1e-5)
+    chosen = expected[dense.argmin(0), np.arange(len(asked))]
+    np.testing.assert_allclose(chosen, expected.min(0), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("critic", ["separable", "concatenated"])
@@ -80,7 +81,7 @@ def test_a_scribble_shares_positions():
     model = random_model(patch_size=13)
     scene = make_scene(30, 60, 2)
     labels = LabelledPixels.from_arrays(np.full(40, 15), np.arange(10, 50), np.ones(40))
-    references = collect(model, scene, labels, scene.bands)
+    references = collect(stack_of(model), scene, labels)
     assert references.windows.numel() == 40 * 81
     # The scribble crosses two blocks of references; each adds at most its own overhang of 8 columns of 9 rows.
     assert len(references.c) <= (40 + 2 * 8) * 9
@@ -102,8 +103,8 @@ def test_extreme_scores_stay_finite():
     labels = LabelledPixels.from_arrays([2, 10], [3, 17], [1, 2])
     distances = dense_distances(model, scene, labels, "local")
     assert np.isfinite(distances).all()
-    literal = reference.distances(model, scene, np.array([[5, 5]]), np.array([[2, 3], [10, 17]]), "local")
-    np.testing.assert_allclose(distances[:, 5, 5], literal[:, 0], rtol=1e-4)
+    expected = literal.distances(model, scene, np.array([[5, 5]]), np.array([[2, 3], [10, 17]]), "local")
+    np.testing.assert_allclose(distances[:, 5, 5], expected[:, 0], rtol=1e-4)
 
 
 def test_the_window_is_an_embedding_of_its_own_pixels():
@@ -113,8 +114,8 @@ def test_the_window_is_an_embedding_of_its_own_pixels():
     model = random_model()
     from pixelkin.types import Window
 
-    embedding = embed(model, scene, Window(4, 6, 10, 8), scene.bands)
-    back = embedding.bands.numpy() * 60 + 120
+    fields, embedding = stack_of(model).fields(scene, Window(4, 6, 10, 8)), embed(model, scene, Window(4, 6, 10, 8))
+    back = fields.bands.numpy() * 60 + 120
     np.testing.assert_allclose(back[0], row[4:14, 6:14], atol=1e-4)
     np.testing.assert_allclose(back[1], col[4:14, 6:14], atol=1e-4)
     k = (model.patch_size - 4) // 2
@@ -127,11 +128,11 @@ def test_l1_is_the_sum_of_absolute_differences(raw):
     model = None if raw else random_model()
     scene = make_scene(12, 15, 6)
     labels = LabelledPixels.from_arrays([0, 11], [14, 3], [1, 2])
-    embedding = embed(model, scene, scene.grid.window, scene.bands)
-    references = collect(model, scene, labels, scene.bands)
-    similarity = L1(raw=raw)
-    distances = similarity.distances(similarity.project(embedding), similarity.prepare(references)).numpy()
-    vectors = scene.data.astype(np.float32) if raw else embedding.s.numpy()
+    references = collect(stack_of(model), scene, labels)
+    similarity = similarity_of(model, "l1")
+    projection, _ = project(similarity, model, scene, scene.grid.window)
+    distances = similarity.distances(projection, similarity.prepare(references)).numpy()
+    vectors = scene.data.astype(np.float32) if raw else embed(model, scene, scene.grid.window).s.numpy()
     for i, (r, c) in enumerate([(0, 14), (11, 3)]):
         np.testing.assert_allclose(distances[i], np.abs(vectors - vectors[:, r, c][:, None, None]).sum(0), rtol=1e-4, atol=1e-4)
 
@@ -142,8 +143,8 @@ def test_no_data_is_the_bands_centre_after_standardisation():
     scene = make_scene(20, 20, 7, holes=True)
     other = ArrayScene(np.where(scene.mask, scene.data, 251).astype(np.uint8), scene.mask)
     for left, right in zip(
-        embed(model, scene, scene.grid.window, scene.bands).__dict__.values(),
-        embed(model, other, other.grid.window, other.bands).__dict__.values(),
+        embed(model, scene, scene.grid.window).__dict__.values(),
+        embed(model, other, other.grid.window).__dict__.values(),
         strict=True,
     ):
         np.testing.assert_array_equal(torch.as_tensor(left), torch.as_tensor(right))

@@ -76,12 +76,13 @@ def self_test() -> dict[str, str]:
     """Train a tiny model, compare the dense engine with the literal algorithm, write and read a map: 'ok' or what went wrong, each."""
     import numpy as np
 
+    from ..features import collect, embed, stack_of
     from ..model import ModelConfig, Network, Standardisation
     from ..model.model import Model
     from ..raster import read_map
     from ..scene import ArrayScene
     from ..segmenter import Segmenter
-    from ..similarity import MutualInformation, collect, embed, reference
+    from ..similarity import MutualInformation, literal
     from ..training import train
     from ..types import LabelledPixels
 
@@ -97,13 +98,13 @@ def self_test() -> dict[str, str]:
         model = Model(Network(ModelConfig(bands=scene.bands, patch_size=9)), Standardisation.estimate(data.reshape(3, -1), scene.bands))
         measure = MutualInformation(model, "local")
         dense = measure.distances(
-            measure.project(embed(model, scene, scene.grid.window, scene.bands)),
-            measure.prepare(collect(model, scene, labels, scene.bands)),
+            measure.project(embed(model, scene, scene.grid.window)),
+            measure.prepare(collect(stack_of(model), scene, labels)),
             absolute=True,
         )
         asked = np.array([[0, 0], [30, 20], [63, 63]])
-        literal = reference.distances(model, scene, asked, np.stack([labels.rows, labels.cols], 1))
-        np.testing.assert_allclose(dense.numpy()[:, asked[:, 0], asked[:, 1]], literal, rtol=1e-4)
+        expected = literal.distances(model, scene, asked, np.stack([labels.rows, labels.cols], 1))
+        np.testing.assert_allclose(dense.numpy()[:, asked[:, 0], asked[:, 1]], expected, rtol=1e-4)
 
     def writes_and_reads_a_map() -> None:
         result = Segmenter(None).fit(scene, labels).predict(scene)

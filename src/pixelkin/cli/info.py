@@ -61,8 +61,8 @@ def _describe_grid(source: Any) -> dict[str, Any]:
 
 
 def _describe_safetensors(path: str) -> dict[str, Any]:
+    from ..features import References
     from ..model import load_model
-    from ..similarity import References
 
     try:
         model = load_model(path)

@@ -141,7 +141,7 @@ def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[
     labels, labelled = _read_labels(source, options)
     references = None
     if options["reference_file"]:
-        from ..similarity import References
+        from ..features import References
 
         references = References.load(options["reference_file"])
     model = _model(source, out, options, inputs)
@@ -150,7 +150,7 @@ def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[
         method=options["method"],
         measure=options["measure"],
         abstain=options["abstain"],
-        migrate=options["migrate"],
+        label_transfer=options["migrate"],
         priors=options["priors"],
         workers=options["threads"],
     )

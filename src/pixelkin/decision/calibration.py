@@ -1,6 +1,6 @@
 """What labels say about a learner: how sure it may be, and which labels contradict the others.
 
-Both come from one spatially blocked cross-validation. Labels that lie in the same place (`References.tiles`) stay on one side of a split:
+Both come from one spatially blocked cross-validation. Labels that lie in one spatial group (`References.spatial_groups`) stay on one side of a split:
 neighbours are nearly copies of one another, and a learner asked about copies of what it was taught knows everything.
 """
 
@@ -11,26 +11,26 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from ..similarity import References
+from ..features import References
 from ..types import AnyArray, BoolArray, IntArray
-from .learned import Known, LearnedMethod, fit
+from .fitting import Known, LearnerMethod, fit
 
 FOLDS = 4
 PRIOR = 2.5
-"""Sharpness where labels say nothing about it. Regularisation makes the learners diffident and smoothing averages further, so it
+"""Inverse temperature where labels say nothing about it. Regularisation makes the learners diffident and smoothing averages further, so it
 is above 1; how far is a choice, not a measurement."""
 _PRIOR_WEIGHT = 20.0
 """Labels that the prior counts for."""
 _FEWEST = 8
-"""Places with labels of each of two classes needed to call them the same."""
+"""Spatial groups with labels of each of two classes needed to call them the same."""
 _SURE, _UNLIKELY = 0.85, 0.1
 """Probabilities of another class and of its own at which a label is called contradicted: of 10 % wrong labels about 8 in 10 are
 named so, and of right ones less than 1 in 100 (vegas, 20 and 50 a class)."""
 
 
 @dataclass(frozen=True)
-class Conflict:
-    """Labels that say different things of what looks the same."""
+class SuspectLabel:
+    """Labels that say different things of what looks the same; one label, or those of two classes."""
 
     kind: str
     """'label': one labelled pixel looks like another class. 'classes': two classes cannot be told apart."""
@@ -50,18 +50,18 @@ class Conflict:
 class Assessment:
     """What the labels say of a learner."""
 
-    sharpness: float
+    inverse_temperature: float
     """Power to raise its smoothed probabilities to."""
-    conflicts: tuple[Conflict, ...]
+    suspects: tuple[SuspectLabel, ...]
 
 
-def assess(references: References, ids: list[int], method: LearnedMethod, known: Known = "elsewhere") -> Assessment:
+def assess(references: References, ids: list[int], method: LearnerMethod, known: Known = "elsewhere") -> Assessment:
     """Cross-validate a learner on its labels.
 
-    The sharpness g minimises the negative log likelihood of p^g on labels held out, and is shrunk towards PRIOR in proportion to
-    their number. Where labels lie in fewer than FOLDS places, or a class in fewer than two, it is PRIOR, and no conflict is looked for.
+    The inverse temperature g minimises the negative log likelihood of p^g on labels held out, and is shrunk towards PRIOR in proportion to
+    their number. Where labels lie in fewer than FOLDS spatial groups, or a class in fewer than two, it is PRIOR, and no suspect is looked for.
 
-    The learner is the one that `fit` makes of the same arguments. Conflicts ask for the one for images elsewhere, which goes by looks alone: a wrong
+    The learner is the one that `fit` makes of the same arguments. Suspects ask for the one for images elsewhere, which goes by features alone: a wrong
     label must not count for being near itself.
     """
     held_out, logs = _held_out(references, ids, method, known)
@@ -76,18 +76,18 @@ def assess(references: References, ids: list[int], method: LearnedMethod, known:
 
     best = float(minimize_scalar(loss, bounds=(np.log(0.5), np.log(8.0)), method="bounded").x)
     share = len(truth) / (len(truth) + _PRIOR_WEIGHT)
-    sharpness = float(np.exp(share * best + (1 - share) * np.log(PRIOR)))
+    inverse_temperature = float(np.exp(share * best + (1 - share) * np.log(PRIOR)))
     # Wrong labels make a learner look less sure than it may be of others.
-    return Assessment(sharpness, tuple(_conflicts(references, ids, held_out, truth, max(1.0, sharpness) * logs)))
+    return Assessment(inverse_temperature, tuple(_suspects(references, ids, held_out, truth, max(1.0, inverse_temperature) * logs)))
 
 
-def _held_out(references: References, ids: list[int], method: LearnedMethod, known: Known) -> tuple[IntArray, AnyArray]:
+def _held_out(references: References, ids: list[int], method: LearnerMethod, known: Known) -> tuple[IntArray, AnyArray]:
     """Which references were held out once, and what they were then taken for: log probabilities (n, class)."""
     nothing = np.empty(0, np.int64), np.empty((0, len(ids)))
-    _, first, tile = np.unique(references.tiles, return_index=True, return_inverse=True)
-    # Places in the order in which they were first labelled, dealt out to the folds.
-    fold = np.argsort(np.argsort(first))[tile] % FOLDS
-    spread = min(len(np.unique(tile[references.classes == i])) for i in ids)
+    _, first, group = np.unique(references.spatial_groups, return_index=True, return_inverse=True)
+    # Groups in the order in which they were first labelled, dealt out to the folds.
+    fold = np.argsort(np.argsort(first))[group] % FOLDS
+    spread = min(len(np.unique(group[references.classes == i])) for i in ids)
     if len(first) < FOLDS or spread < 2:
         return nothing
     index, logs = [], []
@@ -95,35 +95,35 @@ def _held_out(references: References, ids: list[int], method: LearnedMethod, kno
         taught, asked = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         if set(references.classes[taught].tolist()) < set(ids):
             continue
-        learned = fit(references.take(taught), ids, method, known)
-        near = None if learned.near is None else learned.near.at(references.sites[asked])
+        scorer = fit(references.take(taught), ids, method, known)
+        near = None if scorer.spatial is None else scorer.spatial.at(references.sites[asked])
         index.append(asked)
-        logs.append(np.log(learned.probabilities(references.features[asked].T.contiguous(), near).T.double().numpy() + 1e-9))
+        logs.append(np.log(scorer.probabilities(references.features[asked].T.contiguous(), near).T.double().numpy() + 1e-9))
     if not index:
         return nothing
     return np.concatenate(index), np.concatenate(logs)
 
 
-def _conflicts(references: References, ids: list[int], held_out: IntArray, truth: IntArray, logs: AnyArray) -> list[Conflict]:
+def _suspects(references: References, ids: list[int], held_out: IntArray, truth: IntArray, logs: AnyArray) -> list[SuspectLabel]:
     names = [references.legend.by_id(i).name for i in ids]
-    found: list[Conflict] = []
+    found: list[SuspectLabel] = []
     alike: set[tuple[int, int]] = set()
-    tiles = references.tiles[held_out]
+    groups = references.spatial_groups[held_out]
     for a in range(len(ids)):
         for b in range(a + 1, len(ids)):
-            right = [_by_place(logs[truth == k, k] > logs[truth == k, other], tiles[truth == k]) for k, other in ((a, b), (b, a))]
+            right = [_by_group(logs[truth == k, k] > logs[truth == k, other], groups[truth == k]) for k, other in ((a, b), (b, a))]
             if min(map(len, right)) >= _FEWEST and (right[0].mean() + right[1].mean()) / 2 < 0.6:
                 alike |= {(a, b), (b, a)}
-                found.append(Conflict("classes", (names[a], names[b]), None))
+                found.append(SuspectLabel("classes", (names[a], names[b]), None))
     probabilities = np.exp(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
-    for place in np.argsort(held_out):
-        own, best = truth[place], int(probabilities[place].argmax())
-        if probabilities[place, best] > _SURE and probabilities[place, own] < _UNLIKELY and (own, best) not in alike:
-            found.append(Conflict("label", (names[own], names[best]), int(held_out[place])))
+    for k in np.argsort(held_out):
+        own, best = truth[k], int(probabilities[k].argmax())
+        if probabilities[k, best] > _SURE and probabilities[k, own] < _UNLIKELY and (own, best) not in alike:
+            found.append(SuspectLabel("label", (names[own], names[best]), int(held_out[k])))
     return found
 
 
-def _by_place(right: BoolArray, tiles: IntArray) -> AnyArray:
-    """Share of labels that were right in each place: a scribble, which is one place, counts as one."""
-    places, at = np.unique(tiles, return_inverse=True)
-    return np.bincount(at, right, len(places)) / np.bincount(at, minlength=len(places))
+def _by_group(right: BoolArray, groups: IntArray) -> AnyArray:
+    """Share of labels that were right in each spatial group: a scribble, which is one, counts as one."""
+    found, at = np.unique(groups, return_inverse=True)
+    return np.bincount(at, right, len(found)) / np.bincount(at, minlength=len(found))

@@ -1,7 +1,7 @@
-"""Kernels on the labelled pixels: what is near one, and what has its colours, is likely of its class.
+"""Kernels on the labelled pixels: what is near one (the spatial kernel), and what has its colours (the spectral kernel), is likely of its class.
 
-Both are Gaussian. A regression on kernels is a Gaussian process classifier; it is fitted by scikit-learn on explicit columns, which give the
-kernel exactly for up to `MOST_CENTRES` labelled pixels and approximate it by as many of more (Nystroem).
+Both are Gaussian (RBF). A regression on kernels is a Gaussian process classifier; it is fitted by scikit-learn on explicit columns, which give the
+kernel exactly for up to `MOST_LANDMARKS` labelled pixels and approximate it by as many of more (Nystroem).
 
 Williams and Seeger, *Using the Nystroem Method to Speed Up Kernel Machines* (NIPS 2000).
 """
@@ -20,84 +20,84 @@ from torch import Tensor
 from ..types import AnyArray, IntArray
 from .scratch import Scratch
 
-MOST_CENTRES = 512
-"""Labelled pixels that kernels are centred on; of more, every n-th."""
-REACH_OF_PLACE = 16.0
-"""Pixels, standard deviation: about the size of what is labelled as one thing."""
-REACH_OF_COLOURS = 0.5
-"""Mean squared difference of the standardised features of the bands at which a kernel has fallen to 1 / e."""
-AMPLITUDE = 4.0
+MOST_LANDMARKS = 512
+"""Labelled pixels that kernels are centred on (landmarks); of more, every n-th."""
+LENGTH_SCALE = 16.0
+"""Of the spatial kernel, pixels: about the size of what is labelled as one thing."""
+LENGTH_SCALE_OF_BANDS = 0.5
+"""Of the spectral kernel: mean squared difference of the standardised features of the bands at which it has fallen to 1 / e."""
+KERNEL_VARIANCE = 4.0
 """Variance of the log odds that each kernel may explain."""
-_JITTER = 1e-3
-"""Added to the diagonal, in units of the amplitude: pixels beside each other are nearly one."""
+NUGGET = 1e-3
+"""Added to the diagonal, in units of the variance: pixels beside each other are nearly one."""
 _scratch = Scratch()
 
 
-def place_kernel(one: IntArray, other: IntArray) -> AnyArray:
-    """(n, m) in [0, 1] of places (n, 3) and (m, 3): number of the image, row, column; 0 between images."""
+def spatial_kernel(one: IntArray, other: IntArray) -> AnyArray:
+    """(n, m) in [0, 1] of sites (n, 3) and (m, 3): number of the image, row, column; 0 between images."""
     squared = cdist(one[:, 1:].astype(np.float64), other[:, 1:].astype(np.float64), "sqeuclidean")
-    near: AnyArray = np.exp(squared / (-2 * REACH_OF_PLACE**2)) * (one[:, None, 0] == other[None, :, 0])
+    near: AnyArray = np.exp(squared / (-2 * LENGTH_SCALE**2)) * (one[:, None, 0] == other[None, :, 0])
     return near
 
 
-def colour_kernel(one: AnyArray, other: AnyArray) -> AnyArray:
+def spectral_kernel(one: AnyArray, other: AnyArray) -> AnyArray:
     """(n, m) in [0, 1] of standardised features of the bands (n, d) and (m, d)."""
-    like: AnyArray = np.exp(cdist(one, other, "sqeuclidean") / (-REACH_OF_COLOURS * one.shape[1]))
+    like: AnyArray = np.exp(cdist(one, other, "sqeuclidean") / (-LENGTH_SCALE_OF_BANDS * one.shape[1]))
     return like
 
 
-def columns(to_centres: AnyArray, between: AnyArray) -> tuple[AnyArray, AnyArray]:
+def columns(to_landmarks: AnyArray, between: AnyArray) -> tuple[AnyArray, AnyArray]:
     """Columns whose products are a kernel's values.
 
     Args:
-        to_centres: Kernel of examples and centres, (n, m).
-        between: Kernel of the centres, (m, m).
+        to_landmarks: Kernel of examples and landmarks, (n, m).
+        between: Kernel of the landmarks, (m, m).
 
     Returns:
         (n, m), and the matrix (m, m) that turns coefficients of these columns into coefficients of the kernel's values.
     """
-    factor = cholesky(AMPLITUDE * (between + _JITTER * np.eye(len(between))), lower=True)
-    values: AnyArray = AMPLITUDE * solve_triangular(factor, to_centres.T, lower=True).T
-    return values, AMPLITUDE * solve_triangular(factor, np.eye(len(between)), lower=True).T
+    factor = cholesky(KERNEL_VARIANCE * (between + NUGGET * np.eye(len(between))), lower=True)
+    values: AnyArray = KERNEL_VARIANCE * solve_triangular(factor, to_landmarks.T, lower=True).T
+    return values, KERNEL_VARIANCE * solve_triangular(factor, np.eye(len(between)), lower=True).T
 
 
 @dataclass(frozen=True, eq=False)
-class Near:
+class SpatialTerm:
     """Log odds of what lies near labelled pixels of the same image."""
 
-    places: IntArray
-    """(m, 3): number of the image, row and column of each centre."""
+    sites: IntArray
+    """(m, 3): number of the image, row and column of each landmark."""
     weights: Tensor
     """(class, m)"""
 
-    def on(self, images: Collection[int]) -> Near:
+    def on(self, images: Collection[int]) -> SpatialTerm:
         """Those on an image, which may have several numbers: copies of a file do."""
-        here = np.isin(self.places[:, 0], list(images))
-        return Near(self.places[here], self.weights[:, torch.from_numpy(here)].contiguous())
+        here = np.isin(self.sites[:, 0], list(images))
+        return SpatialTerm(self.sites[here], self.weights[:, torch.from_numpy(here)].contiguous())
 
     def field(self, rows: IntArray, cols: IntArray) -> Tensor:
-        """(class, h, w) on the pixels of some rows (h,) and columns (w,) of the image of all centres."""
+        """(class, h, w) on the pixels of some rows (h,) and columns (w,) of the image of all landmarks."""
         # The kernel is the product of one of rows and one of columns.
         down, across = (self._along(axis, index) for axis, index in ((1, rows), (2, cols)))
         return torch.matmul(self.weights[:, None, :] * down.T, across)
 
-    def at(self, places: IntArray) -> Tensor:
-        """(class, n) at places (n, 3): number of the image, row, column."""
-        kernel = torch.from_numpy(place_kernel(self.places, places).astype(np.float32)).to(self.weights.device)
+    def at(self, sites: IntArray) -> Tensor:
+        """(class, n) at sites (n, 3): number of the image, row, column."""
+        kernel = torch.from_numpy(spatial_kernel(self.sites, sites).astype(np.float32)).to(self.weights.device)
         return self.weights @ kernel
 
-    def to(self, device: torch.device) -> Near:
+    def to(self, device: torch.device) -> SpatialTerm:
         """The same on another device."""
         return replace(self, weights=self.weights.to(device))
 
     def _along(self, axis: int, index: IntArray) -> Tensor:
-        """Kernel of the rows or columns of all centres and some: (m, n)."""
-        steps = (self.places[:, axis, None] - index) / REACH_OF_PLACE
+        """Kernel of the rows or columns of all landmarks and some: (m, n)."""
+        steps = (self.sites[:, axis, None] - index) / LENGTH_SCALE
         return torch.from_numpy(np.exp(-0.5 * steps**2).astype(np.float32)).to(self.weights.device)
 
 
 @dataclass(frozen=True, eq=False)
-class Coloured:
+class SpectralTerm:
     """Log odds of what has the colours of labelled pixels."""
 
     first: int
@@ -106,7 +106,7 @@ class Coloured:
     """(d, 1): subtracted from the features of the bands,"""
     scale: Tensor
     """(d, 1): by which they are then multiplied, so that the kernel is exp(-|x - y|^2 / 2)."""
-    centres: Tensor
+    landmarks: Tensor
     """(m, d), so scaled."""
     weights: Tensor
     """(class, m)"""
@@ -116,11 +116,11 @@ class Coloured:
         n = features.shape[1]
         values = _scratch.take("values", out, features.shape[0] - self.first, n)
         torch.sub(features[self.first :], self.centre, out=values).mul_(self.scale)
-        kernel = _scratch.take("kernel", out, len(self.centres), n)
-        torch.addmm(-0.5 * (self.centres**2).sum(dim=1, keepdim=True), self.centres, values, out=kernel)
+        kernel = _scratch.take("kernel", out, len(self.landmarks), n)
+        torch.addmm(-0.5 * (self.landmarks**2).sum(dim=1, keepdim=True), self.landmarks, values, out=kernel)
         kernel.sub_(0.5 * (values**2).sum(dim=0)).clamp_(max=0).exp_()
         out.addmm_(self.weights, kernel)
 
-    def to(self, device: torch.device) -> Coloured:
+    def to(self, device: torch.device) -> SpectralTerm:
         """The same on another device."""
-        return Coloured(self.first, *(value.to(device) for value in (self.centre, self.scale, self.centres, self.weights)))
+        return SpectralTerm(self.first, *(value.to(device) for value in (self.centre, self.scale, self.landmarks, self.weights)))

@@ -1,33 +1,37 @@
-"""The paper's decision: a pixel belongs to the class of its nearest reference."""
+"""The paper's decision: a pixel that is not labelled belongs to the class of its nearest reference."""
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ..similarity import References
-from ..types import BoolArray
+from ..model import Model
+from ..scene import Scene
+from ..similarity import L1, Measure, Projection, project, similarity_of, take
+from ..types import AnyArray, BoolArray, FloatArray, IntArray, UInt8Array, Window
+from .calibration import SuspectLabel
+from .protocol import Image, TrainingSet
+
+_AT_ONCE = 64
+"""References at a time: their distances are (n, row, col)."""
 
 
 @dataclass(eq=False)
-class Nearest:
+class NearestState:
     """What is known of one block: its projection, and the nearest reference of each class so far."""
 
     projection: Any
     valid: BoolArray
-    lock: threading.Lock = field(default_factory=threading.Lock)
     seen: dict[int, frozenset[int]] = field(default_factory=dict)
     """Class id -> serials of the references in `best`."""
     best: dict[int, Tensor] = field(default_factory=dict)
     """Class id -> (row, col) distance of the nearest reference."""
     order: dict[int, Tensor] = field(default_factory=dict)
     """Class id -> (row, col) serial of that reference."""
-    decided: tuple[Any, Any, Any] | None = None
-    """The last answer, and the references it was given with."""
 
     @property
     def nbytes(self) -> int:
@@ -35,22 +39,14 @@ class Nearest:
         tensors = vars(self.projection).values() if hasattr(self.projection, "__dict__") else [self.projection]
         return int(sum(t.nbytes for t in tensors)) + self.valid.nbytes * (1 + 8 * 12)
 
-    def update(
-        self, similarity: Any, prepared: Any, references: References, serials: list[int], ids: list[int]
-    ) -> tuple[list[Tensor], list[Tensor]]:
+    def update(self, similarity: Any, rule: NearestRule) -> tuple[list[Tensor], list[Tensor]]:
         """Evaluate the references not yet seen; a class that lost one starts again.
 
-        Args:
-            similarity: A measure.
-            prepared: The references as the measure wants them.
-            references: The references.
-            serials: Rising number of each, never used twice.
-            ids: Ids of the classes that have references, in legend order.
-
         Returns:
-            For each id the distance of the nearest reference, and its serial: (row, col) each.
+            For each class the distance of the nearest reference, and its serial: (row, col) each.
         """
-        classes = references.classes.tolist()
+        serials, ids = rule.training.serials, rule.training.ids
+        classes = rule.training.references.classes.tolist()
         wanted: dict[int, set[int]] = {class_id: set() for class_id in ids}
         for serial, class_id in zip(serials, classes, strict=True):
             wanted[class_id].add(serial)
@@ -58,10 +54,9 @@ class Nearest:
             if not self.seen[class_id] <= wanted.get(class_id, set()):
                 del self.seen[class_id], self.best[class_id], self.order[class_id]
         new = [index for index, serial in enumerate(serials) if serial not in self.seen.get(classes[index], ())]
-        # Some references at a time: their distances are (n, row, col).
-        for start in range(0, len(new), 64):
-            part = new[start : start + 64]
-            for index, distance in zip(part, similarity.distances(self.projection, take(prepared, part)), strict=True):
+        for start in range(0, len(new), _AT_ONCE):
+            part = new[start : start + _AT_ONCE]
+            for index, distance in zip(part, similarity.distances(self.projection, take(rule.prepared, part)), strict=True):
                 self._take_in(classes[index], serials[index], distance)
         self.seen = {class_id: frozenset(members) for class_id, members in wanted.items()}
         return [self.best[i] for i in ids], [self.order[i] for i in ids]
@@ -77,24 +72,89 @@ class Nearest:
         self.order[class_id].masked_fill_(nearer, serial)
 
 
-def take(prepared: Any, index: list[int]) -> Any:
-    """Some of the prepared references."""
-    if isinstance(prepared, Tensor):
-        return prepared[index]
-    return replace(prepared, v=prepared.v[index], windows=prepared.windows[index], alone=prepared.alone[index])
+@dataclass(frozen=True, eq=False)
+class NearestRule:
+    """The labels, as the measure wants them: the same for all images."""
+
+    training: TrainingSet
+    prepared: Any
 
 
-def decide_nearest(best: list[Tensor], order: list[Tensor], ids: list[int], *, relative: bool, positions: int) -> tuple[Any, Any]:
-    """Class and confidence from each class's nearest distance; a tie goes to the class of the reference given first."""
-    with torch.inference_mode():
-        nearest, given, winner = best[0].clone(), order[0].clone(), torch.zeros_like(best[0], dtype=torch.int64)
-        second = torch.full_like(nearest, torch.inf)
-        for k in range(1, len(best)):
-            wins = (best[k] < nearest) | ((best[k] == nearest) & (order[k] < given))
-            second = torch.minimum(second, torch.where(wins, nearest, best[k]))
-            nearest = torch.where(wins, best[k], nearest)
-            given = torch.where(wins, order[k], given)
-            winner.masked_fill_(wins, k)
-        confidence = torch.where(second > 0, 1 - nearest / second, 0) if relative else 1 - torch.exp((nearest - second) / positions)
-        classes = torch.tensor(ids, dtype=torch.uint8, device=winner.device)[winner]
-        return classes.cpu().numpy(), confidence.cpu().numpy()
+class Nearest:
+    """Algorithm 2, by mutual information or L1; no smoothing."""
+
+    def __init__(self, model: Model | None, measure: Measure | None) -> None:
+        self._model = model
+        self._similarity = similarity_of(model, measure)
+        self.measure: Measure = self._similarity.name
+        self.halo = 0 if model is None else model.config.radius
+        self.key = (self.measure,)
+        self.options = {"method": "nearest", "measure": self.measure}
+
+    def describe(self, scene: Scene, block: Window) -> NearestState:
+        """The block as the measure wants it."""
+        return NearestState(*project(self._similarity, self._model, scene, block))
+
+    def fit(self, training: TrainingSet, image: Image) -> NearestRule:
+        """The references as the measure wants them."""
+        if "rule" not in training.memo:
+            training.memo.setdefault("rule", NearestRule(training, self._similarity.prepare(training.references)))
+        rule: NearestRule = training.memo["rule"]
+        return rule
+
+    def calibrate(self, rule: NearestRule) -> None:
+        """Nothing: distances say themselves how sure they are."""
+
+    def classify(self, kept: NearestState, rule: NearestRule, block: Window) -> UInt8Array:
+        """See `Decision.classify`."""
+        return self.decide(kept, rule, block)[0]
+
+    def decide(self, kept: NearestState, rule: NearestRule, block: Window) -> tuple[UInt8Array, FloatArray]:
+        """Class and confidence from each class's nearest distance; a tie goes to the class of the reference given first."""
+        best, order = kept.update(self._similarity, rule)
+        with torch.inference_mode():
+            nearest, given, winner = best[0].clone(), order[0].clone(), torch.zeros_like(best[0], dtype=torch.int64)
+            second = torch.full_like(nearest, torch.inf)
+            for k in range(1, len(best)):
+                wins = (best[k] < nearest) | ((best[k] == nearest) & (order[k] < given))
+                second = torch.minimum(second, torch.where(wins, nearest, best[k]))
+                nearest = torch.where(wins, best[k], nearest)
+                given = torch.where(wins, order[k], given)
+                winner.masked_fill_(wins, k)
+            confidence = (
+                torch.where(second > 0, 1 - nearest / second, 0)
+                if isinstance(self._similarity, L1)
+                else 1 - torch.exp((nearest - second) / self._similarity.positions)
+            )
+            classes = torch.tensor(rule.training.ids, dtype=torch.uint8, device=winner.device)[winner]
+            return classes.cpu().numpy(), confidence.cpu().numpy()
+
+    def probabilities(self, kept: NearestState, rule: NearestRule, block: Window) -> FloatArray:
+        """Softmax of -D / J of each class's nearest reference: two classes as near as each other are as likely. Not calibrated: the paper has no probabilities.
+
+        For L1 the distances are taken relative to their mean over the classes, since their unit is the image's.
+        """
+        best, _ = kept.update(self._similarity, rule)
+        with torch.inference_mode():
+            distances = torch.stack(best)
+            unit = distances.mean(dim=0).clamp(min=1e-30) if isinstance(self._similarity, L1) else self._similarity.positions
+            probabilities: FloatArray = torch.softmax(-distances / unit, dim=0).cpu().numpy()
+            return probabilities
+
+    def appearance(self, kept: NearestState, rule: NearestRule, block: Window, rows: IntArray, cols: IntArray) -> AnyArray:
+        """Nothing: no features are kept."""
+        return np.empty((len(rows), 0))
+
+    def suspects(self, training: TrainingSet) -> tuple[SuspectLabel, ...]:
+        """None: the nearest reference of a labelled pixel is itself."""
+        return ()
+
+    def pack(self, kept: NearestState) -> dict[str, Tensor]:
+        """See `Decision.pack`."""
+        parts = {"projection": kept.projection} if isinstance(kept.projection, Tensor) else vars(kept.projection)
+        return {**parts, "valid": torch.from_numpy(kept.valid)}
+
+    def unpack(self, parts: dict[str, Tensor]) -> NearestState:
+        """See `Decision.unpack`."""
+        valid = parts.pop("valid").numpy()
+        return NearestState(parts["projection"] if "projection" in parts else Projection(**parts), valid)

@@ -183,7 +183,7 @@ def segment_lazily(scene: Scene, segmenter: Any, *, tile: int = 1024) -> xr.Data
     import dask.array as da
     from dask.delayed import delayed
 
-    from pixelkin.similarity import BLOCK
+    from pixelkin.features import BLOCK
 
     if tile < BLOCK or tile % BLOCK:
         raise InputError(f"tile is {tile} pixels, expected a multiple of {BLOCK}. Use {max(1, round(tile / BLOCK)) * BLOCK}.")

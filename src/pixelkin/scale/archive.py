@@ -29,12 +29,12 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError, MissingExtraError, MissingFileError, ModelError, OutputError, RasterError
+from ..features import BLOCK, blocks_of
+from ..features import embed as embed_window
 from ..files import require_outputs, require_writable
 from ..model import Model, Standardisation, require_same_model
 from ..raster.inputs import files_of
 from ..scene import Pixels, Scene, Series
-from ..similarity import BLOCK, blocks_of
-from ..similarity import embed as embed_window
 from ..types import AnyArray, BoolArray, FloatArray, Grid, Window
 from .kernel import TileScene
 from .manifest import Run
@@ -309,9 +309,7 @@ def projected_width(model: Model) -> int:
 
 def _project(scene: Scene, model: Model, block: Window) -> tuple[FloatArray, BoolArray]:
     """U and S of one block: (channel, row, col)."""
-    embedding = embed_window(model, scene, block, model.bands)
-    assert embedding.c is not None
-    assert embedding.s is not None
+    embedding = embed_window(model, scene, block)
     k = (embedding.c.shape[1] - block.height) // 2
     with torch.inference_mode():
         c = embedding.c[:, k : k + block.height, k : k + block.width]

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..features import BLOCK
 from ..scene import Pixels, Scene
 from ..segmentation import Segmentation
 from ..segmenter import Segmenter
-from ..similarity import BLOCK
 from ..types import AnyArray, Grid, Legend, Window
 from .plan import with_halo
 

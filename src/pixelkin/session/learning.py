@@ -12,9 +12,9 @@ import torch
 
 from ..blockcache import BlockStore
 from ..errors import PkError
+from ..features import Columns, References, scene_number
 from ..scene import Scene
 from ..segmenter import Segmenter
-from ..similarity import RAW, References, scene_number
 from ..types import IntArray, LabelledPixels, Legend, LegendClass
 from .painting import Lesson
 
@@ -37,8 +37,7 @@ class Learner:
         self.segmenter = segmenter
         self.learnt: list[Lesson] = []
         self._store = store
-        model = RAW if segmenter.model is None else segmenter.model.hash
-        self._key = BlockStore.key("references", model, [scene.fingerprint for scene in scenes.values()])
+        self._key = BlockStore.key("references", segmenter.features.hash, [scene.fingerprint for scene in scenes.values()])
         kept = None if store is None else store.get(self._key)
         if kept is not None:
             self._recall(kept)
@@ -126,7 +125,7 @@ _TENSORS = ("bands", "s", "c", "windows", "features", "background", "origins", "
 
 
 def _pack(references: References) -> dict[str, torch.Tensor]:
-    header = [references.legend.to_json(), references.model_hash, references.band_names]
+    header = [references.legend.to_json(), references.model_hash, references.band_names, references.columns.to_json()]
     return {
         "header": torch.tensor(list(json.dumps(header).encode()), dtype=torch.uint8),
         "classes": torch.from_numpy(references.classes),
@@ -135,8 +134,8 @@ def _pack(references: References) -> dict[str, torch.Tensor]:
 
 
 def _unpack(parts: dict[str, Any]) -> References:
-    legend, model_hash, band_names = json.loads(parts["header"].numpy().tobytes())
+    legend, model_hash, band_names, columns = json.loads(parts["header"].numpy().tobytes())
     return References(
-        parts["classes"].numpy(), Legend.from_json(legend), model_hash=model_hash, band_names=tuple(band_names),
+        parts["classes"].numpy(), Legend.from_json(legend), model_hash=model_hash, band_names=tuple(band_names), columns=Columns.from_json(columns),
         **{name: parts[name] for name in _TENSORS},
     )  # fmt: skip

@@ -18,10 +18,9 @@ import numpy as np
 from ..blockcache import BlockStore
 from ..decision import Suggestion
 from ..errors import PkError
+from ..features import BLOCK, scene_number, spread
 from ..scene import Scene
 from ..segmenter import Segmenter
-from ..similarity import scene_number, spread
-from ..similarity.blocks import BLOCK
 from ..types import BoolArray, Grid, IntArray, UInt8Array, Window
 from .learning import Learner
 from .painting import Lesson
@@ -64,7 +63,7 @@ class BlockAnswer:
 
 @dataclass(frozen=True)
 class Contradiction:
-    """Labels that say different things of what looks the same; see `pixelkin.decision.Conflict`."""
+    """Labels that say different things of what looks the same; see `pixelkin.decision.SuspectLabel`."""
 
     classes: tuple[int, int]
     """Ids of the class marked and the class it looks like, or of two that cannot be told apart."""
@@ -417,11 +416,11 @@ class LiveMap:
         if is_taught:
             references = segmenter.references
             scenes = {scene_number(scene): scene_id for scene_id, scene in self._scenes.items()}
-            for conflict in segmenter.conflicts:
-                marked, other = (references.legend.by_name(name).id for name in conflict.classes)
+            for suspect in segmenter.suspect_labels:
+                marked, other = (references.legend.by_name(name).id for name in suspect.classes)
                 at = None
-                if conflict.index is not None:
-                    number, _, row, col = references.origins[conflict.index].tolist()
+                if suspect.index is not None:
+                    number, _, row, col = references.origins[suspect.index].tolist()
                     at = scenes[number], row, col
                 found.append(Contradiction((marked, other), at))
         with self._cache_lock:

@@ -16,12 +16,12 @@ from typing import get_args
 
 from ..blockcache import BlockStore
 from ..errors import InputError, LabelError
+from ..features import BLOCK
 from ..files import require_outputs
 from ..model import Model, load_model
 from ..raster.inputs import files_of
 from ..scene import Scene
 from ..segmenter import Segmenter
-from ..similarity.blocks import BLOCK
 from ..types import Legend, Window
 from .coverage import most_labelled, warnings_of
 from .exports import Exports

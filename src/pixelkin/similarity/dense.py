@@ -27,10 +27,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from ..features import Embedding, References
 from ..model import Model
 from ..model.critics import ConcatenatedCritic, Critic, SeparableCritic
-from .embedding import Embedding
-from .references import References
 
 _PANEL = 64
 """Rows of a matrix product; labels are padded up to it."""
@@ -75,7 +74,7 @@ class MutualInformation:
     """The paper's measure, with T_phi at every position (local) or T_theta on the whole map (global)."""
 
     def __init__(self, model: Model, scope: Literal["local", "global"]) -> None:
-        self.scope = scope
+        self.name: Literal["local", "global"] = scope
         self.critic: Critic = model.network.local_critic if scope == "local" else model.network.global_critic
         self.side = model.config.map_side if scope == "local" else 1
         """Side of the window of positions that a distance sums over."""
@@ -89,10 +88,8 @@ class MutualInformation:
 
     def project(self, embedding: Embedding) -> Projection:
         """Projections of a block's embedding."""
-        assert embedding.c is not None
-        assert embedding.s is not None
         with torch.inference_mode():
-            field = self._map_side if self.scope == "global" else 1
+            field = self._map_side if self.name == "global" else 1
             u = self._columns(_in_strips(self.critic.project_map, embedding.c, field))
             return Projection(u, self._columns(_in_strips(self.critic.project_shared, embedding.s, 1)))
 
@@ -102,7 +99,7 @@ class MutualInformation:
             c, s = references.c.to(self._device), references.s.to(self._device)
             windows = references.windows.to(self._device)
             v = _in_panels(lambda rows: self.critic.project_shared(rows[:, :, None, None]).flatten(1), s)
-            if self.scope == "local":
+            if self.name == "local":
                 u = _in_panels(lambda rows: self.critic.project_map(rows[:, :, None, None]).flatten(1), c)
             else:
                 side = self._map_side

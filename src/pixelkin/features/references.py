@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,25 +16,26 @@ from torch import Tensor
 from ..errors import LabelError, ModelError
 from ..model import Model
 from ..model.checkpoint import read_file, write_file
-from ..scene import Pixels, Scene
+from ..scene import Scene
 from ..types import BoolArray, Grid, IntArray, LabelledPixels, Legend, UInt8Array, Window
+from .bands import RAW, band_group, band_values
 from .blocks import REFERENCE_BLOCK, block_at
-from .embedding import Embedding, embed
-from .features import CONTEXT, describe, feature_count
+from .encoder import encoder_group
+from .source import Columns, Fields
+from .squares import CONTEXT
+from .stack import FeatureStack
 
-RAW = "raw"
-"""Stands for the model's hash where pixels are compared by their raw bands."""
 _WITNESSES = 16
 """Labelled pixels that have to be the same for two files to be one image."""
-_PLACES = 8
-"""Places along the longer side of an image: labels in different ones are taken to say something new about a class."""
-_LEAST_PLACE, _LARGEST_PLACE = 4, 64
-"""Pixels a side of a place: what is further apart than the latter always tells something new."""
+_GROUPS = 8
+"""Spatial groups along the longer side of an image: labels in different ones are taken to say something new about a class."""
+_SMALLEST_GROUP, _LARGEST_GROUP = 4, 64
+"""Pixels a side of a spatial group: what is further apart than the latter always tells something new."""
 
 
 @dataclass(frozen=True, eq=False)
 class References:
-    """What the labelled pixels look like to the model, in the order in which they were given."""
+    """What is known of the labelled pixels, in the order in which they were given."""
 
     classes: UInt8Array
     """Class id of each reference, shape (L,)."""
@@ -47,16 +49,18 @@ class References:
     windows: Tensor
     """(L, J) int64: row of `c` for each position of each reference's window, row-major."""
     model_hash: str
-    """Hash of the model that made them, 'raw' without one."""
+    """Hash of the features that made them (`FeatureStack.hash`): the model's, 'raw' without one."""
     band_names: tuple[str, ...]
     features: Tensor
-    """(L, K): what a learner is told of each labelled pixel, see `describe`."""
+    """(L, K): what a learner is told of each labelled pixel, see `columns`."""
     background: Tensor
     """(L, 2, K): mean and variance of these features over the valid pixels of the labelled pixel's own small block."""
     origins: Tensor
     """(L, 4) int64: number of the image (`scene_number`), number of its grid (`grid_number`), row and column of each labelled pixel."""
     sizes: Tensor
     """(L,) int64: the longer side of the image on which each pixel was labelled, in pixels."""
+    columns: Columns
+    """What the columns of `features` are."""
     limit: float | None = None
     """What `pixelkin.coverage` found on the labelled image: the distance to the nearest reference that is usual there."""
 
@@ -95,7 +99,7 @@ class References:
             ModelError: The two were made with different models.
             LabelError: More than 255 classes.
         """
-        if other.model_hash != self.model_hash or other.band_names != self.band_names:
+        if (other.model_hash, other.band_names, other.columns) != (self.model_hash, self.band_names, self.columns):
             raise ModelError(
                 f"references of model {other.model_hash[:12]} cannot join references of model {self.model_hash[:12]}. Make both with one model."
             )
@@ -134,9 +138,12 @@ class References:
         return sites
 
     @cached_property
-    def tiles(self) -> IntArray:
-        """(L,): references with the same number lie in the same place of the same image: a square of an eighth of its longer side, and of 64 pixels at most."""
-        side = (-(-self.sizes.numpy() // _PLACES)).clip(_LEAST_PLACE, _LARGEST_PLACE)
+    def spatial_groups(self) -> IntArray:
+        """(L,): number of the spatial group of each: a square of an eighth of its image's longer side, and of 64 pixels at most.
+
+        Labels of one group are nearly copies of one another.
+        """
+        side = (-(-self.sizes.numpy() // _GROUPS)).clip(_SMALLEST_GROUP, _LARGEST_GROUP)
         image, row, col = self.sites.T
         _, numbers = np.unique(np.stack([image, row // side, col // side]), axis=1, return_inverse=True)
         return numbers.reshape(-1)
@@ -161,7 +168,10 @@ class References:
             "bands": self.bands, "s": self.s, "c": self.c, "windows": self.windows.to(torch.int32),
             "features": self.features, "background": self.background, "origins": self.origins, "sizes": self.sizes,
         }  # fmt: skip
-        header = {"legend": self.legend.to_json(), "model_hash": self.model_hash, "band_names": list(self.band_names), "limit": self.limit}
+        header = {
+            "legend": self.legend.to_json(), "model_hash": self.model_hash, "band_names": list(self.band_names),
+            "columns": self.columns.to_json(), "limit": self.limit,
+        }  # fmt: skip
         return write_file(path, "references", tensors, header, overwrite=overwrite)
 
     @classmethod
@@ -176,10 +186,14 @@ class References:
         try:
             if tensors["origins"].shape[1] != 4 or "sizes" not in tensors:
                 raise ValueError("an older layout")
+            # 0.1 knew the encoder and the bands only, and did not name them.
+            columns = Columns.from_json(header["columns"]) if "columns" in header else _columns_of_0_1(tensors, header)
+            if tensors["features"].shape[1] != len(columns):
+                raise ValueError(f"{tensors['features'].shape[1]} features for {len(columns)} columns")
             return cls(
                 tensors["classes"].numpy(), Legend.from_json(header["legend"]), tensors["bands"], tensors["s"], tensors["c"],
                 tensors["windows"].long(), header["model_hash"], tuple(header["band_names"]),
-                tensors["features"], tensors["background"], tensors["origins"], tensors["sizes"], header.get("limit"),
+                tensors["features"], tensors["background"], tensors["origins"], tensors["sizes"], columns, header.get("limit"),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as exc:
             raise ModelError(
@@ -187,76 +201,81 @@ class References:
             ) from exc
 
 
-_Seen = tuple[Embedding, Tensor, Tensor]
-"""A small block with its surroundings: its embedding, the features of its pixels, and their mean and variance."""
+def _columns_of_0_1(tensors: dict[str, Tensor], header: dict[str, Any]) -> Columns:
+    bands = band_group(tensors["bands"].shape[1], raw=header["model_hash"] == RAW)
+    if header["model_hash"] == RAW:
+        return Columns((bands,))
+    return Columns((encoder_group(tensors["s"].shape[1], tensors["c"].shape[1]), bands))
+
+
+_Seen = tuple[Fields, Tensor]
+"""What is known of a small block, and the mean and variance of its features."""
 
 
 def collect(
-    model: Model | None,
+    stack: FeatureStack,
     scene: Scene,
     labels: LabelledPixels,
-    bands: tuple[str, ...],
     each: Callable[[Callable[[Window], _Seen], Iterable[Window]], Iterable[_Seen]] = map,
     *,
     skip_nodata: bool = False,
 ) -> References:
     """References of the labelled pixels of a scene.
 
-    Each pixel is described from the embedding of its own small block, so that a reference does not depend on the other labels.
+    Each pixel is described from its own small block, so that a reference does not depend on the other labels.
 
     Args:
-        model: The encoder, None for raw bands.
+        stack: Where features come from.
         scene: The image that was labelled.
         labels: Its labelled pixels.
-        bands: Bands to use where there is no model.
-        each: How to embed and describe the blocks: `map`, or that of a pool of workers.
+        each: How to describe the blocks: `map`, or that of a pool of workers.
         skip_nodata: Leave out labelled pixels on no-data.
 
     Raises:
         LabelError: A labelled pixel lies outside the image, or on no-data that is not to be left out.
+        ModelError: The image has not got the bands that the features need.
     """
     _require_inside(scene, labels)
-    side = 0 if model is None else model.config.map_side
-    f, z = (0, 0) if model is None else (model.config.widths[1], model.config.z_dim)
-    band_values = torch.empty(len(labels), len(bands))
+    bands, columns, model = stack.bands(scene), stack.columns(scene), stack.model if "encoder" in stack.names else None
+    side, f, z = (0, 0, 0) if model is None else (model.config.map_side, model.config.widths[1], model.config.z_dim)
+    at_pixels = torch.empty(len(labels), len(bands))
     s = torch.empty(len(labels), z)
     windows = torch.empty(len(labels), side * side, dtype=torch.int64)
     vectors: list[Tensor] = []
     count = 0
-    features = torch.empty(len(labels), feature_count(len(bands), z, f))
-    background = torch.empty(len(labels), 2, features.shape[1])
+    features = torch.empty(len(labels), len(columns))
+    background = torch.empty(len(labels), 2, len(columns))
     known = np.ones(len(labels), np.bool_)
     members: dict[Window, list[int]] = {}
     for i, (row, col) in enumerate(zip(labels.rows.tolist(), labels.cols.tolist(), strict=True)):
         members.setdefault(block_at(scene.grid, row, col, REFERENCE_BLOCK), []).append(i)
 
     def see(block: Window) -> _Seen:
-        embedding = embed(model, scene, block, bands, margin=CONTEXT)
-        described = describe(embedding)
-        usable = described[:, torch.from_numpy(embedding.valid[inside, inside]).to(described.device)]
+        fields = stack.fields(scene, block)
+        usable = fields.features[:, torch.from_numpy(fields.valid).to(fields.features.device)]
         if not usable.shape[1]:
-            return embedding, described, usable.new_zeros(2, len(usable))
-        return embedding, described, torch.stack([usable.mean(dim=1), usable.var(dim=1, correction=0)])
+            return fields, usable.new_zeros(2, len(usable))
+        return fields, torch.stack([usable.mean(dim=1), usable.var(dim=1, correction=0)])
 
     inside = slice(CONTEXT, -CONTEXT)
-    for (block, indices), (embedding, described, around) in zip(members.items(), each(see, members), strict=True):
+    for (block, indices), (fields, around) in zip(members.items(), each(see, members), strict=True):
         rows, cols = labels.rows[indices] - block.row, labels.cols[indices] - block.col
-        valid = embedding.valid[inside, inside]
-        known[indices] = valid[rows, cols]
+        known[indices] = fields.valid[rows, cols]
         if not (known[indices].all() or skip_nodata):
-            i = indices[int(np.argmin(valid[rows, cols]))]
+            i = indices[int(np.argmin(fields.valid[rows, cols]))]
             raise LabelError(
                 f"labelled pixel {i} at row {labels.rows[i]}, column {labels.cols[i]} of {scene.name} is no-data, expected a valid pixel. Remove or move it."
             )
         where = torch.from_numpy(np.asarray(indices))
         at = torch.from_numpy(rows), torch.from_numpy(cols)
-        features[where] = described[:, at[0], at[1]].T.cpu()
+        features[where] = fields.features[:, at[0], at[1]].T.cpu()
         background[where] = around.cpu()
-        band_values[where] = embedding.bands[:, inside, inside][:, at[0], at[1]].T.cpu()
-        if embedding.c is None or embedding.s is None:
+        assert fields.bands is not None  # a stack has them
+        at_pixels[where] = fields.bands[:, at[0], at[1]].T.cpu()
+        if fields.embedding is None:
             continue
-        s[where] = embedding.s[:, inside, inside][:, at[0], at[1]].T.cpu()
-        c = embedding.c[:, inside, inside]
+        s[where] = fields.embedding.s[:, inside, inside][:, at[0], at[1]].T.cpu()
+        c = fields.embedding.c[:, inside, inside]
         steps = torch.arange(side)
         flat = (at[0][:, None, None] + steps[None, :, None]) * c.shape[2] + at[1][:, None, None] + steps[None, None, :]
         distinct, inverse = torch.unique(flat.flatten(), return_inverse=True)
@@ -264,9 +283,9 @@ def collect(
         windows[where] = inverse.view(len(indices), -1) + count
         count += len(distinct)
     found = References(
-        labels.classes.copy(), labels.legend, band_values, s, torch.cat(vectors) if vectors else torch.empty(0, f), windows,
-        RAW if model is None else model.hash, bands, features, background, origins_of(scene, labels),
-        torch.full((len(labels),), max(scene.grid.shape)),
+        labels.classes.copy(), labels.legend, at_pixels, s, torch.cat(vectors) if vectors else torch.empty(0, f), windows,
+        stack.hash, bands, features, background, origins_of(scene, labels),
+        torch.full((len(labels),), max(scene.grid.shape)), columns,
     )  # fmt: skip
     return found if known.all() else found.take(np.flatnonzero(known))
 
@@ -289,7 +308,7 @@ def labelled_on(references: References, model: Model | None, scene: Scene) -> Bo
 
     Args:
         references: Made with `model`.
-        model: None for raw bands.
+        model: By which bands are standardised, None for raw ones.
         scene: An image that has the bands of the model or of the labelled image; of another file up to 16 pixels are read.
     """
     origins = references.origins.numpy()
@@ -298,22 +317,19 @@ def labelled_on(references: References, model: Model | None, scene: Scene) -> Bo
         of_one = np.flatnonzero(origins[:, 0] == number)
         some = of_one[:: -(-len(of_one) // _WITNESSES)]
         here[of_one] = number == scene_number(scene) or all(
-            _looks_like(references.bands[i], model, scene, int(origins[i, 2]), int(origins[i, 3])) for i in some.tolist()
+            _has_bands(references.bands[i], model, scene, int(origins[i, 2]), int(origins[i, 3])) for i in some.tolist()
         )
     return here
 
 
-def _looks_like(bands: Tensor, model: Model | None, scene: Scene, row: int, col: int) -> bool:
+def _has_bands(bands: Tensor, model: Model | None, scene: Scene, row: int, col: int) -> bool:
     """True where a pixel has these (standardised) bands."""
     if row >= scene.grid.height or col >= scene.grid.width:
         return False
     pixels = scene.read(Window(row, col, 1, 1))
     if not pixels.valid.all() or len(pixels.data) != len(scene.bands):
         return False
-    if model is None:
-        found = torch.from_numpy(pixels.data.astype(np.float32))
-    else:
-        found = model.standardise(Pixels(pixels.data[model.band_index(scene)], pixels.valid))
+    found = band_values(model, scene, pixels)
     return torch.allclose(found.flatten().cpu(), bands.float(), rtol=1e-5, atol=1e-6)
 
 

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
-from .embedding import Embedding
-from .references import References
+from ..features import Embedding, References
 
 
 class L1:
     """Sum of absolute differences, of the shared representations or, without a model, of the raw bands."""
 
+    name: Literal["l1"] = "l1"
     positions = 1
 
     def __init__(self, *, raw: bool) -> None:
         self.raw = raw
 
     def project(self, embedding: Embedding) -> Tensor:
-        """The vectors compared: (k, row, col)."""
-        if self.raw:
-            return embedding.bands
-        assert embedding.s is not None
+        """The representations that are compared: (z_dim, row, col)."""
         return embedding.s
 
     def prepare(self, references: References) -> Tensor:

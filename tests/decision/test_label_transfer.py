@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from tests.networks import random_model
 
 import pixelkin as pk
-from pixelkin import segmenter
-from pixelkin.decision import Assessment, Known, Learned, LearnedMethod, assess, fit, migrants
+from pixelkin.decision import Assessment, Known, LearnerMethod, Scorer, assess, fit, learner
+from pixelkin.decision.label_transfer import transferable
+from pixelkin.features import References, grid_number
 from pixelkin.scene import ArrayScene
 from pixelkin.segmenter import Segmenter
-from pixelkin.similarity import References, grid_number
 from pixelkin.types import LabelledPixels, Legend, Window
 
 MODEL = random_model()
@@ -53,14 +53,14 @@ def marks(n: int, seed: int, truth: np.ndarray = TRUTH) -> LabelledPixels:
 def bands_have_the_same_say_on_all_dates(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that other dates can be compared with marked ones; `test_segmenter` holds how much they have."""
 
-    def as_migrated(references: References, ids: list[int], method: LearnedMethod, known: Known = "here") -> Learned:
-        return fit(references, ids, method, "migrated" if known == "here" else known)
+    def as_transferred(references: References, ids: list[int], method: LearnerMethod, known: Known = "here") -> Scorer:
+        return fit(references, ids, method, "transferred" if known == "here" else known)
 
-    def assessed_as_migrated(references: References, ids: list[int], method: LearnedMethod, known: Known) -> Assessment:
-        return assess(references, ids, method, "migrated")
+    def assessed_as_transferred(references: References, ids: list[int], method: LearnerMethod, known: Known) -> Assessment:
+        return assess(references, ids, method, "transferred")
 
-    monkeypatch.setattr(segmenter, "fit", as_migrated)
-    monkeypatch.setattr(segmenter, "assess", assessed_as_migrated)
+    monkeypatch.setattr(learner, "fit", as_transferred)
+    monkeypatch.setattr(learner, "assess", assessed_as_transferred)
 
 
 alike = partial(Segmenter, priors="equal")
@@ -84,7 +84,7 @@ def test_another_date_is_mapped_as_if_its_own_pixels_had_been_marked(method: str
     direct = alike(model, method=method).fit(OTHER, labels).predict(OTHER)  # type: ignore[arg-type]
     np.testing.assert_array_equal(apart_from(labels, moved.confidence), apart_from(labels, direct.confidence))
     np.testing.assert_array_equal(apart_from(labels, moved.classes), apart_from(labels, direct.classes))
-    stayed = alike(model, method=method, migrate=False).fit(FIRST, labels).predict(OTHER)  # type: ignore[arg-type]
+    stayed = alike(model, method=method, label_transfer=False).fit(FIRST, labels).predict(OTHER)  # type: ignore[arg-type]
     if model is None:  # an untrained model sees little
         assert (moved.classes == TRUTH).mean() > (stayed.classes == TRUTH).mean() + 0.1
     assert moved.provenance != stayed.provenance
@@ -118,7 +118,7 @@ def test_a_place_that_changed_does_not_teach() -> None:
 def test_images_of_other_places_are_mapped_from_the_looks_of_the_marked_one(other: ArrayScene) -> None:
     labels = marks(6, 1)
     for first in (FIRST, date(1, (60, 120, 180), crs=None)):
-        moved, stayed = (alike(MODEL, migrate=migrate).fit(first, labels).predict(other) for migrate in (True, False))
+        moved, stayed = (alike(MODEL, label_transfer=transfer).fit(first, labels).predict(other) for transfer in (True, False))
         np.testing.assert_array_equal(moved.confidence, stayed.confidence)
 
 
@@ -140,7 +140,7 @@ def test_marks_on_no_data_are_left_out_and_without_one_of_a_class_the_first_look
     mask = np.ones(SHAPE, bool)
     mask[labels.rows[gone], labels.cols[gone]] = False
     other = date(2, (100, 150, 200), mask=mask)
-    moved, stayed = (alike(MODEL, migrate=migrate).fit(FIRST, labels).predict(other) for migrate in (True, False))
+    moved, stayed = (alike(MODEL, label_transfer=transfer).fit(FIRST, labels).predict(other) for transfer in (True, False))
     np.testing.assert_array_equal(moved.confidence, stayed.confidence)
 
 
@@ -166,7 +166,7 @@ def test_marks_on_two_dates_map_a_third() -> None:
     one, two = marks(3, 1), marks(3, 2)
     again = LabelledPixels(one.rows[:1], one.cols[:1], np.array([one.classes[0] % 3 + 1], np.uint8), LEGEND)
     seg = alike(MODEL, check_labels=False).fit([date(3, (40, 80, 120)), FIRST], [one, two]).add(FIRST, again)
-    index = migrants(seg.references, np.zeros(len(seg.references), bool), grid_number(FIRST.grid))
+    index = transferable(seg.references, np.zeros(len(seg.references), bool), grid_number(FIRST.grid))
     places = list(map(tuple, seg.references.origins[index, 2:].tolist()))
     assert len(places) == len(set(places)) == len(seg.references) - 1
     assert seg.references.classes[index][places.index((int(one.rows[0]), int(one.cols[0])))] == again.classes[0]
@@ -199,14 +199,14 @@ def test_migrants_are_places_that_the_image_does_not_know(seed: int, days: int, 
     references = alike(None, check_labels=False).fit(scenes, parts).references
     number = references.origins[:, 0].numpy()
     own = number == number[0]
-    index = migrants(references, own, grid_number(FIRST.grid))
+    index = transferable(references, own, grid_number(FIRST.grid))
     assert not own[index].any()
     known = set(map(tuple, references.origins[own, 2:].tolist()))
     places = list(map(tuple, references.origins[index, 2:].tolist()))
     assert not known & set(places)
     assert len(set(places)) == len(places)
     assert set(places) == set(map(tuple, references.origins[~own, 2:].tolist())) - known
-    assert not len(migrants(references, own, 0))
+    assert not len(transferable(references, own, 0))
 
 
 def test_a_series_from_marks_on_one_date() -> None:

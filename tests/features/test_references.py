@@ -8,8 +8,8 @@ import torch
 from tests.networks import random_model
 
 from pixelkin.errors import LabelError, MissingFileError, ModelError, OutputError
+from pixelkin.features import References, collect, stack_of
 from pixelkin.scene import ArrayScene
-from pixelkin.similarity import References, collect
 from pixelkin.types import LabelledPixels, Legend, LegendClass
 
 
@@ -22,7 +22,7 @@ def make(scene, model, pixels, names=("water", "land"), classes=None) -> Referen
     rows, cols = np.array(pixels).T
     legend = Legend.from_names(names)
     classes = np.arange(len(pixels)) % len(names) + 1 if classes is None else classes
-    return collect(model, scene, LabelledPixels.from_arrays(rows, cols, classes, legend), scene.bands)
+    return collect(stack_of(model), scene, LabelledPixels.from_arrays(rows, cols, classes, legend))
 
 
 def assert_same(left: References, right: References) -> None:
@@ -45,7 +45,7 @@ def test_a_file_gives_back_the_same_references(scene, tmp_path):
 def test_the_file_is_not_written_over(scene, tmp_path):
     references = make(scene, None, [(3, 4), (20, 30)])
     references.save(tmp_path / "refs.safetensors")
-    with pytest.raises(OutputError, match=r"refs\.safetensors is there already.*--overwrite"):
+    with pytest.raises(OutputError, match=r"refs\.safetensors is there already.*overwrite=True"):
         references.save(tmp_path / "refs.safetensors")
     references.save(tmp_path / "refs.safetensors", overwrite=True)
 
@@ -115,6 +115,6 @@ def test_labels_on_no_data_are_named(scene):
 
 def test_more_than_255_classes_are_refused(scene):
     many = Legend(tuple(LegendClass(i, f"class {i}", (0, 0, 0)) for i in range(1, 256)))
-    ours = collect(None, scene, LabelledPixels.from_arrays([1], [1], [1], many), scene.bands)
+    ours = collect(stack_of(None), scene, LabelledPixels.from_arrays([1], [1], [1], many))
     with pytest.raises(LabelError, match="more than 255 classes"):
         ours.merge(make(scene, None, [(2, 2)], names=("one more",)))

@@ -1,4 +1,4 @@
-"""A look at an image as a whole: the features of an even sample of its pixels."""
+"""An image as a whole: the features of an even sample of its pixels."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..model import Model
 from ..scene import Scene
 from ..types import Grid, Window
 from .blocks import REFERENCE_BLOCK, block_at
-from .embedding import embed
-from .features import CONTEXT, describe
+from .stack import FeatureStack
 
 _BLOCKS = 64
 """Small blocks that are looked at, at most: enough to know a class's share of an image to a few points."""
@@ -21,26 +19,22 @@ _STEP = 8
 """Every eighth row and column of a block; pixels between them would say nearly the same."""
 
 
-def survey(
-    model: Model | None,
+def sample(
+    stack: FeatureStack,
     scene: Scene,
-    bands: tuple[str, ...],
     each: Callable[[Callable[[Window], Tensor], Iterable[Window]], Iterable[Tensor]] = map,
 ) -> Tensor:
-    """Features (K, n) of up to 1024 valid pixels, evenly spread over an image of any size; see `describe`.
+    """Features (K, n) of up to 1024 valid pixels, evenly spread over an image of any size.
 
     Args:
-        model: The encoder, None for raw bands.
+        stack: Where features come from.
         scene: The image.
-        bands: Bands to use where there is no model.
         each: How to look at the blocks: `map`, or that of a pool of workers.
     """
-    inside = slice(CONTEXT, -CONTEXT)
 
     def look(block: Window) -> Tensor:
-        embedding = embed(model, scene, block, bands, margin=CONTEXT)
-        described = describe(embedding)[:, ::_STEP, ::_STEP]
-        return described[:, torch.from_numpy(embedding.valid[inside, inside][::_STEP, ::_STEP]).to(described.device)]
+        fields = stack.fields(scene, block)
+        return fields.features[:, ::_STEP, ::_STEP][:, torch.from_numpy(fields.valid[::_STEP, ::_STEP]).to(fields.features.device)]
 
     return torch.cat(list(each(look, _spread_blocks(scene.grid))), dim=1)
 

@@ -1,0 +1,223 @@
+"""Learning from labelled pixels.
+
+- vote: every reference votes for its class with exp(-d / t), d being the mean squared difference of the standardised features of the two pixels
+  alone. A pixel's own norm is common to all votes and drops out, so the exponent is linear in its features. Classes are balanced: the mean vote
+  counts. Nothing is extrapolated, so colours never seen (another date) still go to what is least unlike them.
+- logistic: multinomial logistic regression on all learned features, strongly regularised, classes balanced.
+- auto: the weighted geometric mean of the vote, of that regression, and, on an image whose own pixels were labelled, of regressions on the bands:
+  colours mean the same all over an image, but not on another date, and what a network makes of sites it saw little of, they know better. The vote
+  and straight lines are ahead where few sites are labelled, regressions and curves where many are, so weights follow from the number of spatial
+  groups in which the class seen in fewest of them is labelled. On an image whose own pixels were labelled, what lies near a labelled pixel also counts.
+
+Features are standardised by what lies around the labelled pixels, labelled or not: one label a class says nothing of spread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from sklearn import config_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+
+from ..features import References
+from ..silence import silenced
+from ..types import AnyArray, IntArray
+from .kernels import LENGTH_SCALE_OF_BANDS, MOST_LANDMARKS, SpatialTerm, SpectralTerm, columns, spatial_kernel, spectral_kernel
+from .scorer import Scorer
+
+LearnerMethod = Literal["auto", "vote", "logistic"]
+Known = Literal["here", "transferred", "elsewhere"]
+
+TEMPERATURE = 1.0
+"""t of the vote, in mean squared standard deviations of background."""
+VARIANCE = {"learned": 0.03, "bands": 0.1}
+"""Prior variance of the weight of a standardised feature: the smaller, the closer the classes' weights are to nothing. Bands are fewer, and would be drowned beside the others."""
+MOST_VOTERS = 256
+"""References of a class that vote; of more, every n-th does."""
+MOST_EXAMPLES = 2000
+"""References of a class that the regressions learn from; of more, every n-th."""
+EVEN_REGRESSION = 3
+"""Half-saturation: labelled spatial groups at which vote and regression weigh the same."""
+EVEN_BANDS = 2
+"""Labelled spatial groups at which the bands have half of the weight that they have with many."""
+EVEN_CURVES = 5
+"""Labelled spatial groups at which the linear regression on the bands and that on kernels weigh the same."""
+EVEN_PROPORTIONS = 4
+"""Labelled spatial groups at which half of the proportions that are found is believed."""
+BANDS_SHARE = {"here": 0.5, "transferred": 0.3}
+"""Weight of the bands where many spatial groups are labelled, on the image itself or on another date."""
+
+
+def fit(references: References, ids: list[int], method: LearnerMethod, known: Known = "here") -> Scorer:
+    """Learn from references.
+
+    Args:
+        references: Labelled pixels with their features.
+        ids: Ids of the classes that have references, in the order in which probabilities are wanted.
+        method: 'vote', 'logistic', or 'auto' for both and, but for images elsewhere, the bands and what is near.
+        known: What is to be mapped: an image whose pixels were labelled 'here'; one that has 'transferred' labels, from other dates of its
+            ground, where the bands have less to say, because they would take for granted what changed; or any image 'elsewhere'.
+    """
+    fitter = _Fitter(references, ids)
+    own = int(np.flatnonzero(references.columns.own).max()) + 1
+    trust = _saturating(fitter.spread, EVEN_PROPORTIONS)
+    votes = fitter.votes(own) if method in ("auto", "vote") else ()
+    if method == "vote":
+        return Scorer(own, votes, 1.0, None, None, trust)
+    of_bands, of_all = references.columns.bands, slice(0, len(references.columns))
+    learned = references.columns.learned if references.columns.learned.stop else of_all
+    regressing = _saturating(fitter.spread, EVEN_REGRESSION) if votes else 1.0
+    if method == "logistic" or known == "elsewhere":
+        lines = fitter.regression(learned).times(regressing)
+        return Scorer(own, votes, 1 - regressing, _float(lines.weights), _float(lines.offsets), trust)
+    has_bands = of_bands.start < of_bands.stop
+    share = BANDS_SHARE[known] * _saturating(fitter.spread, EVEN_BANDS) if has_bands else 0.0
+    joint = fitter.regression(learned if known == "transferred" else of_all, spatial=True).times((1 - share) * regressing)
+    if not has_bands:
+        spatial = SpatialTerm(fitter.sites, _float(joint.kernel))
+        return Scorer(own, votes, 1 - regressing, _float(joint.weights), _float(joint.offsets), trust, None, spatial)
+    curving = _saturating(fitter.spread, EVEN_CURVES)
+    straight = fitter.regression(of_bands).times(share * (1 - curving))
+    curved = fitter.regression(None, spatial=True, spectral=of_bands).times(share * curving)
+    return Scorer(
+        own,
+        votes,
+        (1 - share) * (1 - regressing),
+        _float(joint.weights + straight.weights),
+        _float(joint.offsets + straight.offsets + curved.offsets),
+        trust,
+        fitter.spectral_term(of_bands.start, curved.kernel),
+        SpatialTerm(fitter.sites, _float(joint.kernel + curved.kernel)),
+    )
+
+
+def _saturating(count: int, even: float) -> float:
+    """Weight that grows from 0 to 1 with a count, one half at `even`."""
+    return count**2 / (count**2 + even**2)
+
+
+@dataclass(frozen=True, eq=False)
+class _Regression:
+    """Of one kind: log odds of the classes."""
+
+    weights: AnyArray
+    """(class, K) of raw features, 0 for those that were not looked at."""
+    offsets: AnyArray
+    """(class,)"""
+    kernel: AnyArray
+    """(class, m) of the kernel's values at the landmarks; m = 0 without a kernel."""
+
+    def times(self, weight: float) -> _Regression:
+        """The same with log odds so much larger."""
+        return _Regression(weight * self.weights, weight * self.offsets, weight * self.kernel)
+
+
+class _Fitter:
+    """Labelled pixels as the learners want them."""
+
+    def __init__(self, references: References, ids: list[int]) -> None:
+        features = references.features.double().numpy()
+        self._columns = references.columns
+        self._centre, self._scale = background(references)
+        self._standardised = (features - self._centre) / self._scale
+        self._deviations = np.concatenate([np.full(group.width, np.sqrt(VARIANCE[group.kind])) for group in references.columns.groups])
+        # scikit-learn wants classes as 0, 1, ... in ascending order; `order` says where there each of `ids` is.
+        self._classes, self._order = (np.searchsorted(np.sort(ids), values) for values in (references.classes, ids))
+        self.spread = min(len(np.unique(references.spatial_groups[references.classes == i])) for i in ids)
+        """Spatial groups in which the class seen in fewest of them is labelled."""
+        self._chosen = self._thinned(MOST_EXAMPLES)
+        self._landmarks = self._thinned(max(1, MOST_LANDMARKS // len(ids)))
+        self._sites = references.sites
+        self.sites: IntArray = self._sites[self._landmarks]
+        """(m, 3): number of the image, row and column of the kernels' landmarks."""
+
+    def _thinned(self, most: int) -> IntArray:
+        """References, at most so many of a class."""
+        kept = [thinned(np.flatnonzero(self._classes == k), most) for k in range(len(self._order))]
+        return np.sort(np.concatenate(kept))
+
+    def votes(self, own: int) -> tuple[tuple[Tensor, Tensor], ...]:
+        """Weights and offsets of the voters of each class, on the first `own` features; sources count alike, however wide they are."""
+        votes: list[tuple[Tensor, Tensor]] = []
+        looked_at = self._columns.own
+        steepness = np.zeros(len(looked_at))
+        voting = [self._columns.of(group.name) for group in self._columns.groups if looked_at[self._columns.of(group.name)].any()]
+        for columns_of in voting:
+            steepness[columns_of] = looked_at[columns_of] / (TEMPERATURE * looked_at[columns_of].sum() * len(voting))
+        steepness = steepness[:own]
+        for k in self._order:
+            voters = self._standardised[thinned(np.flatnonzero(self._classes == k), MOST_VOTERS), :own]
+            weights = 2 * steepness * voters / self._scale[:own]
+            offsets = -(voters**2) @ steepness - weights @ self._centre[:own] - np.log(len(voters))
+            votes.append((_float(weights), _float(offsets)))
+        return tuple(votes)
+
+    def regression(self, lines: slice | None, *, spatial: bool = False, spectral: slice | None = None) -> _Regression:
+        """A regression on some features themselves, on the spatial kernel, and on the spectral kernel of some features."""
+        parts = [] if lines is None else [self._deviations[lines] * self._standardised[self._chosen, lines]]
+        back: AnyArray = np.zeros((0, 0))
+        if spatial or spectral is not None:
+            values, back = columns(*(self._kernel(rows, spatial, spectral) for rows in (self._chosen, self._landmarks)))
+            parts.append(values)
+        coefficients, offsets = _regress(np.concatenate(parts, axis=1), self._classes[self._chosen], len(self._order))
+        coefficients, split = coefficients[self._order], coefficients.shape[1] - len(back)
+        weights = np.zeros((len(self._order), len(self._scale)))
+        if lines is not None:
+            weights[:, lines] = self._deviations[lines] * coefficients[:, :split] / self._scale[lines]
+        return _Regression(weights, offsets[self._order] - weights @ self._centre, coefficients[:, split:] @ back.T)
+
+    def _kernel(self, rows: IntArray, spatial: bool, spectral: slice | None) -> AnyArray:
+        """Of some labelled pixels and all landmarks."""
+        total: AnyArray = np.zeros((len(rows), len(self._landmarks)))
+        if spatial:
+            total += spatial_kernel(self._sites[rows], self.sites)
+        if spectral is not None:
+            total += spectral_kernel(self._standardised[rows, spectral], self._standardised[self._landmarks, spectral])
+        return total
+
+    def spectral_term(self, first: int, kernel: AnyArray) -> SpectralTerm:
+        """The kernel on the features of the bands, the last ones, with these weights (class, m)."""
+        scale = self._scale[first:]
+        steepness = np.sqrt(2 / (LENGTH_SCALE_OF_BANDS * len(scale)))
+        landmarks = steepness * self._standardised[self._landmarks, first:]
+        return SpectralTerm(first, *(_float(v) for v in (self._centre[first:, None], steepness / scale[:, None], landmarks, kernel)))
+
+
+def _regress(features: AnyArray, classes: AnyArray, count: int) -> tuple[AnyArray, AnyArray]:
+    """Coefficients (class, feature), of unit variance, and intercepts (class,) of a regression; classes are 0, 1, ..."""
+    regression = LogisticRegression(C=1.0, class_weight="balanced", max_iter=100, tol=1e-3)
+    # Of problems this small, checking what is handed over would take as long as solving them.
+    # Near the optimum is as good a map.
+    with silenced(ConvergenceWarning), config_context(assume_finite=True, skip_parameter_validation=True):
+        regression.fit(features, classes)
+    coefficients, intercepts = regression.coef_, regression.intercept_
+    if count == 2:  # scikit-learn gives the second class's log odds
+        return np.concatenate([0 * coefficients, coefficients]), np.concatenate([0 * intercepts, intercepts])
+    return coefficients, intercepts
+
+
+def background(references: References) -> tuple[AnyArray, AnyArray]:
+    """Mean and standard deviation of the features around the labelled pixels: (K,) each, the latter > 0."""
+    mean, variance = references.background.double().numpy().transpose(1, 0, 2)
+    centre = mean.mean(axis=0)
+    spread = np.sqrt(variance.mean(axis=0) + mean.var(axis=0))
+    for group in references.columns.groups:
+        if group.standardise == "together":
+            columns_of = references.columns.of(group.name)
+            spread[columns_of] = np.sqrt((spread[columns_of] ** 2).mean())
+    # A feature that does not vary there would be infinitely telling wherever it does.
+    return centre, np.maximum(spread, 1e-3 * np.abs(centre) + 1e-6)
+
+
+def thinned(index: AnyArray, most: int) -> AnyArray:
+    """At most so many of these, evenly spread."""
+    return index if len(index) <= most else index[np.linspace(0, len(index) - 1, most).round().astype(int)]
+
+
+def _float(values: AnyArray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values, np.float32))

@@ -1,0 +1,143 @@
+"""What was learned, made to answer quickly: a few matrix products, a log-sum-exp and a softmax a pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from .kernels import SpatialTerm, SpectralTerm
+from .scratch import Scratch
+
+LEAST_PROPORTION = 0.01
+"""Of an image that a class is taken to cover."""
+_COLUMNS = 8192
+"""Pixels a pass: few large steps, because threads that share an interpreter stand in each other's way at every step."""
+_MOST_SCORES = 1 << 20
+"""Votes a pass: of many references, on fewer pixels."""
+_LEAST = 1e-37
+"""Share of the votes, next to nothing, whose logarithm is finite."""
+_scratch = Scratch()
+
+
+@dataclass(frozen=True, eq=False)
+class Scorer:
+    """What was learned: a function of a pixel's features, and of where it lies on an image that was labelled.
+
+    Regressions are mixed by adding their weights: a geometric mean of softmaxes is the softmax of the mean of what is in them.
+    """
+
+    own: int
+    """Features, the first ones, among which are all that the vote looks at."""
+    votes: tuple[tuple[Tensor, Tensor], ...]
+    """For each class weights (n, own) and offsets (n,) of its voters; empty without a vote."""
+    voting: float
+    """Weight of the vote, 0..1; the regressions have the rest."""
+    weights: Tensor | None
+    """(class, K) of the regressions, times their weights; None without any."""
+    offsets: Tensor | None
+    """(class,), likewise."""
+    trust: float
+    """What is to be made of the proportions of classes that it finds, 0..1."""
+    spectral: SpectralTerm | None = None
+    """What the bands add beyond a linear function; None where they have no say."""
+    spatial: SpatialTerm | None = None
+    """What lies near labelled pixels adds; None on images without."""
+    prior: Tensor | None = None
+    """(class,): logarithms that are added, see `proportioned`; None for classes that are all as common."""
+
+    def proportioned(self, sample: Tensor) -> Scorer:
+        """The same for an image in which classes are not equally common, as far as a sample of it shows.
+
+        Labels are given to classes alike, whatever the classes take of the image, and learners give all classes the same chance. The mean
+        probabilities over the image estimate its proportions (the first step of Saerens, Latinne and Decaestecker, *Adjusting the
+        Outputs of a Classifier to New a Priori Probabilities*, Neural Computation 14, 2002), by which probabilities are multiplied, to the power `trust`.
+
+        Args:
+            sample: Features (K, n) of pixels from all over the image.
+        """
+        if not sample.shape[1]:
+            return self
+        proportions = self.probabilities(sample).mean(dim=1).clamp(min=LEAST_PROPORTION)
+        return replace(self, prior=self.trust * torch.log(proportions))
+
+    def on(self, images: Collection[int]) -> Scorer:
+        """The same for one image, on which only labels of its own are near; `images` are the numbers that references know it by."""
+        return self if self.spatial is None else replace(self, spatial=self.spatial.on(images))
+
+    def probabilities(self, features: Tensor, near: Tensor | None = None) -> Tensor:
+        """Class probabilities (class, n), not yet smoothed or calibrated.
+
+        Args:
+            features: (K, n)
+            near: (class, n), what `spatial` adds at these pixels; None where it is not known.
+        """
+        with torch.inference_mode():
+            classes = len(self.votes) if self.weights is None else len(self.weights)
+            out = features.new_empty(classes, features.shape[1], dtype=torch.float32)
+            rows = max(len(self._weights), 0 if self.spectral is None else len(self.spectral.landmarks))
+            step = max(256, min(_COLUMNS, _MOST_SCORES // rows))
+            for start in range(0, features.shape[1], step):
+                part = slice(start, start + step)
+                self._probabilities(features[:, part], None if near is None else near[:, part], out[:, part])
+            return out
+
+    def _probabilities(self, part: Tensor, near: Tensor | None, out: Tensor) -> None:
+        # Class by class, logarithms but for a term that is common to all classes of a pixel: the last softmax takes it out.
+        n = part.shape[1]
+        values = _scratch.take("values", out, *part.shape).copy_(part)
+        scores = torch.addmm(self._offsets, self._weights, values[: self.own], out=_scratch.take("scores", out, len(self._weights), n))
+        votes, linear = scores[: self._voters], scores[self._voters :]
+        if self.weights is not None:
+            linear.addmm_(self._further, values[self.own :])
+        if self.votes:
+            # The largest vote of all classes, so that no exponential overflows; a class that vanishes beside it has no chance anyway.
+            votes.sub_(votes.amax(dim=0)).exp_()
+            for vote, total in zip(torch.split(votes, [len(w) for w, _ in self.votes]), out, strict=True):
+                torch.sum(vote, dim=0, out=total)
+            out.clamp_(min=_LEAST).log_().mul_(self.voting)
+            if self.weights is not None:
+                out.add_(linear)
+        else:
+            out.copy_(linear)
+        if self.spectral is not None:
+            self.spectral.add(values, out)
+        for more in (near, None if self.prior is None else self.prior[:, None]):
+            if more is not None:
+                out.add_(more)
+        out.sub_(out.amax(dim=0)).exp_()
+        out.div_(out.sum(dim=0))
+
+    @cached_property
+    def _voters(self) -> int:
+        return sum(len(w) for w, _ in self.votes)
+
+    @cached_property
+    def _weights(self) -> Tensor:
+        """(voters + class, own): of all that is linear in the features of the pixel alone, for one product."""
+        return torch.cat([*(w for w, _ in self.votes), *([] if self.weights is None else [self.weights[:, : self.own]])])
+
+    @cached_property
+    def _offsets(self) -> Tensor:
+        return torch.cat([*(b for _, b in self.votes), *([] if self.offsets is None else [self.offsets])])[:, None]
+
+    @cached_property
+    def _further(self) -> Tensor:
+        """(class, K - own): of the surroundings."""
+        assert self.weights is not None
+        return self.weights[:, self.own :].contiguous()
+
+    def to(self, device: torch.device) -> Scorer:
+        """The same on another device."""
+        return replace(
+            self,
+            votes=tuple((w.to(device), b.to(device)) for w, b in self.votes),
+            weights=None if self.weights is None else self.weights.to(device),
+            offsets=None if self.offsets is None else self.offsets.to(device),
+            spectral=None if self.spectral is None else self.spectral.to(device),
+            spatial=None if self.spatial is None else self.spatial.to(device),
+            prior=None if self.prior is None else self.prior.to(device),
+        )

@@ -1,0 +1,175 @@
+"""Several sources of features side by side."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+import torch
+
+from ..errors import InputError, ModelError
+from ..model import Model
+from ..scene import Pixels, Scene, read_padded
+from ..types import Grid, Window
+from .bands import RAW, BandFeatures, band_values
+from .encoder import EncoderFeatures
+from .source import Columns, FeatureSource, Fields, grown
+
+
+def _encoder(model: Model | None) -> FeatureSource:
+    if model is None:
+        raise InputError("features name 'encoder' and there is no model, expected one. Give the model, or leave 'encoder' out.")
+    return EncoderFeatures(model)
+
+
+SOURCES: dict[str, Callable[[Model | None], FeatureSource]] = {"encoder": _encoder, "bands": BandFeatures}
+"""What makes each source, by the name that users give it."""
+
+
+def stack_of(model: Model | None, features: Sequence[str | FeatureSource] | None = None) -> FeatureStack:
+    """The sources that a user asks for.
+
+    Args:
+        model: The encoder, None without one.
+        features: Names out of `SOURCES`, or sources; default 'encoder', where there is a model, and 'bands'.
+
+    Raises:
+        InputError: A name that is not known, or one that comes twice.
+    """
+    wanted = features if features is not None else ["bands"] if model is None else ["encoder", "bands"]
+    unknown = [name for name in wanted if isinstance(name, str) and name not in SOURCES]
+    if unknown or not wanted:
+        found = repr(unknown[0]) if unknown else "empty"
+        raise InputError(f"features is {found}, expected some of {', '.join(map(repr, SOURCES))}.")
+    return FeatureStack([SOURCES[source](model) if isinstance(source, str) else source for source in wanted], model)
+
+
+class FeatureStack:
+    """Some sources as one: their columns side by side, those of the bands last."""
+
+    def __init__(self, sources: Sequence[FeatureSource], model: Model | None = None) -> None:
+        """Put sources together.
+
+        Args:
+            sources: At least one.
+            model: By whose statistics the bands that guide the smoothing are standardised; None leaves them as they are.
+
+        Raises:
+            InputError: A source comes twice.
+        """
+        names = [source.name for source in sources]
+        if len(set(names)) < len(names):
+            raise InputError(f"features are {names}, expected each once.")
+        self.sources = tuple(sorted(sources, key=lambda source: source.name == "bands"))
+        self.model = model
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The sources, in the order of their columns."""
+        return tuple(source.name for source in self.sources)
+
+    @property
+    def hash(self) -> str:
+        """Of everything that decides the numbers: the model's hash, or 'raw', where no other source has a say."""
+        if self.names in (("encoder", "bands"), ("bands",)) and (self.names[0] == "encoder" or self.sources[0].hash == RAW):
+            return self.sources[0].hash
+        return hashlib.sha256(repr([(source.name, source.hash) for source in self.sources]).encode()).hexdigest()
+
+    @property
+    def halo(self) -> int:
+        """Pixels around a pixel that have a say in its features."""
+        return max(source.halo for source in self.sources)
+
+    @property
+    def device(self) -> torch.device:
+        """Where features are."""
+        return self.sources[0].device
+
+    def bands(self, scene: Scene) -> tuple[str, ...]:
+        """The model's bands, or all of the image; ModelError where the image lacks them."""
+        if self.model is None:
+            return scene.bands
+        self.model.band_index(scene)
+        return self.model.bands
+
+    def columns(self, scene: Scene) -> Columns:
+        """What the columns are for such an image; ModelError where it has not got the bands that a source needs."""
+        return Columns(tuple(source.group(scene) for source in self.sources))
+
+    def fields(self, scene: Scene, window: Window) -> Fields:
+        """Features (K, row, col) of a window, which may reach past the image; valid where all sources are."""
+        held = scene if len(self.sources) == 1 else _held(scene, grown(window, self.halo))
+        parts = [source.fields(held, window) for source in self.sources]
+        bands = next((part.bands for part in reversed(parts) if part.bands is not None), None)
+        if bands is None:
+            bands = band_values(self.model, scene, read_padded(scene, window))
+        return Fields(
+            torch.cat([part.features.to(self.device) for part in parts]) if len(parts) > 1 else parts[0].features,
+            reduce(np.logical_and, [part.valid for part in parts]),
+            bands,
+            next((part.embedding for part in parts if part.embedding is not None), None),
+        )
+
+    def require_same(self, expected: str, what: str) -> None:
+        """Refuse what was made with other features.
+
+        Raises:
+            ModelError: With both hashes.
+        """
+        if expected == self.hash:
+            return
+        if self.hash == RAW:
+            raise ModelError(f"{what} was made with model {expected[:12]}, this Segmenter has none. Give it that model.")
+        raise ModelError(f"{what} was made with model {expected[:12]}, this is model {self.hash[:12]}. Load the model it was made with.")
+
+
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """An image of which one window was read already, so that several sources read it once."""
+
+    scene: Scene
+    window: Window
+    pixels: Pixels
+
+    @property
+    def name(self) -> str:
+        return self.scene.name
+
+    @property
+    def grid(self) -> Grid:
+        return self.scene.grid
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        return self.scene.bands
+
+    @property
+    def date(self) -> dt.date | None:
+        return self.scene.date
+
+    @property
+    def fingerprint(self) -> str:
+        return self.scene.fingerprint
+
+    def read(self, window: Window | None = None) -> Pixels:
+        window = window or self.grid.window
+        row, col = window.row - self.window.row, window.col - self.window.col
+        if min(row, col) < 0 or row + window.height > self.window.height or col + window.width > self.window.width:
+            return self.scene.read(window)
+        rows, cols = slice(row, row + window.height), slice(col, col + window.width)
+        return Pixels(self.pixels.data[:, rows, cols], self.pixels.valid[rows, cols])
+
+
+def _held(scene: Scene, window: Window) -> Scene:
+    """An image with the part of a window that is on it, and what its reflection needs, at hand."""
+    grid = scene.grid
+    top, left = max(0, window.row), max(0, window.col)
+    bottom, right = min(grid.height, window.row + window.height), min(grid.width, window.col + window.width)
+    if top >= bottom or left >= right:
+        return scene
+    inner = Window(top, left, bottom - top, right - left)
+    return _Held(scene, inner, scene.read(inner))
