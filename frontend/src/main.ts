@@ -1,9 +1,10 @@
 import "./style.css";
 
 import { api } from "./core/api";
-import { centreOf, type Point } from "./core/geometry";
+import { boundsOf, centreOf, type Point } from "./core/geometry";
 import { pictureQuery } from "./core/picture";
-import type { DoubtfulMark, Geometry, MarkKind, Scene } from "./core/types";
+import type { DoubtfulMark, Geometry, Mark, MarkKind, Scene } from "./core/types";
+import { loadTexts } from "./i18n";
 import { dragsWith, DrawInteraction } from "./map/draw";
 import { type Palette, paletteOf } from "./map/answerlayer";
 import { MapView } from "./map/mapview";
@@ -15,10 +16,12 @@ import { buildHeader } from "./ui/header";
 import { bindKeys } from "./ui/keys";
 import { buildOverlay } from "./ui/overlay";
 import { buildPanel } from "./ui/panel";
+import { buildTour } from "./start/tour";
 import { buildStatus } from "./ui/status";
 import { buildStrip } from "./ui/strip";
 import { buildTools } from "./ui/tools";
 
+await loadTexts();
 const session = new Session();
 const { store } = session;
 
@@ -74,6 +77,11 @@ const goToPixel = async ({ scene, row, col }: { scene: string; row: number; col:
   if (scene !== store.get().scene?.id) await session.openScene(scene);
   view.goTo([col + 0.5, row + 0.5]);
 };
+const goToMark = async (mark: Mark): Promise<void> => {
+  if (mark.scene !== store.get().scene?.id) await session.openScene(mark.scene);
+  const [left, top, right, bottom] = boundsOf(mark.geometry);
+  view.goTo(centreOf(mark.geometry), Math.max(right - left, bottom - top));
+};
 const goToDoubt = (mark: DoubtfulMark): void => void goToPixel(mark);
 
 let conflictAt = 0;
@@ -92,17 +100,20 @@ const toggleSwipe = (): void => {
   store.set({ compare: compare ? null : (dates[at + 1] ?? dates[at - 1] ?? null) });
 };
 
+const help = (): void => openHelp(session, () => tour.start());
+
 const togglePanel = (): void => {
   const isHidden = document.body.classList.toggle("panel-hidden");
   byId("panel-toggle").setAttribute("aria-expanded", String(!isHidden));
 };
 
-buildHeader(session, { importLabels: () => importLabels(session), exportDialog: () => exportDialog(session), jobs: () => openJobs(session), help: openHelp, togglePanel });
+buildHeader(session, { importLabels: () => importLabels(session), exportDialog: () => exportDialog(session), jobs: () => openJobs(session), help, togglePanel });
 buildTools(session, { suggest: () => void suggest() });
-buildPanel(session, { goToConflict, goToDoubt, toggleSwipe });
+buildPanel(session, { goToConflict, goToDoubt, goToMark: (mark) => void goToMark(mark), chooseMarks: (marks) => view.sketch.setChosen(marks), toggleSwipe });
 buildOverlay(session, view);
 buildStrip(session);
 buildNotices(session);
+const tour = buildTour(session);
 const status = buildStatus(session, view, sceneAt);
 bindKeys(
   session,
@@ -123,7 +134,7 @@ bindKeys(
     i: () => importLabels(session),
     x: () => exportDialog(session),
     j: () => openJobs(session),
-    "?": openHelp,
+    "?": help,
     f2: () => editClass(session, store.get().classId),
   },
   hover,

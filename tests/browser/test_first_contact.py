@@ -277,6 +277,8 @@ def test_axe_finds_nothing(tabs: Tabs, page: LabellingPage, shared_server: Serve
     width, height, touch = DEVICES[device]
     other = tabs(shared_server, width=width, height=height, has_touch=touch, bypass_csp=True)
     other.settled()
+    other.tab.locator("#marks summary").click()
+    other.tab.locator("#marks-everything").check()
     other.tab.add_script_tag(path=AXE)
     for opened in (None, "x", "?", "F2", "i", "j"):
         if opened:

@@ -83,6 +83,8 @@ export interface Project {
   settings: { measure: Measure; pixels_per_mark: number };
   model: ModelInfo;
   map: MapStatus;
+  /** There is a sample project at ./sample/ beside this one. */
+  has_sample: boolean;
   limits: { upload_bytes: number; edits_per_request: number; tile_size: number };
 }
 
@@ -113,8 +115,9 @@ export interface Mark {
 
 export type Edit =
   | { op: "add_mark"; id: string; scene: string; class_id: number; kind: MarkKind; geometry: Geometry; brush_px: number }
+  | { op: "update_mark"; id: string; class_id?: number; geometry?: Geometry; brush_px?: number }
   | { op: "delete_mark"; id: string }
-  | { op: "add_class"; name: string; color?: string; key?: string }
+  | { op: "add_class"; name: string; color?: string; key?: string; id?: number }
   | { op: "update_class"; id: number; name?: string; color?: string; key?: string | null; position?: number }
   | { op: "merge_class"; id: number; into: number }
   | { op: "delete_class"; id: number }

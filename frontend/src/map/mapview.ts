@@ -17,6 +17,8 @@ import { MarkLayer, SketchLayer } from "./marklayer";
 import { WheelInteraction } from "./wheel";
 import { fittedResolution, zoomLevels } from "./zoomlevels";
 
+/** Image pixels a screen pixel at which single ones are seen. */
+const CLOSE = 0.25;
 /** Room left around an image that is shown whole, CSS pixels. */
 const MARGIN = 12;
 
@@ -136,12 +138,13 @@ export class MapView {
     if (center && resolution) view.setCenter([center[0]! + screenX * resolution, center[1]! - screenY * resolution]);
   }
 
-  /** Centre on a point of pixel space, close enough to see single pixels. */
-  goTo([x, y]: Point): void {
+  /** Centre on a point of pixel space, close enough to see single pixels and far enough to see `span` of them. */
+  goTo([x, y]: Point, span = 0): void {
     const view = this.olMap.getView();
     view.setCenter([x, -y]);
-    const resolution = view.getResolution() ?? 1;
-    if (resolution > 0.25) view.setResolution(0.25);
+    const needed = span / (0.7 * Math.min(...(this.olMap.getSize() ?? [1])));
+    const wanted = Math.max(CLOSE, 2 ** Math.ceil(Math.log2(needed)));
+    if (this.resolution > wanted || this.resolution < needed) view.setResolution(wanted);
   }
 
   /** Bring a point into view without changing the zoom. */

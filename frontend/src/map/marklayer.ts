@@ -51,6 +51,7 @@ export class SketchLayer extends CanvasLayer {
   private conflicts: readonly Conflict[] = [];
   private doubts: readonly DoubtfulMark[] = [];
   private suggestion: Point | null = null;
+  private chosen: readonly Mark[] = [];
 
   constructor() {
     super("layer-sketch", 50);
@@ -89,6 +90,13 @@ export class SketchLayer extends CanvasLayer {
     this.refresh();
   }
 
+  /** Marks chosen in the list: a frame stands around each. */
+  setChosen(marks: readonly Mark[]): void {
+    if (marks.length === 0 && this.chosen.length === 0) return;
+    this.chosen = marks;
+    this.refresh();
+  }
+
   setSuggestion(point: Point | null): void {
     this.suggestion = point;
     this.refresh();
@@ -98,6 +106,13 @@ export class SketchLayer extends CanvasLayer {
     const { context, ratio, scale } = screen;
     for (const { row, col } of this.conflicts) drawConflict(screen, col, row);
     for (const { row, col } of this.doubts) drawDoubt(screen, col, row);
+    for (const { geometry } of this.chosen) {
+      const [left, top, right, bottom] = boundsOf(geometry);
+      const margin = 10 * ratio;
+      context.beginPath();
+      context.rect(screen.x(left) - margin, screen.y(top) - margin, (right - left) * scale + 2 * margin, (bottom - top) * scale + 2 * margin);
+      outline(screen, "#ffd23f");
+    }
     if (this.sketch) this.drawSketch(screen, this.sketch);
     if (this.brush && this.brush.diameter * scale > 6 * ratio) {
       context.beginPath();

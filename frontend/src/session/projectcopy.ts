@@ -164,7 +164,7 @@ export class ProjectCopy {
     this.catchingUp = false;
   }
 
-  private marksOf(scene: Scene | null): readonly Mark[] {
+  marksOf(scene: Scene | null): readonly Mark[] {
     if (!scene) return [];
     const known = this.marksByScene.get(scene.id);
     const sorted = [...(known?.values() ?? [])].sort((a, b) => a.order - b.order);
@@ -178,6 +178,12 @@ export class ProjectCopy {
 
   async loadMarksOf(scene: string): Promise<void> {
     await this.notices.guard(() => this.loadMarks(scene));
+  }
+
+  /** Marks of every image, of which only those opened so far are known. */
+  async loadAllMarks(): Promise<void> {
+    const unknown = this.store.get().project?.scenes.filter((one) => !this.marksByScene.has(one.id)) ?? [];
+    await this.notices.guard(async () => void (await Promise.all(unknown.map((one) => this.loadMarks(one.id)))));
   }
 
   private async loadMarks(scene: string): Promise<void> {

@@ -4,7 +4,7 @@ import { api } from "../core/api";
 import { boundsOf, centreOf, type Point } from "../core/geometry";
 import type { Picture } from "../core/picture";
 import { Store } from "../core/store";
-import type { ExportOptions, Geometry, MarkKind, Project, Scene, Suggestion } from "../core/types";
+import type { Edit, ExportOptions, Geometry, Mark, MarkKind, Project, Scene, Suggestion } from "../core/types";
 import { ServerEvents } from "./events";
 import { Notices } from "./notices";
 import { ProjectCopy } from "./projectcopy";
@@ -82,6 +82,19 @@ export class Session {
     this.store.set({ suggestion: null });
     const mark = { id: crypto.randomUUID(), scene: scene.id, class_id: erases ? 0 : classId, kind, geometry, brush_px: brushed };
     this.copy.addMark(erases ? "Erase" : `Mark ${target!.name}`, mark);
+  }
+
+  marksOf(scene: Scene): readonly Mark[] {
+    return this.copy.marksOf(scene);
+  }
+
+  loadAllMarks(): Promise<void> {
+    return this.copy.loadAllMarks();
+  }
+
+  /** Several changes as one step of undo. */
+  edit(title: string, edits: Edit[]): void {
+    this.copy.edit(title, edits);
   }
 
   clearMarks(): void {

@@ -3,6 +3,8 @@
 import type { ExportFormat, Job } from "../core/types";
 import { isOver } from "../core/types";
 import { api } from "../core/api";
+import { t } from "../i18n";
+import { sampleLink } from "../start/tour";
 import type { Session } from "../session/session";
 import { byId, h, icon, iconButton, openDialog, replace } from "./dom";
 
@@ -122,7 +124,7 @@ function formatBytes(bytes: number): string {
 
 const HELP: readonly (readonly [string, readonly (readonly [string, string])[]])[] = [
   ["Mark", [
-    ["1 – 9", "choose a class"], ["A", "add a class"], ["F2", "edit the class in focus"], ["P S B G E", "point, scribble, box, polygon, erase"], ["[ ]", "brush width"], ["Ctrl+Z, Ctrl+Shift+Z", "undo, redo"],
+    ["1 – 9", "choose a class"], ["A", "add a class"], ["F2", "edit the chosen class"], ["P S B G E", "point, scribble, box, polygon, erase"], ["[ ]", "brush width"], ["Ctrl+Z, Ctrl+Shift+Z", "undo, redo"],
     ["N", "show me where next"], ["K", "next label to check"],
   ]],
   ["With the keyboard alone", [
@@ -134,9 +136,10 @@ const HELP: readonly (readonly [string, readonly (readonly [string, string])[]])
   ["Files", [["I", "import labels"], ["X", "export"], ["J", "jobs"], ["?", "this help"]]],
 ];
 
-export function openHelp(): void {
-  openDialog(
+export function openHelp(session: Session, startTour: () => void): void {
+  const dialog = openDialog(
     "Keys",
+    h("div", { class: "actions start help-start" }, h("button", { type: "button", class: "button", onclick: () => (dialog.close(), startTour()) }, t("First steps")), sampleLink(session)),
     h(
       "div",
       { class: "help" },

@@ -1,5 +1,7 @@
 /** The few lines that stand in for a framework. */
 
+import { t } from "../i18n";
+
 type Child = Node | string | null | false | undefined;
 type Attributes = Record<string, unknown>;
 
@@ -96,9 +98,22 @@ export function toggle(label: string, key: string, change: (on: boolean) => void
   };
 }
 
+/** Ask for a name in a dialog; `then` gets it, without spaces around it and never empty. */
+export function askText(title: string, label: string, then: (text: string) => void): void {
+  const input = h("input", { type: "text", maxlength: 80, required: true, pattern: ".*\\S.*" });
+  const form = h(
+    "form",
+    { class: "fields", onsubmit: (event: Event) => (event.preventDefault(), dialog.close(), then(input.value.trim())) },
+    h("label", {}, label, input),
+    h("div", { class: "actions" }, h("button", { type: "submit", class: "button primary" }, t("Save"))),
+  );
+  const dialog = openDialog(title, form);
+  input.focus();
+}
+
 /** Open a modal dialog; it removes itself when closed. Returns the dialog. */
 export function openDialog(title: string, ...children: Child[]): HTMLDialogElement {
-  const close = iconButton("close", "Close", () => dialog.close());
+  const close = iconButton("close", t("Close"), () => dialog.close());
   const heading = h("h2", { tabindex: -1, autofocus: true }, title);
   const dialog = h("dialog", { "aria-label": title, onclose: () => dialog.remove() }, h("div", { class: "dialog-head" }, heading, close), ...children);
   document.body.append(dialog);

@@ -1,14 +1,24 @@
 /** Side panel: classes, layers, picture. */
 
 import { pictureQuery, presets, sameBands, type Picture } from "../core/picture";
-import type { DoubtfulMark, Measure } from "../core/types";
+import type { DoubtfulMark, Mark, Measure } from "../core/types";
 import type { Session } from "../session/session";
+import { buildMarkList } from "../marks/list";
 import { buildChecks } from "./checks";
 import { buildClasses } from "./classes";
 import { byId, h, replace, toggle } from "./dom";
 
-export function buildPanel(session: Session, actions: { goToConflict: () => void; goToDoubt: (mark: DoubtfulMark) => void; toggleSwipe: () => void }): void {
-  byId("panel").append(buildClasses(session, actions.goToConflict), buildChecks(session, actions.goToDoubt), buildLayers(session, actions.toggleSwipe), buildPicture(session));
+export interface PanelActions {
+  goToConflict: () => void;
+  goToDoubt: (mark: DoubtfulMark) => void;
+  goToMark: (mark: Mark) => void;
+  chooseMarks: (marks: readonly Mark[]) => void;
+  toggleSwipe: () => void;
+}
+
+export function buildPanel(session: Session, actions: PanelActions): void {
+  const marks = buildMarkList(session, { goToMark: actions.goToMark, choose: actions.chooseMarks });
+  byId("panel").append(buildClasses(session, actions.goToConflict), buildChecks(session, actions.goToDoubt), marks, buildLayers(session, actions.toggleSwipe), buildPicture(session));
 }
 
 const METHODS: readonly (readonly [Measure, string])[] = [

@@ -1,0 +1,1 @@
+const texts = {} as const; export default texts; export type Text = string;

@@ -1,0 +1,1 @@
+import type { Texts } from "."; const texts: Texts = {}; export default texts;
