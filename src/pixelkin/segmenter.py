@@ -334,6 +334,7 @@ class Segmenter:
     def _set(self, references: References, serials: list[int]) -> None:
         present = set(references.classes.tolist())
         training = TrainingSet(references, serials, [i for i in references.legend.ids if i in present])
+        self._engine.decision.prepare(training)
         before, self._training = self._training, training
         if not self.check_labels:
             return

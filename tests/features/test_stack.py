@@ -33,11 +33,11 @@ class Texture:
     def group(self, scene: Scene) -> Group:
         return Group("texture", 2, 2, standardise="together")
 
-    def fields(self, scene: Scene, window: Window) -> Fields:
+    def fields(self, scene: Scene, window: Window, step: int = 1) -> Fields:
         pixels = read_padded(scene, Window(window.row, window.col, window.height, window.width + 16))
         steps = np.abs(np.diff(pixels.data[0].astype(np.float32)))
         mean = torch.from_numpy(np.lib.stride_tricks.sliding_window_view(steps, 16, axis=1).mean(axis=2))
-        return Fields(torch.stack([mean, 0.01 * mean]), pixels.valid[:, :-16])
+        return Fields(torch.stack([mean, 0.01 * mean])[:, ::step, ::step], pixels.valid[:, :-16])
 
 
 @pytest.fixture
@@ -64,6 +64,14 @@ def test_the_image_is_read_once_for_all_sources(scene: ArrayScene, monkeypatch: 
     monkeypatch.setattr(ArrayScene, "read", lambda self, window=None: reads.append(window) or read(self, window))
     stack_of(MODEL).fields(scene, Window(0, 64, 32, 32))
     assert len(reads) == 1
+
+
+def test_a_step_leaves_out_rows_and_columns(scene: ArrayScene) -> None:
+    stack = stack_of(MODEL, ["bands", Texture(), "encoder"])
+    every, some = (stack.fields(scene, Window(3, 5, 41, 50), step) for step in (1, 3))
+    np.testing.assert_array_equal(some.features, every.features[:, ::3, ::3])
+    np.testing.assert_array_equal(some.valid, every.valid)
+    np.testing.assert_array_equal(some.bands, every.bands)
 
 
 @pytest.mark.parametrize("window", [Window(0, 0, 60, 300), Window(50, 280, 60, 60), Window(-70, -70, 20, 20)])

@@ -446,9 +446,9 @@ def test_a_project_opened_again_answers_without_embedding_what_was_seen(
 
     fields = FeatureStack.fields
 
-    def spy(self: FeatureStack, scene: Scene, window: Window) -> Any:
+    def spy(self: FeatureStack, scene: Scene, window: Window, step: int = 1) -> Any:
         embedded.append(window)
-        return fields(self, scene, window)
+        return fields(self, scene, window, step)
 
     monkeypatch.setattr(FeatureStack, "fields", spy)
     session = start(project.folder)

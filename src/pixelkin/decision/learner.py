@@ -19,7 +19,7 @@ from .fitting import Known, LearnerMethod, background, fit
 from .label_transfer import LookedUp, transferable, unchanged
 from .protocol import Image, TrainingSet
 from .scorer import Scorer
-from .smoothing import REACH, STRIDE, Guide, filtered, thin, together
+from .smoothing import REACH, STRIDE, Guide, filtered, together
 
 Priors = Literal["image", "equal"]
 _assessing = threading.Lock()
@@ -62,8 +62,7 @@ class LearnerRule:
     fitted: Fitted
     scorer: Scorer
     """With the prior correction of the image, and the labels that are near on it."""
-    appearance: tuple[IntArray, AnyArray, AnyArray]
-    """Features that describe the pixel alone, and their centre and scale: by which suggestions differ."""
+    training: TrainingSet
 
 
 class Learner:
@@ -83,11 +82,11 @@ class Learner:
 
     def describe(self, scene: Scene, block: Window) -> LearnerState:
         """Features and guide of the block."""
-        fields = self._stack.fields(scene, grown(block, REACH))
+        fields = self._stack.fields(scene, grown(block, REACH), STRIDE)
         bands = fields.bands
         assert bands is not None  # a stack has them
         usable = torch.from_numpy(fields.valid).to(bands.device)
-        features = thin(fields.features)
+        features = fields.features
         if not self._stack.columns(scene).raw:
             # Of a network and of standardised bands: small numbers, of which three digits tell all, but for bands gone wild.
             features = features.clamp(-6e4, 6e4).half()
@@ -109,10 +108,10 @@ class Learner:
         if self._priors == "image" and not has_labels:
             # Not where the labels are: who labels sees what they do, and asks for a small class by labelling it.
             scorer = alone(scorer.proportioned, image.sample())
-        if "appearance" not in training.memo:
-            own, (centre, scale) = np.flatnonzero(references.columns.own), background(references)
-            training.memo.setdefault("appearance", (own, centre[own], scale[own]))
-        return LearnerRule(fitted, scorer, training.memo["appearance"])
+        return LearnerRule(fitted, scorer, training)
+
+    def prepare(self, training: TrainingSet) -> None:
+        """Nothing yet: what is learned depends on the image, and is learned once it is asked for."""
 
     def calibrate(self, rule: LearnerRule) -> None:
         """Cross-validate."""
@@ -141,7 +140,11 @@ class Learner:
 
     def appearance(self, kept: LearnerState, rule: LearnerRule, block: Window, rows: IntArray, cols: IntArray) -> AnyArray:
         """The features that describe the pixel alone, standardised by what the labelled pixels lie among."""
-        own, centre, scale = rule.appearance
+        if "appearance" not in rule.training.memo:
+            references = rule.training.references
+            index, (level, spread) = np.flatnonzero(references.columns.own), background(references)
+            rule.training.memo.setdefault("appearance", (index, level[index], spread[index]))
+        own, centre, scale = rule.training.memo["appearance"]
         at = torch.from_numpy((rows - block.row + REACH) // STRIDE), torch.from_numpy((cols - block.col + REACH) // STRIDE)
         values = kept.features[:, at[0], at[1]].T.cpu().double().numpy()[:, own]
         standardised: AnyArray = (values - centre) / scale / np.sqrt(len(own))

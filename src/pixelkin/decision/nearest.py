@@ -95,10 +95,14 @@ class Nearest:
         """The block as the measure wants it."""
         return NearestState(*project(self._similarity, self._model, scene, block))
 
-    def fit(self, training: TrainingSet, image: Image) -> NearestRule:
-        """The references as the measure wants them."""
+    def prepare(self, training: TrainingSet) -> None:
+        """Project the references."""
         if "rule" not in training.memo:
             training.memo.setdefault("rule", NearestRule(training, self._similarity.prepare(training.references)))
+
+    def fit(self, training: TrainingSet, image: Image) -> NearestRule:
+        """The references as the measure wants them."""
+        self.prepare(training)
         rule: NearestRule = training.memo["rule"]
         return rule
 

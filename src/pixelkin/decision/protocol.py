@@ -82,6 +82,10 @@ class Decision(Protocol[Kept, Rule]):
         """What is kept of a block of the image; on a thread of the pool."""
         ...
 
+    def prepare(self, training: TrainingSet) -> None:
+        """Refuse labels that it cannot decide by, as soon as they come; ModelError."""
+        ...
+
     def fit(self, training: TrainingSet, image: Image) -> Rule:
         """What labels say of an image; not on a thread of the pool."""
         ...

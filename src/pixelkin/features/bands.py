@@ -45,7 +45,7 @@ class BandFeatures:
         count = len(scene.bands if self._model is None else self._model.band_index(scene))
         return band_group(count, raw=self._model is None)
 
-    def fields(self, scene: Scene, window: Window) -> Fields:
+    def fields(self, scene: Scene, window: Window, step: int = 1) -> Fields:
         """See `FeatureSource.fields`; the values themselves are `Fields.bands`."""
         pixels = read_padded(scene, grown(window, CONTEXT))
         inside, (height, width) = slice(CONTEXT, -CONTEXT), (window.height, window.width)
@@ -56,7 +56,7 @@ class BandFeatures:
                 *(mean(bands, side, height, width) for side in (NEAR, FAR)),
                 *(spread(bands, side, height, width) for side in (NEAR, FAR)),
             ]
-            return Fields(torch.cat(seen), pixels.valid[inside, inside], seen[0])
+            return Fields(torch.cat([values[:, ::step, ::step] for values in seen]), pixels.valid[inside, inside], seen[0])
 
 
 def band_group(bands: int, *, raw: bool) -> Group:

@@ -66,14 +66,14 @@ class EncoderFeatures:
         self._model.band_index(scene)
         return encoder_group(self._model.config.z_dim, self._model.config.widths[1])
 
-    def fields(self, scene: Scene, window: Window) -> Fields:
+    def fields(self, scene: Scene, window: Window, step: int = 1) -> Fields:
         """See `FeatureSource.fields`; the embedding reaches CONTEXT pixels past the window."""
         height, width, inside = window.height, window.width, slice(CONTEXT, -CONTEXT)
         embedding = embed(self._model, scene, window, margin=CONTEXT)
         s, c = embedding.s, embedding.c
         with torch.inference_mode():
             seen = [centre(s, height, width), centre(c, height, width), mean(c, NEAR, height, width), mean(s, FAR, height, width)]
-            return Fields(torch.cat(seen), embedding.valid[inside, inside], embedding=embedding)
+            return Fields(torch.cat([values[:, ::step, ::step] for values in seen]), embedding.valid[inside, inside], embedding=embedding)
 
 
 def encoder_group(z_dim: int, width: int) -> Group:

@@ -33,8 +33,8 @@ def sample(
     """
 
     def look(block: Window) -> Tensor:
-        fields = stack.fields(scene, block)
-        return fields.features[:, ::_STEP, ::_STEP][:, torch.from_numpy(fields.valid[::_STEP, ::_STEP]).to(fields.features.device)]
+        fields = stack.fields(scene, block, _STEP)
+        return fields.features[:, torch.from_numpy(fields.valid[::_STEP, ::_STEP]).to(fields.features.device)]
 
     return torch.cat(list(each(look, _spread_blocks(scene.grid))), dim=1)
 

@@ -94,7 +94,7 @@ class Fields:
     """What is known of the pixels of a window."""
 
     features: Tensor
-    """(K, row, col) float32."""
+    """(K, h, w) float32, of every `step`-th row and column: h = ceil(row / step)."""
     valid: BoolArray
     """(row, col), True = the image has data there."""
     bands: Tensor | None = None
@@ -130,10 +130,15 @@ class FeatureSource(Protocol):
         """Its columns for such an image; ModelError where the image has not got the bands that it needs."""
         ...
 
-    def fields(self, scene: Scene, window: Window) -> Fields:
+    def fields(self, scene: Scene, window: Window, step: int = 1) -> Fields:
         """Its numbers on a window, which may reach past the image, as `read_padded` has it.
 
         A pixel's numbers must not depend on the window that is asked for, but for rounding.
+
+        Args:
+            scene: The image.
+            window: Where.
+            step: Features are wanted of every step-th row and column, from the first; validity and bands of all.
         """
         ...
 

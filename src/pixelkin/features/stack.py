@@ -100,10 +100,10 @@ class FeatureStack:
         """What the columns are for such an image; ModelError where it has not got the bands that a source needs."""
         return Columns(tuple(source.group(scene) for source in self.sources))
 
-    def fields(self, scene: Scene, window: Window) -> Fields:
-        """Features (K, row, col) of a window, which may reach past the image; valid where all sources are."""
+    def fields(self, scene: Scene, window: Window, step: int = 1) -> Fields:
+        """Features of a window, which may reach past the image, valid where all sources are; see `FeatureSource.fields`."""
         held = scene if len(self.sources) == 1 else _held(scene, grown(window, self.halo))
-        parts = [source.fields(held, window) for source in self.sources]
+        parts = [source.fields(held, window, step) for source in self.sources]
         bands = next((part.bands for part in reversed(parts) if part.bands is not None), None)
         if bands is None:
             bands = band_values(self.model, scene, read_padded(scene, window))
