@@ -26,6 +26,27 @@ def test_images_with_label_rasters(images_folder):
     assert data.tasks[0].scored == (data.tasks[0].labelled,)
 
 
+def test_of_many_labelled_images_some_are_learned_from_and_the_others_scored(tmp_path, rng):
+    for name in "abcde":
+        truth = fields(40, 48)
+        write_raster(tmp_path / "images" / f"{name}.tif", picture(truth, rng))
+        write_raster(tmp_path / "labels" / f"{name}.tif", truth[None])
+    data = open_data(tmp_path)
+    assert [scene.name for scene in data.training] == ["a", "c", "e"]
+    assert [task.name for task in data.tasks] == ["b", "d"]
+
+
+def test_photographs_are_images_too(tmp_path, rng):
+    from PIL import Image
+
+    truth = fields(40, 48)
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    Image.fromarray(truth).save(tmp_path / "labels" / "yard.png")
+    Image.fromarray(np.repeat(picture(truth, rng)[:1], 3, 0).transpose(1, 2, 0)).save(tmp_path / "images" / "yard.jpg")
+    assert [task.name for task in open_data(tmp_path).tasks] == ["yard"]
+
+
 def test_a_legend_file_names_classes(images_folder):
     (images_folder / "legend.json").write_text(json.dumps({"1": "road", "2": "roof", "3": "tree"}))
     assert open_data(images_folder).legend.names == ("road", "roof", "tree")

@@ -31,10 +31,11 @@ def scene(rng: np.random.Generator) -> ArrayScene:
 def test_the_vae_loss_is_the_negative_evidence_lower_bound():
     vae = VariationalAutoencoder(CONFIG).eval()
     x = torch.randn(6, 2, 9, 9, generator=torch.Generator().manual_seed(1))
-    loss = vae.loss(x, torch.Generator().manual_seed(7))
+    noise = torch.randn(6, CONFIG.z_dim, 1, 1, generator=torch.Generator().manual_seed(7))
+    loss = vae.loss(x, noise)
     deep = vae.network.encoder.conv3(vae.network.encoder.feature_map(x))
     posterior = Normal(vae.network.encoder.dense(deep), (vae.log_variance(deep) / 2).exp())
-    z = posterior.mean + posterior.stddev * torch.randn(posterior.mean.shape, generator=torch.Generator().manual_seed(7))
+    z = posterior.mean + posterior.stddev * noise
     decoded = vae.decoder(z)
     assert decoded.shape == x.shape
     likelihood = Normal(decoded, 1.0).log_prob(x).flatten(1).sum(1) + 0.5 * np.log(2 * np.pi) * x[0].numel()

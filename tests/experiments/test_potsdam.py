@@ -14,7 +14,8 @@ from rasterio.transform import Affine
 
 from pixelkin.errors import InputError, LabelError, MissingFileError, OutputError, RasterError
 from pixelkin.experiments import potsdam
-from pixelkin.experiments.potsdam import LEGEND, MERGED, Layout, halve, merge_classes, prepare, split_images
+from pixelkin.experiments.dataset import merge_classes
+from pixelkin.experiments.potsdam import LEGEND, MERGED, Layout, halve, prepare, split_images
 
 SMALL = Layout(labelled=("2_10", "6_7"), unlabelled=("7_13",), blocks=3, block_px=8)
 

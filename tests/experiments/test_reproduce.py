@@ -18,6 +18,7 @@ from sklearn.metrics import jaccard_score
 from pixelkin.errors import InputError, OutputError
 from pixelkin.experiments import protocol, reproduce, results, speed, tables
 from pixelkin.experiments.command import reproduce_command
+from pixelkin.experiments.dataset import Task
 from pixelkin.experiments.datasets import open_data
 from pixelkin.experiments.encoders import ABLATIONS, DEEP_INFOMAX, DEFAULT_WEIGHTS, NO_DATE_PAIRS, OURS, VAE
 from pixelkin.experiments.protocol import BUDGETS, Cell, Method, Plan, Runner, draw_marks, summarise
@@ -25,6 +26,8 @@ from pixelkin.maps import score
 from pixelkin.segmenter import Segmenter
 from pixelkin.similarity import literal
 from pixelkin.types import Legend
+
+from .conftest import fields
 
 TINY = replace(BUDGETS["smoke"], training=replace(BUDGETS["smoke"].training, steps=2, batch_size=16))
 THREE = Legend.from_names(["a", "b", "c"])
@@ -51,6 +54,17 @@ def test_marks_are_nested_of_the_right_class_and_counted_where_too_few(per_class
     more, _ = draw_marks(classes, THREE, per_class + 1, seed)
     places = set(zip(marks.rows.tolist(), marks.cols.tolist(), strict=True))
     assert places < set(zip(more.rows.tolist(), more.cols.tolist(), strict=True))
+
+
+def test_a_crop_that_merging_leaves_with_one_class_is_left_out_there(images_folder, tmp_path):
+    data = open_data(images_folder)
+    names = data.legend.names
+    merged = replace(data, merged={"a": names[:2], "b": names[2:]})
+    alone = replace(merged.tasks[0].labelled, load=lambda: np.minimum(fields(40, 48), 2))
+    tasks = (Task(alone, (alone,)), merged.tasks[1])
+    runner = Runner(replace(merged, tasks=tasks), TINY, tmp_path)
+    cells = runner.run(Plan((tables.RAW_L1,), (3, 2), (1,)))
+    assert [(cell.task, cell.n) for cell in cells] == [("north", 3), ("south", 3), ("south", 2)]
 
 
 def test_marks_differ_between_images_and_seeds():

@@ -141,7 +141,7 @@ def test_the_crop_keeps_place_values_and_the_fullest_dates(tmp_path):
     assert series.grid.shape == (24, 30)
     assert series.grid.transform == (10, 0, 400_040, 0, -10, 4_699_900)
     np.testing.assert_array_equal(series.scenes[0].read().data[2], digital_numbers("B02")[10:34, 4:34] - 1000)
-    with pytest.raises(OutputError, match=r"is there already"):
+    with pytest.raises(OutputError, match=r"is the image that is read"):
         crop_series(series, tmp_path / "out")
     with pytest.raises(InputError, match=r"reaches past the image of 24 x 30"):
         crop_series(series, tmp_path / "new", window=Window(0, 0, 25, 30))

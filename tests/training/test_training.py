@@ -116,6 +116,17 @@ def test_a_checkpoint_of_other_options_is_refused(scene, tmp_path):
         fit(scene, steps=7, checkpoint=tmp_path / "run.ckpt")
 
 
+def test_a_run_of_a_constant_rate_goes_on_for_more_steps_but_not_back(scene, tmp_path):
+    whole = fit(scene, schedule="constant", steps=9)
+    path = tmp_path / "run.ckpt"
+    for steps in (3, 7, 9):
+        model = fit(scene, schedule="constant", steps=steps, checkpoint=path)
+        assert model.info["options"]["steps"] == steps
+    assert model.hash == whole.hash
+    with pytest.raises(ModelError, match=r"run\.ckpt has 9 steps, expected at most the 5 asked for"):
+        fit(scene, schedule="constant", steps=5, checkpoint=path)
+
+
 def test_a_checkpoint_of_other_imagery_is_refused(scene, tmp_path):
     fit(scene, checkpoint=tmp_path / "run.ckpt")
     with pytest.raises(ModelError, match="different scenes"):

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from ..training import Device
 
 PREPARE = ("potsdam", "sentinel2")
 
@@ -14,21 +18,36 @@ PREPARE = ("potsdam", "sentinel2")
 @click.argument("name")
 @click.option("--data", type=click.Path(path_type=Path), help="Prepared Potsdam folder, images with label rasters, or a series.")
 @click.option(
-    "--budget", type=click.Choice(["smoke", "small", "paper"]), default="small", show_default=True, help="How much work it may be."
+    "--budget",
+    type=click.Choice(["smoke", "small", "medium", "paper"]),
+    default="small",
+    show_default=True,
+    help="How much work it may be.",
 )
 @click.option("--seeds", type=click.IntRange(min=1), help="Runs to average; default 1 for smoke, 3 otherwise.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder for tables, pictures and cache."
 )
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder for models and finished cells; default OUT/cache.")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="cpu", show_default=True, help="Where models are trained."
+)
 @click.option("--overwrite", is_flag=True, help="Replace files that are there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the files written as JSON.")
 def reproduce_command(
-    name: str, data: Path | None, budget: str, seeds: int | None, out: Path, cache: Path | None, overwrite: bool, as_json: bool
+    name: str,
+    data: Path | None,
+    budget: str,
+    seeds: int | None,
+    out: Path,
+    cache: Path | None,
+    device: Device,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Run an experiment of the paper.
 
-    NAME is table1, table2, table3, figure2 to figure7, or speed. A run that was interrupted goes on where it stopped.
+    NAME is table1, table2, table3, variants, figure2 to figure7, or speed. A run that was interrupted goes on where it stopped.
 
     NAME can also be potsdam or sentinel2: then --data holds the files as they are distributed, and --out is the folder
     to prepare from them.
@@ -53,7 +72,9 @@ def reproduce_command(
         else:
             from .reproduce import reproduce
 
-            written = reproduce(name, data, budget=budget, seeds=seeds, out=out, cache=cache, overwrite=overwrite, progress=told)
+            written = reproduce(
+                name, data, budget=budget, seeds=seeds, out=out, cache=cache, device=device, overwrite=overwrite, progress=told
+            )
     for path in written if not as_json else ():
         click.echo(path)
     if as_json:

@@ -8,104 +8,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, LabelError, MissingFileError, RasterError
+from ..errors import LabelError, MissingFileError, RasterError
 from ..labels.label_raster import read_label_raster, require_grid
 from ..raster import open_scene
 from ..raster.reader import open_dataset
-from ..raster.series import IMAGE_SUFFIXES
+from ..raster.series import IMAGE_SUFFIXES as RASTER_SUFFIXES
 from ..scene import ArrayScene, Scene, Series
 from ..types import Legend, LegendClass, UInt8Array, Window, default_color
-from .potsdam import merge_classes
-from .sentinel2 import PATCH_SIZE
+from .dataset import Dataset, Task, Truth
 
+IMAGE_SUFFIXES = (*RASTER_SUFFIXES, ".jpg", ".jpeg", ".png")
 CROP = 200
 """Side of the images of the paper; larger single images are cut into crops of this size."""
 
-
-@dataclass(frozen=True, eq=False)
-class Truth:
-    """An image and the class of each of its pixels."""
-
-    scene: Scene
-    load: Callable[[], UInt8Array]
-
-    @cached_property
-    def classes(self) -> UInt8Array:
-        """(row, col) class ids, 0 = not known or no data in the image."""
-        return np.where(self.scene.read().valid, self.load(), 0).astype(np.uint8)
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """Mark pixels of one image, map some."""
-
-    labelled: Truth
-    scored: tuple[Truth, ...]
-    """The labelled image itself, or the other dates of a series."""
-
-    @property
-    def name(self) -> str:
-        """That of the labelled image."""
-        return self.labelled.scene.name
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """What `reproduce` runs on."""
-
-    name: str
-    kind: str
-    """'images' (each is labelled and mapped by itself) or 'series' (one date is labelled, the others are mapped)."""
-    legend: Legend
-    training: tuple[Scene | Series, ...]
-    """Imagery to learn from; its labels are never read."""
-    tasks: tuple[Task, ...]
-    fingerprint: str
-    """SHA-256 of the content of all files."""
-    merged: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Fewer classes made of several, if the data set has such."""
-    skipped: tuple[str, ...] = ()
-    """Crops and dates left out, because fewer than two classes are known there."""
-
-    @property
-    def bands(self) -> tuple[str, ...]:
-        """Bands that all images share."""
-        return self.training[0].bands
-
-    @property
-    def patch_size(self) -> int:
-        """The paper's: 9 for a Sentinel-2 series, 13 for aerial images."""
-        return PATCH_SIZE if self.kind == "series" else 13
-
-    @property
-    def class_counts(self) -> tuple[int, ...]:
-        """Every N that can be run, the largest first."""
-        return (len(self.legend), len(self.merged)) if self.merged else (len(self.legend),)
-
-    def classes(self, truth: Truth, n: int) -> tuple[UInt8Array, Legend]:
-        """Truth and legend with N classes."""
-        if n == len(self.legend):
-            return truth.classes, self.legend
-        if n == len(self.merged):
-            return merge_classes(truth.classes, self.legend, dict(self.merged))
-        raise InputError(f"N is {n}, expected one of {list(self.class_counts)} for {self.name}.")
-
-    def training_sample(self, max_pixels: int, seed: int) -> list[Scene | Series]:
-        """So many images, drawn at random, that they have about `max_pixels`; all of them where there are fewer."""
-        sizes = [entry.grid.height * entry.grid.width * (len(entry) if isinstance(entry, Series) else 1) for entry in self.training]
-        if sum(sizes) <= max_pixels or len(self.training) == 1:
-            return list(self.training)
-        order = np.random.default_rng(seed).permutation(len(sizes))
-        count = max(1, int(np.searchsorted(np.cumsum([sizes[i] for i in order]), max_pixels, side="right")))
-        return [self.training[i] for i in sorted(order[:count])]
+SPLIT_FROM = 4
+"""Images from which on some are learned from and the others scored, as in the paper."""
 
 
 def open_data(path: str | Path) -> Dataset:
@@ -115,6 +38,8 @@ def open_data(path: str | Path) -> Dataset:
     - Several dated images on one grid: a series. Truth of a date is the raster `DATE_something.tif`.
     - Else images, each with the raster `IMAGE_something.tif`, or `labels/IMAGE.tif`; a single image takes the only raster of
       one band. Images larger than 200 x 200 are cut into crops of that size, the paper's; a rest at the edge is left out.
+      Of four and more images that all have labels, in the order of their names, the first, third, ... are learned from, without
+      their labels, and the others scored, as in the paper. Of fewer, all are learned from and scored.
 
     Class names and colours come from `legend.json` ([{"id", "name", "color"}, ...], or {"1": "building", ...}), else from
     the rasters, else they are numbers. 0 is unlabelled, unless only one class occurs: then 0 is everything else.
@@ -183,7 +108,10 @@ def _open_folder(folder: Path) -> Dataset:
     digest = _digest([*images, *(path for _, path in pairs), *([folder / "legend.json"] if (folder / "legend.json").exists() else [])])
 
     dated = len(scenes) > 1 and all(scene.date for scene in scenes) and len({scene.grid for scene in scenes}) == 1
-    kept, skipped = _with_two_classes(truths if dated else [crop for truth in truths for crop in _crops(truth)])
+    apart = not dated and len(scenes) >= SPLIT_FROM and len(truths) == len(scenes)
+    learned = scenes[::2] if apart else scenes
+    scored = [truth for truth in truths if not apart or not any(truth.scene is scene for scene in learned)]
+    kept, skipped = _with_two_classes(scored if dated else [crop for truth in scored for crop in _crops(truth)])
     if not kept:
         raise LabelError(f"no image of {folder} has two known classes, expected at least one that does. Add labels.")
     if dated:
@@ -193,7 +121,7 @@ def _open_folder(folder: Path) -> Dataset:
             )
         tasks = [Task(one, tuple(other for other in truths if other is not one)) for one in kept]
         return Dataset(folder.name, "series", legend, (Series(tuple(scenes)),), tuple(tasks), digest, skipped=skipped)
-    return Dataset(folder.name, "images", legend, tuple(scenes), tuple(Task(one, (one,)) for one in kept), digest, skipped=skipped)
+    return Dataset(folder.name, "images", legend, tuple(learned), tuple(Task(one, (one,)) for one in kept), digest, skipped=skipped)
 
 
 def _rasters(folder: Path) -> tuple[list[Path], list[Path]]:

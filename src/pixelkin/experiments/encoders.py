@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from ..errors import TrainingError
 from ..model import Model, ModelConfig, Network, load_model
 from ..model.baselines import NO_AUGMENTATION, VariationalAutoencoder, deep_infomax
+from ..model.config import CriticForm
 from ..scene import Scene, Series, as_scenes
-from ..training import PRESETS, TrainingOptions, learning_rate, load_pool, train
+from ..training import PRESETS, Device, TrainingOptions, learning_rate, load_pool, pick_device, train
+from ..training.parallel import Part, joined, take_gradients
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Encoder:
     unit_spread: bool | None = None
     """Give S unit spread in training; None = as the budget's training does."""
     z_dim: int = 10
+    critic: CriticForm = "separable"
     random_critic: bool = False
     """Give T_phi random weights after training."""
 
@@ -46,7 +50,7 @@ class Encoder:
             options = replace(options, objective=objective, views=views, unit_spread=False)
         if self.kind == "vae":
             options = replace(options, views=NO_AUGMENTATION)
-        return options, ModelConfig(bands=bands, patch_size=patch_size, z_dim=self.z_dim)
+        return options, ModelConfig(bands=bands, patch_size=patch_size, z_dim=self.z_dim, critic=self.critic)
 
 
 OURS = Encoder("ours")
@@ -75,6 +79,19 @@ ABLATIONS = (
 )
 """Rows of Table 3, and the wider representation."""
 
+VARIANTS = (
+    _ablation("baseline"),
+    _ablation("concatenated critics", critic="concatenated"),
+    _ablation("shift of 6 pixels", views=(("reach", 6),)),
+    _ablation("shift of 13 pixels", views=(("reach", 13),)),
+    _ablation("unpaired from the same image", {"partners": "same image"}),
+    _ablation("unpaired from other images", {"partners": "other images"}),
+    _ablation("no shift", views=(("shift", False),)),
+    _ablation("no shift, unpaired from the same image", {"partners": "same image"}, views=(("shift", False),)),
+    _ablation("no shift, concatenated critics", views=(("shift", False),), critic="concatenated"),
+)
+"""What the paper leaves open: the form of the critics, the longest shift (3 pixels unless named), and where unpaired samples come from."""
+
 NO_DATE_PAIRS = _ablation("no date pairs", views=(("dates", False),))
 """One more row for a series: the second view is never another date."""
 
@@ -85,14 +102,15 @@ DEFAULT_WEIGHTS = Encoder("our default")
 class ModelStore:
     """Trained models by the content of what made them; an interrupted training goes on where it stopped."""
 
-    def __init__(self, folder: Path, imagery: str) -> None:
+    def __init__(self, folder: Path, imagery: str, device: Device = "cpu") -> None:
         """Keep models in a folder.
 
         Args:
             folder: Made when first needed.
             imagery: Fingerprint of the training imagery.
+            device: Where to train. No part of a model's key: another device gives other bits, not another model.
         """
-        self._folder, self._imagery = folder, imagery
+        self._folder, self._imagery, self._device = folder, imagery, device
         self._loaded: dict[str, Model] = {}
 
     def key(self, encoder: Encoder, options: TrainingOptions, config: ModelConfig) -> str:
@@ -120,11 +138,11 @@ class ModelStore:
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 if encoder.kind == "vae":
-                    model = train_vae(imagery, config, options, progress)
+                    model = train_vae(imagery, config, options, progress, device=self._device)
                 else:
                     checkpoint = path.with_suffix(".part")
                     model = train(
-                        imagery, config=config, preset=options, checkpoint=checkpoint, device="cpu",
+                        imagery, config=config, preset=options, checkpoint=checkpoint, device=self._device,
                         progress=None if progress is None else lambda told: progress(told.step, told.steps),
                     )  # fmt: skip
                     checkpoint.unlink(missing_ok=True)
@@ -142,6 +160,8 @@ def train_vae(
     config: ModelConfig,
     options: TrainingOptions,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    device: Device = "cpu",
 ) -> Model:
     """A model whose S is the mean of a variational autoencoder; its critics are untrained, so it is for the L1 measure.
 
@@ -150,29 +170,38 @@ def train_vae(
         config: Shape of the encoder.
         options: Steps, batch, rate and seed; the objective is not used.
         progress: Called with (steps done, steps).
+        device: Where to train.
 
     Raises:
         TrainingError: Too little valid imagery, or a loss that is not finite.
     """
+    chosen = pick_device(device)
     pool, standardisation = load_pool(list(imagery), config, options)
-    vae = VariationalAutoencoder(config, seed=options.seed).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    pool.to(chosen)
+    vae = VariationalAutoencoder(config, seed=options.seed).to(chosen).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     adam = torch.optim.Adam(vae.parameters(), lr=options.learning_rate)
-    for step in range(options.steps):
-        for group in adam.param_groups:
-            group["lr"] = learning_rate(options, step)
-        generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
-        loss = vae.loss(pool.draw(options.batch_size, options.views, generator).x, generator)
-        if not math.isfinite(float(loss.detach())):
-            raise TrainingError(
-                f"the loss is {float(loss.detach())} at step {step + 1}, expected a finite number. Lower the learning rate."
-            )
-        adam.zero_grad()
-        loss.backward()
-        adam.step()
-        if progress is not None:
-            progress(step + 1, options.steps)
+    with joined(chosen, options.batch_size) as team:
+        team.share(vae)
+        for step in range(options.steps):
+            for group in adam.param_groups:
+                group["lr"] = learning_rate(options, step)
+            generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
+            x = pool.draw(options.batch_size, options.views, generator).x
+            noise = torch.randn(len(x), config.z_dim, 1, 1, generator=generator)
+
+            def loss(part: Part, x: Tensor = x, noise: Tensor = noise) -> tuple[Tensor, ...]:
+                return (vae.loss(x[part.rows], noise[part.rows].to(chosen)),)
+
+            (value,) = take_gradients(team, vae, loss)
+            if not math.isfinite(value):
+                raise TrainingError(f"the loss is {value} at step {step + 1}, expected a finite number. Lower the learning rate.")
+            team.alone(adam.step)
+            team.update_norms()
+            if progress is not None:
+                progress(step + 1, options.steps)
+        team.leave(vae)
     info = {"preset": "vae", "options": asdict(options), "scenes": [scene.name for scene in as_scenes(imagery)]}
-    return Model(vae.network.eval(), standardisation, info)
+    return Model(vae.network.cpu().eval(), standardisation, info)
 
 
 def with_random_critic(model: Model, seed: int) -> Model:

@@ -19,7 +19,7 @@ from ..maps import colorize, rgb, score
 from ..scene import Scene
 from ..segmentation import Segmentation
 from ..types import AnyArray, LabelledPixels, Legend, UInt8Array
-from .datasets import Dataset, Truth
+from .dataset import Dataset, Truth
 from .protocol import Method, Runner, draw_marks
 from .tables import MARKS, OURS_GLOBAL, OURS_LOCAL, SIMILARITIES
 

@@ -21,7 +21,7 @@ from rasterio.errors import RasterioError
 from rasterio.transform import Affine
 from rasterio.windows import Window as RasterioWindow
 
-from ..errors import InputError, LabelError, MissingFileError, OutputError, RasterError
+from ..errors import LabelError, MissingFileError, OutputError, RasterError
 from ..files import replacing
 from ..labels.label_raster import write_label_raster
 from ..raster._gdal import one_line, quiet
@@ -326,25 +326,3 @@ def _grid(pixels: Any, row: int, col: int, layout: Layout) -> Grid:
     tile = Grid(layout.tile_px, layout.tile_px, tuple(pixels.transform)[:6], pixels.crs.to_wkt() if pixels.crs else None)
     a, b, c, d, e, f = tile.crop(Window(row * side, col * side, side, side)).transform
     return Grid(side // 2, side // 2, (2 * a, 2 * b, c, 2 * d, 2 * e, f), tile.crs)
-
-
-def merge_classes(classes: UInt8Array, legend: Legend, merged: dict[str, Sequence[str]]) -> tuple[UInt8Array, Legend]:
-    """Class ids and legend after classes are put together.
-
-    Args:
-        classes: (row, col) ids of `legend`, 0 = not labelled.
-        legend: The classes there are.
-        merged: Names of the new classes, each with those that it is made of.
-
-    Raises:
-        InputError: A class is in none of the new ones, or in two.
-    """
-    parts = [part for names in merged.values() for part in names]
-    if sorted(parts) != sorted(legend.names):
-        raise InputError(f"merged classes use {sorted(parts)}, expected each of {sorted(legend.names)} once. Correct the merged classes.")
-    new = Legend(tuple(LegendClass(i + 1, name, legend.by_name(names[0]).color) for i, (name, names) in enumerate(merged.items())))
-    lookup = np.zeros(256, np.uint8)
-    for entry, names in zip(new, merged.values(), strict=True):
-        for part in names:
-            lookup[legend.by_name(part).id] = entry.id
-    return lookup[classes], new

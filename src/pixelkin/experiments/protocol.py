@@ -28,10 +28,10 @@ from ..model import Model, ModelConfig
 from ..scene import Scene
 from ..segmentation import Segmentation
 from ..segmenter import Measure, Segmenter
-from ..training import PRESETS, TrainingOptions
+from ..training import PRESETS, Device, TrainingOptions
 from ..types import IntArray, LabelledPixels, Legend, UInt8Array
 from .classical import FeatureCache, classical
-from .datasets import Dataset, Task
+from .dataset import Dataset, Task
 from .encoders import Encoder, ModelStore
 
 
@@ -49,9 +49,10 @@ class Budget:
 BUDGETS = {
     "smoke": Budget(replace(PRESETS["fast"], steps=40, batch_size=128, max_pixels=2_000_000), seeds=1, images=2),
     "small": Budget(PRESETS["fast"], seeds=3, images=12),
+    "medium": Budget(PRESETS["paper"], seeds=3, images=24),
     "paper": Budget(PRESETS["paper"], seeds=3, images=None),
 }
-"""smoke: does it run; small: the default training on some images; paper: the paper's training on all."""
+"""smoke: does it run; small: the default training on some images; medium: the paper's training on some; paper: on all."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,8 @@ class Runner:
         budget: Budget,
         cache: str | Path,
         *,
+        device: Device = "cpu",
+        workers: int | None = None,
         progress: Callable[[int, int, float, str], None] | None = None,
     ) -> None:
         """Set up a run.
@@ -151,13 +154,16 @@ class Runner:
             dataset: What to run on.
             budget: How much of it, and how models are trained.
             cache: Folder for cells and models.
+            device: Where models are trained.
+            workers: Images mapped side by side; default one a core.
             progress: Called with (steps done, steps, seconds left, what is done now); steps are cells and trainings.
         """
         self.dataset, self.budget = dataset, budget
         self.tasks = _some(dataset.tasks, budget.images)
         self._cache = Path(cache)
         self._progress = progress
-        self._store = ModelStore(self._cache / "models", dataset.fingerprint)
+        self._workers = workers or os.cpu_count() or 1
+        self._store = ModelStore(self._cache / "models", dataset.fingerprint, device)
         self._cells = _CellFile(self._cache / "cells.jsonl")
         self._spent: dict[str, list[float]] = {"training": [], "cell": []}
         self._left: dict[str, set[str]] = {"training": set(), "cell": set()}
@@ -165,15 +171,16 @@ class Runner:
         self._lock = threading.RLock()
         self._features = FeatureCache(limit=3 * max(2, len(self.tasks[0].scored) + 1))
 
-    def run(self, plan: Plan) -> list[Cell]:
-        """All cells of a plan, from memory where they are known."""
+    def run(self, plan: Plan, seeds: Sequence[int] | None = None) -> list[Cell]:
+        """All cells of a plan for some seeds, by default those of the budget; from memory where they are known."""
         methods = [method for method in plan.methods if method.travels or self.dataset.kind == "images"]
         jobs = [
             (seed, task, method, n, m)
-            for seed in range(self.budget.seeds)
+            for seed in (range(self.budget.seeds) if seeds is None else seeds)
             for task in self.tasks
             for method in methods
             for n in plan.class_counts
+            if self._has_two_classes(task, n)
             for m in plan.marks
         ]
         keys = [self._key(*job) for job in jobs]
@@ -192,10 +199,15 @@ class Runner:
         # Cells are shared between tables; the row that asks gives its own name.
         return [replace(self._cells.known[key], method=job[2].name) for job, key in zip(jobs, keys, strict=True)]
 
+    def _has_two_classes(self, task: Task, n: int) -> bool:
+        """False for a task that has one of N merged classes: there is nothing to decide."""
+        classes, _ = self.dataset.classes(task.labelled, n)
+        return len(np.unique(classes[classes > 0])) > 1
+
     def _all(self, groups: list[list[tuple[_Job, str]]]) -> None:
         """The cells of each group, in order; groups of single images side by side."""
         # An image of 200 x 200 is one block, which one core computes; those of a series are several, and share features.
-        workers = (os.cpu_count() or 1) if self.dataset.kind == "images" else 1
+        workers = self._workers if self.dataset.kind == "images" else 1
         stop = threading.Event()
 
         def one(group: list[tuple[_Job, str]]) -> None:

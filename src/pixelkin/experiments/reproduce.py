@@ -14,8 +14,10 @@ from typing import Any
 
 from ..errors import InputError
 from ..files import require_outputs
+from ..training import Device
 from . import figures, speed, tables
-from .datasets import Dataset, open_data
+from .dataset import Dataset
+from .datasets import open_data
 from .files import files_under, make_folder, write_json, write_text
 from .protocol import BUDGETS, Runner, Summary, summarise
 
@@ -23,6 +25,7 @@ TABLES = {
     "table1": "global and local mutual information by classes and marks",
     "table2": "similarity measures and what users would pick",
     "table3": "ablation, local mutual information",
+    "variants": "form of the critics, longest shift, and where unpaired samples come from",
 }
 NAMES = (*TABLES, *figures.FIGURES, "speed")
 """What can be reproduced."""
@@ -38,6 +41,7 @@ def reproduce(
     seeds: int | None = None,
     out: str | Path = "results",
     cache: str | Path | None = None,
+    device: Device = "cpu",
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> list[Path]:
@@ -50,6 +54,7 @@ def reproduce(
         seeds: Runs to average, instead of the budget's.
         out: Folder for DATA-NAME.csv, .md, .json and, for a figure, .png.
         cache: Folder for trained models and cells; default `out`/cache. Give the same one again and nothing is done twice.
+        device: Where models are trained; on a CPU, a run gives the same bits again.
         overwrite: Replace files that are there.
         progress: Called with (steps done, steps, seconds left, what is done now).
 
@@ -81,7 +86,7 @@ def reproduce(
         timings = speed.measure_speed(1 if budget == "smoke" else 3)
         table, markdown = speed.to_csv(timings), speed.to_markdown(timings, [_made(manifest)])
     else:
-        runner = Runner(dataset, chosen, Path(cache) if cache is not None else Path(out) / "cache", progress=progress)
+        runner = Runner(dataset, chosen, Path(cache) if cache is not None else Path(out) / "cache", device=device, progress=progress)
         manifest |= _description(dataset, runner)
         if name in TABLES:
             plan = tables.plan(name, dataset)

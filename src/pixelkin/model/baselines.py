@@ -49,15 +49,16 @@ class VariationalAutoencoder(nn.Module):
                 nn.ConvTranspose2d(config.widths[0], len(config.bands), 3),
             )  # fmt: skip
 
-    def loss(self, x: Tensor, generator: torch.Generator) -> Tensor:
+    def loss(self, x: Tensor, noise: Tensor) -> Tensor:
         """Negative evidence lower bound of patches (n, band, s, s), up to a constant: nats a patch, a scalar.
+
+        `noise` is (n, z_dim, 1, 1), unit Gaussian.
 
         The patch is Gaussian of unit spread about the decoder's output, which suits standardised bands.
         """
         encoder = self.network.encoder
         deep = encoder.conv3(encoder.feature_map(x))
         mean, log_variance = encoder.dense(deep), self.log_variance(deep).clamp(-10, 10)
-        noise = torch.randn(mean.shape, generator=generator).to(mean.device)
         decoded = self.decoder(mean + (0.5 * log_variance).exp() * noise)
         error = 0.5 * (decoded - x).square().flatten(1).sum(1)
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).flatten(1).sum(1)

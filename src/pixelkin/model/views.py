@@ -125,6 +125,12 @@ class ViewPool:
         self.sibling_count = torch.tensor([len(row) for row in siblings])
         self._offsets = _dihedral_offsets(patch_size)
 
+    def to(self, device: torch.device) -> Self:
+        """This pool, with its pixels where patches are wanted; what is drawn does not depend on it."""
+        if self.pixels.device != device:
+            self.pixels = self.pixels.to(device)
+        return self
+
     @property
     def has_siblings(self) -> bool:
         """True where some image has another of its site, so that dates can be paired."""
@@ -162,12 +168,14 @@ class ViewPool:
         if options.jitter:
             bands = x.shape[1]
             gain = 1 + options.gain * torch.randn(n, bands, 1, 1, generator=generator)
-            y = y * gain + options.offset * torch.randn(n, bands, 1, 1, generator=generator)
+            offset = options.offset * torch.randn(n, bands, 1, 1, generator=generator)
+            y = y * gain.to(y.device) + offset.to(y.device)
         return Views(x, y, self.site[image])
 
     def _cut(self, centre: Tensor, image: Tensor, turn: Tensor) -> Tensor:
-        offsets = self._offsets[turn]
-        index = centre[:, None] + offsets[:, :, 0] * self.width[image][:, None] + offsets[:, :, 1]
+        offsets = self._offsets[turn].to(self.pixels.device)
+        down, right = offsets.unbind(2)
+        index = centre[:, None].to(down.device) + down * self.width[image][:, None].to(down.device) + right
         patches = self.pixels[index.flatten()].view(len(centre), self.patch_size, self.patch_size, -1)
         return patches.permute(0, 3, 1, 2)
 

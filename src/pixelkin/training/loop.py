@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
-from ..errors import InputError, TrainingError
+from ..errors import InputError, ModelError, TrainingError
 from ..model import Model, ModelConfig, Network, Objective, Standardisation, draw, objective
 from ..model.config import CriticForm
 from ..model.views import ViewPool
 from ..scene import Scene, Series, as_scenes
 from .devices import Device, pick_device
-from .parallel import Part, Team, in_order, joined
+from .parallel import Part, Team, joined, take_gradients
 from .presets import TrainingOptions, learning_rate, preset_name, resolve
 from .sampling import Sampler
 from .state import Log, TrainingProgress, identity, resume, save_state
@@ -65,7 +64,8 @@ def train(
         device: 'auto' takes CUDA, then MPS, then the CPU.
         critic: Form of the statistics networks; default 'separable'.
         config: All network options, instead of patch_size, z_dim and critic; its bands must be the sources'.
-        checkpoint: File that holds the state every 50 steps and at Ctrl-C; training goes on from it if it is there.
+        checkpoint: File that holds the state every 50 steps, at the end and at Ctrl-C; training goes on from it if it is there. A run of a
+            constant rate may go on for more steps than it was first asked for.
         log: CSV file, a line a step.
         progress: Called after each step.
 
@@ -137,6 +137,10 @@ def _optimise(network: Network, sampler: Sampler, options: TrainingOptions, devi
     done = 0
     if files.checkpoint is not None and files.checkpoint.exists():
         done = resume(files.checkpoint, network, adam, files.whose)
+        if done > options.steps:
+            raise ModelError(
+                f"checkpoint {files.checkpoint} has {done} steps, expected at most the {options.steps} asked for. Ask for more, or name another file."
+            )
     checkpoint = files.checkpoint if team.main else None
     team.share(network)
     started, first = time.monotonic(), done
@@ -184,29 +188,14 @@ def _step(network: Network, sampler: Sampler, options: TrainingOptions, device: 
     """Lines 3 to 7 of Algorithm 1: leaves the gradients with the parameters; returns the terms of Eq. 7."""
     # Each step has its own generator, so a resumed run draws what an uninterrupted one would.
     generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
-    pool = sampler.pool(step)
+    pool = sampler.pool(step).to(device)
     views = team.alone(lambda: pool.draw(options.batch_size, options.views, generator))
     drawn = draw(options.objective, views.site, network.config.positions, generator)
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
 
-    def work(part: Part) -> Tensor:
-        x, y = views.x[part.rows].to(device), views.y[part.rows].to(device)
-        terms = objective(network, x, y, options.objective, drawn, part)
-        # A critic of weight 0 has no part in the loss: its gradient is nothing, and Adam leaves it.
-        found = torch.autograd.grad(part.share * terms.loss, parameters, materialize_grads=True, allow_unused=True)
-        told = part.share * torch.stack(terms).detach()
-        return part.exchange(torch.cat([told, *(_channels_last(gradient).flatten() for gradient in found)]), in_order)
+    def terms(part: Part) -> Objective:
+        return objective(network, views.x[part.rows], views.y[part.rows], options.objective, drawn, part)
 
-    total = team.run(work)
-    told, *gradients = torch.split(total, [len(Objective._fields), *(parameter.numel() for parameter in parameters)])
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient.view_as(_channels_last(parameter)).movedim(-1, 1) if parameter.ndim == 4 else gradient.view_as(parameter)
-    return Objective(*told.cpu())
-
-
-def _channels_last(value: Tensor) -> Tensor:
-    """A weight with its axes in the order in which they lie in memory."""
-    return value.movedim(1, -1) if value.ndim == 4 else value
+    return Objective(*take_gradients(team, network, terms))
 
 
 def load_pool(

@@ -23,7 +23,6 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ..errors import TrainingError
-from ..model import Network
 
 PARTS = 4
 """Parts of a batch on a CPU: as many cores as one process makes use of. Eight took 15 % more time on one core. Another number is other bits."""
@@ -115,7 +114,7 @@ class Team:
         """True in the one process that writes files."""
         return self.rank == 0
 
-    def share(self, network: Network) -> None:
+    def share(self, network: nn.Module) -> None:
         """Give all processes the first one's weights, and let batch norm see all parts; `leave` ends it."""
         if self.processes > 1:
             for tensor in (*network.parameters(), *network.buffers()):
@@ -125,7 +124,7 @@ class Team:
                 if isinstance(module, nn.BatchNorm2d):
                     module.__class__ = _SharedBatchNorm
 
-    def leave(self, network: Network) -> None:
+    def leave(self, network: nn.Module) -> None:
         """Give the network back its ordinary layers, and end the threads."""
         for module in network.modules():
             if isinstance(module, _SharedBatchNorm):
@@ -214,6 +213,40 @@ def in_order(values: list[Tensor]) -> Tensor:
     for value in values[1:]:
         total += value
     return total
+
+
+def take_gradients(team: Team, network: nn.Module, terms: Callable[[Part], tuple[Tensor, ...]]) -> Tensor:
+    """Leave the gradients of a loss over the whole batch with the parameters.
+
+    Args:
+        team: Whose batch it is.
+        network: Where the parameters are.
+        terms: The loss of a part and whatever else is to be known, scalars, each a mean over its rows.
+
+    Returns:
+        (term,) means over the batch, on the CPU.
+    """
+    parameters = list(network.parameters())
+
+    def work(part: Part) -> Tensor:
+        values = terms(part)
+        # A critic of weight 0 has no part in the loss: its gradient is nothing, and Adam leaves it.
+        found = torch.autograd.grad(part.share * values[0], parameters, materialize_grads=True, allow_unused=True)
+        told = part.share * torch.stack(values).detach()
+        return part.exchange(torch.cat([told, *(_as_stored(gradient).flatten() for gradient in found)]), in_order)
+
+    total = team.run(work)
+    sizes = [parameter.numel() for parameter in parameters]
+    told, *gradients = torch.split(total, [len(total) - sum(sizes), *sizes])
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        stored = gradient.view_as(_as_stored(parameter))
+        parameter.grad = stored.movedim(-1, 1) if parameter.ndim == 4 else stored
+    return told.cpu()
+
+
+def _as_stored(value: Tensor) -> Tensor:
+    """A weight, channels last, with its axes in the order in which they lie in memory."""
+    return value.movedim(1, -1) if value.ndim == 4 else value
 
 
 def writes_files() -> bool:

@@ -34,8 +34,12 @@ class TrainingProgress(NamedTuple):
 
 
 def identity(config: ModelConfig, options: TrainingOptions, scenes: list[Scene]) -> dict[str, Any]:
-    """What must be the same for a checkpoint to be continued."""
-    return {"config": config.to_json(), "options": asdict(options), "scenes": [[scene.name, scene.fingerprint] for scene in scenes]}
+    """What must be the same for a checkpoint to be continued; at a constant rate, not the steps."""
+    return {
+        "config": config.to_json(),
+        "options": _decisive(asdict(options)),
+        "scenes": [[scene.name, scene.fingerprint] for scene in scenes],
+    }
 
 
 def save_state(path: Path, network: Network, adam: torch.optim.Adam, done: int, whose: dict[str, Any]) -> None:
@@ -55,7 +59,7 @@ def resume(path: Path, network: Network, adam: torch.optim.Adam, whose: dict[str
     tensors, header = read_file(path, "checkpoint")
     # Through JSON and back, tuples are lists; compare like with like.
     ours, theirs = _jsonable(whose), header["identity"]
-    theirs["options"] = _filled(theirs["options"])
+    theirs["options"] = _decisive(theirs["options"])
     different = [key for key in ours if ours[key] != theirs.get(key)]
     if different:
         raise ModelError(
@@ -71,10 +75,13 @@ def resume(path: Path, network: Network, adam: torch.optim.Adam, whose: dict[str
     return int(header["done"])
 
 
-def _filled(options: dict[str, Any]) -> dict[str, Any]:
-    """Options of a file, with the defaults of those that its version did not know."""
+def _decisive(options: dict[str, Any]) -> dict[str, Any]:
+    """The options on which steps depend, with the defaults of those that the version of a file did not know."""
     defaults = asdict(PRESETS["paper"])
-    return {**options, **{group: {**defaults[group], **options[group]} for group in ("objective", "views")}}
+    filled = {**options, **{group: {**defaults[group], **options[group]} for group in ("objective", "views")}}
+    if filled["schedule"] == "constant":
+        filled.pop("steps", None)
+    return filled
 
 
 def _jsonable(value: Any) -> Any:
