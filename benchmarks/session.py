@@ -131,7 +131,7 @@ def tiles(seconds: float = 60.0, clients: int = 20) -> dict[str, Any]:
                     x, y = (chance.randrange(max(1, across >> z)) for _ in range(2))
                     low = chance.randrange(50)  # so that most tiles are not in the server's cache
                     image = f"/api/scenes/{scene['id']}/image/{z}/{x}/{y}.png?bands=3,2,1&range={low},4000;{low},4000;{low},4000"
-                    path = chance.choice([image, f"/api/scenes/{scene['id']}/map/{revision}/{z}/{x}/{y}.png"])
+                    path = chance.choice([image, f"/api/scenes/{scene['id']}/tiles/classes/{revision}/{z}?at={x},{y}"])
                     began = time.perf_counter()
                     answer = own.get(path)
                     spent.append(time.perf_counter() - began)
@@ -167,7 +167,7 @@ def with_encoder(image: Path) -> Path:
 
 def view(client: httpx.Client, scene: dict[str, Any], pool: concurrent.futures.ThreadPoolExecutor, revision: int) -> None:
     """All map tiles of 1024 x 1024 pixels, over six connections as a browser does."""
-    paths = [f"/api/scenes/{scene['id']}/map/{revision}/0/{x}/{y}.png" for x, y in itertools.product(range(4), range(4))]
+    paths = [f"/api/scenes/{scene['id']}/tiles/classes/{revision}/0?at={x},{y}" for x, y in itertools.product(range(4), range(4))]
     for answer in pool.map(client.get, paths):
         answer.raise_for_status()
 

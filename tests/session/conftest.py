@@ -52,7 +52,7 @@ def start() -> Iterator[Callable[..., Session]]:
         session = Session(open_project([folder]), train=train)
         sessions.append(session)
         if engine:
-            session.start_engine()
+            session.engine.start()
         return session
 
     yield begin

@@ -22,8 +22,10 @@ _ONE_BLOCK = 1_500_000
 """Bytes that hold one block of the scene below, and not two."""
 
 
-def lesson(*pixels: tuple[int, int]) -> list[Lesson]:
-    return [Lesson("strip", np.array([pixel for pixel, _ in pixels], np.int64), np.array([class_id for _, class_id in pixels], np.uint8))]
+def lesson(*pixels: tuple[int, int], width: int = 768) -> list[Lesson]:
+    """One of the image's pixels, counted row by row, and class ids."""
+    rows, cols = np.divmod([pixel for pixel, _ in pixels], width)
+    return [Lesson.of("strip", rows, cols, np.array([class_id for _, class_id in pixels], np.uint8))]
 
 
 def test_the_background_leaves_what_is_in_view_in_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +141,7 @@ def test_suggestions_look_at_what_is_known_and_never_at_all_of_a_large_image(mon
     def suggest(live: LiveMap) -> list[tuple[int, int]]:
         return [(one.row, one.col) for one in live.suggest("strip", 8, lambda rows, cols: (rows >= 50) & (cols >= 50))]
 
-    two_labels = lesson((60 * 10_000 + 60, 1), (60 * 10_000 + 900, 2))
+    two_labels = lesson((60 * 10_000 + 60, 1), (60 * 10_000 + 900, 2), width=10_000)
     with closing(start()) as live:
         assert suggest(live) == []  # no labels
         live.learn(two_labels)

@@ -58,14 +58,14 @@ def test_the_page_and_the_command_line_train_and_map_a_series_alike(
     for class_id, kind, geometry, brush in shapes:
         session.edit([AddMark(DATES[1], class_id, kind, geometry, brush)])
     labels = session.export_labels(tmp_path / "labels.geojson", DATES[1])
-    done(session, session.start_training(steps=STEPS).id)
-    done(session, session.start_export(["cog", "confidence"]).id)
+    done(session, session.engine.start_training(steps=STEPS).id)
+    done(session, session.outputs.start_export(["cog", "confidence"]).id)
     command = [sys.executable, "-m", "pixelkin", "segment", str(folder), "--labels", str(labels), "--labels-date", DATES[1]]
     command += ["--out", str(tmp_path / "maps"), "--confidence", "--steps", str(STEPS)]
     subprocess.run(command, check=True, env=dict(os.environ), capture_output=True)
 
     trained_by_the_command = load_model(tmp_path / "maps.model.safetensors")
-    assert session.model_status().hash == trained_by_the_command.hash
+    assert session.engine.model_status().hash == trained_by_the_command.hash
     for date in DATES:
         for name in (f"{date}.tif", f"{date}_confidence.tif"):
             with rasterio.open(folder.with_suffix(".pixelkin") / "exports" / name) as one, rasterio.open(tmp_path / "maps" / name) as other:

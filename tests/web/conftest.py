@@ -59,7 +59,7 @@ CLASSES = [{"op": "add_class", "name": "water"}, {"op": "add_class", "name": "la
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[Session]:
     opened = Session(open_project([write_image(tmp_path / "field.tif")]), train=False)
-    opened.start_engine()
+    opened.engine.start()
     yield opened
     opened.close()
 

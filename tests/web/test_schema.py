@@ -27,7 +27,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[schemathesis.BaseS
     app = create_app(session, WebSettings(host="testserver"))
     session.edit([AddClass("water"), AddClass("land")])
     session.edit([AddMark("field", 1, "point", point(20, 30)), AddMark("field", 2, "point", point(200, 350))])
-    session.start_engine()
+    session.engine.start()
     yield schemathesis.openapi.from_asgi("/api/openapi.json", app)
     session.close()
 

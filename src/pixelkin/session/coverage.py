@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ..coverage import Coverage, measure_coverage, with_limit
 from ..errors import PkError
@@ -45,7 +45,7 @@ class CoverageWatch:
         self,
         scenes: Mapping[str, Scene],
         live: LiveMap,
-        labelled: Callable[[], tuple[str, Collection[str]] | None],
+        labelled: Callable[[], list[str]],
         tell: Callable[[int], None],
     ) -> None:
         """Start at once.
@@ -53,7 +53,7 @@ class CoverageWatch:
         Args:
             scenes: Images by id.
             live: Whose labels and map are judged.
-            labelled: Says which image has most labels, and which have any; None where there are none.
+            labelled: Says which images have labels, the one with most of them first.
             tell: Called from the background with the version as images get done.
         """
         self._scenes = scenes
@@ -93,17 +93,16 @@ class CoverageWatch:
 
     def _judge(self, version: int) -> None:
         segmenter, labelled = self._live.learnt(version), self._labelled()
-        if segmenter is None or labelled is None:
+        if segmenter is None or not labelled:
             if version == self._live.version:
                 self._found, self._judged = {}, (version, frozenset(self._scenes))
             return
-        most, any_labels = labelled
         self._judged = version, frozenset()
-        unlabelled = [scene_id for scene_id in self._live.by_focus() if scene_id not in any_labels]
-        self._found = {scene_id: self._found.get(scene_id) for scene_id in unlabelled} | dict.fromkeys(any_labels)
+        unlabelled = [scene_id for scene_id in self._live.by_focus() if scene_id not in labelled]
+        self._found = {scene_id: self._found.get(scene_id) for scene_id in unlabelled} | dict.fromkeys(labelled)
         if unlabelled:
-            segmenter.references = with_limit(segmenter, self._scenes[most], blocks=_BLOCKS)
-        self._judged = version, frozenset(any_labels)
+            segmenter.references = with_limit(segmenter, self._scenes[labelled[0]], blocks=_BLOCKS)
+        self._judged = version, frozenset(labelled)
         for scene_id in unlabelled:
             began = time.monotonic()
             while self._live.busy and not self._closed.wait(_PAUSE_S):

@@ -135,7 +135,12 @@ class LabelState:
 
     def lessons(self, pixels_per_mark: int) -> list[Lesson]:
         """What the segmenter learns from; see `painting.lessons`."""
-        return lessons(self.canvases, pixels_per_mark)
+        return lessons(self.canvases, {scene_id: scene.grid.width for scene_id, scene in self._scenes.items()}, pixels_per_mark)
+
+    def labelled_scenes(self) -> list[str]:
+        """Ids of the images that have labels, the one with most of them first."""
+        counts = {scene_id: int(canvas.pixels_per_class().sum()) for scene_id, canvas in self.canvases.items()}
+        return sorted((scene_id for scene_id, count in counts.items() if count), key=lambda scene_id: -counts[scene_id])
 
     def labelled_pixels(self, scene_id: str) -> LabelledPixels:
         """Every labelled pixel of a scene, row by row; the legend has the classes that occur."""

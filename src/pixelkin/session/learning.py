@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import torch
 
 from ..blockcache import BlockStore
@@ -15,11 +14,8 @@ from ..errors import PkError
 from ..features import Columns, References, scene_number
 from ..scene import Scene
 from ..segmenter import Segmenter
-from ..types import IntArray, LabelledPixels, Legend, LegendClass
+from ..types import Legend
 from .painting import Lesson
-
-_Record = tuple[str, int, int]
-"""Scene, flat pixel, class id."""
 
 
 class Learner:
@@ -51,14 +47,16 @@ class Learner:
         numbers = {scene_number(scene): scene_id for scene_id, scene in self._scenes.items()}
         try:
             references = _unpack(kept)
-            records = [
-                (numbers[number], row * self._scenes[numbers[number]].grid.width + col, class_id)
-                for (number, _, row, col), class_id in zip(references.origins.tolist(), references.classes.tolist(), strict=True)
-            ]
+            origins = references.origins.numpy()
+            scenes = [numbers[number] for number in origins[:, 0].tolist()]
             self.segmenter.references = references
         except (KeyError, PkError):
             return
-        self.learnt = [_lesson(records[start:stop]) for start, stop in _runs(records)]
+        cuts = [0, *(i for i in range(1, len(scenes)) if scenes[i] != scenes[i - 1]), len(scenes)]
+        self.learnt = [
+            Lesson.of(scenes[start], origins[start:stop, 2], origins[start:stop, 3], references.classes[start:stop])
+            for start, stop in pairwise(cuts)
+        ]
 
     def reset(self) -> None:
         """Forget what was learnt; the next lessons are learnt from the start."""
@@ -70,55 +68,29 @@ class Learner:
         The references end up as a fresh `fit` would leave them: same pixels, same order. That is what makes the live map equal
         to the one that the command line computes from the project.
         """
-        old, new = _records(self.learnt), _records(lessons)
+        old, new = ([key for lesson in taught for key in lesson.pixels()] for taught in (self.learnt, lessons))
         wanted = set(new)
-        kept = [record for record in old if record in wanted]
+        kept = [key for key in old if key in wanted]
         self.learnt = []  # an error half-way leaves nothing half-learnt
         if kept and new[: len(kept)] == kept:
-            self._add(new[len(kept) :])
+            self._add(lessons, len(kept))
             # A pixel that changed its class has been replaced by `add` already.
-            still = {(scene, pixel) for scene, pixel, _ in new}
-            gone = [record for record in old if record[:2] not in still]
-            for scene_id in dict.fromkeys(scene for scene, _, _ in gone):
-                rows, cols = self._rows_cols(scene_id, [pixel for scene, pixel, _ in gone if scene == scene_id])
-                self.segmenter.remove(self._scenes[scene_id], rows.tolist(), cols.tolist())
+            still = {key[:3] for key in new}
+            gone = [key for key in old if key[:3] not in still]
+            for scene_id in dict.fromkeys(scene for scene, *_ in gone):
+                pixels = [(row, col) for scene, row, col, _ in gone if scene == scene_id]
+                self.segmenter.remove(self._scenes[scene_id], *zip(*pixels, strict=True))
         else:
-            runs = [(self._scenes[new[start][0]], self._labels(new[start:stop])) for start, stop in _runs(new)]
-            self.segmenter.fit([scene for scene, _ in runs], [labels for _, labels in runs])
+            self.segmenter.fit([self._scenes[lesson.scene] for lesson in lessons], [lesson.labels for lesson in lessons])
         self.learnt = lessons
 
-    def _add(self, records: list[_Record]) -> None:
-        for start, stop in _runs(records):
-            self.segmenter.add(self._scenes[records[start][0]], self._labels(records[start:stop]))
-
-    def _rows_cols(self, scene_id: str, pixels: list[int]) -> tuple[IntArray, IntArray]:
-        return np.divmod(np.asarray(pixels, np.int64), self._scenes[scene_id].grid.width)
-
-    def _labels(self, records: list[_Record]) -> LabelledPixels:
-        rows, cols = self._rows_cols(records[0][0], [pixel for _, pixel, _ in records])
-        classes = np.array([class_id for _, _, class_id in records], np.uint8)
-        # Names and colours may change without a change of answers, so the engine gets neutral ones; the session knows the real ones.
-        legend = Legend(tuple(LegendClass(int(i), f"class {i}", (0, 0, 0)) for i in np.unique(classes)))
-        return LabelledPixels(rows, cols, classes, legend)
-
-
-def _records(lessons: list[Lesson]) -> list[_Record]:
-    return [
-        (lesson.scene, pixel, class_id)
-        for lesson in lessons
-        for pixel, class_id in zip(lesson.pixels.tolist(), lesson.classes.tolist(), strict=True)
-    ]
-
-
-def _runs(records: list[_Record]) -> list[tuple[int, int]]:
-    """Start and stop of stretches of records on one scene."""
-    cuts = [0, *(i for i in range(1, len(records)) if records[i][0] != records[i - 1][0]), len(records)]
-    return [(start, stop) for start, stop in pairwise(cuts) if stop > start]
-
-
-def _lesson(records: list[_Record]) -> Lesson:
-    pixels, classes = (np.array([record[i] for record in records]) for i in (1, 2))
-    return Lesson(records[0][0], pixels.astype(np.int64), classes.astype(np.uint8))
+    def _add(self, lessons: list[Lesson], known: int) -> None:
+        """Learn all but the first pixels of these lessons."""
+        for lesson in lessons:
+            fresh = lesson.after(known) if known else lesson
+            known = max(0, known - len(lesson))
+            if len(fresh):
+                self.segmenter.add(self._scenes[fresh.scene], fresh.labels)
 
 
 _TENSORS = ("bands", "s", "c", "windows", "features", "background", "origins", "sizes")

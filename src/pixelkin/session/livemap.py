@@ -23,7 +23,7 @@ from ..scene import Scene
 from ..segmenter import Segmenter
 from ..types import BoolArray, Grid, IntArray, UInt8Array, Window
 from .learning import Learner
-from .painting import Lesson
+from .painting import Lesson, same_lessons
 
 _CACHED_BLOCKS = 4096
 """About 0.2 MB each; the answers of a 16,000 x 16,000 image."""
@@ -62,8 +62,8 @@ class BlockAnswer:
 
 
 @dataclass(frozen=True)
-class Contradiction:
-    """Labels that say different things of what looks the same; see `pixelkin.decision.SuspectLabel`."""
+class Suspect:
+    """A label, or two classes, that the other labels speak against; see `pixelkin.decision.SuspectLabel`."""
 
     classes: tuple[int, int]
     """Ids of the class marked and the class it looks like, or of two that cannot be told apart."""
@@ -101,7 +101,7 @@ class LiveMap:
             scenes: Images by id.
             segmenter: Fresh; the live map is its only user.
             notify: Told from the background thread as blocks get done.
-            checked: Called from there with the version whose labels have been looked through for contradictions.
+            checked: Called from there with the version whose labels have been looked through for suspects.
             cache_bytes: What the segmenter may keep of blocks. Where that is not all of them, it keeps those that were asked for.
             store: Where what was learnt of labels is kept over restarts.
         """
@@ -127,7 +127,7 @@ class LiveMap:
         self._watched = False
         """Somebody has asked for a block since the last change, and will again."""
         self._changed_at = 0.0
-        self._checked: tuple[int, tuple[Contradiction, ...]] = (0, ())
+        self._checked: tuple[int, tuple[Suspect, ...]] = (0, ())
         self._wake = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._fill, name="pixelkin-fill", daemon=True)
@@ -150,10 +150,10 @@ class LiveMap:
         """
         with self._cache_lock:
             current = self._learner.learnt if self._pending is None else self._pending
-            if lessons_equal(lessons, current) and self.reason is None:
+            if same_lessons(lessons, current) and self.reason is None:
                 return
             self._pending = lessons
-            enough = len({class_id for lesson in lessons for class_id in np.unique(lesson.classes).tolist()}) >= 2
+            enough = len({class_id for lesson in lessons for class_id in lesson.labels.legend.ids}) >= 2
             self.reason = None if enough else _TOO_FEW
             self._supersede()
         with self._wake:
@@ -174,7 +174,7 @@ class LiveMap:
             lessons = self._learner.learnt
             with self._cache_lock:
                 self._learner = learner
-                if not lessons_equal(lessons, learner.learnt):
+                if not same_lessons(lessons, learner.learnt):
                     self._pending = lessons
                 self._supersede()
         with self._wake:
@@ -273,7 +273,7 @@ class LiveMap:
             count = sum(1 for key in self._cache if key[0] == scene_id)
         return count, blocks_across(grid.height) * blocks_across(grid.width)
 
-    def contradictions(self, version: int) -> tuple[bool, tuple[Contradiction, ...]]:
+    def suspects(self, version: int) -> tuple[bool, tuple[Suspect, ...]]:
         """Whether the labels of this version have been looked through, and what was found then or when they last were."""
         checked, found = self._checked
         return checked == version, found
@@ -412,7 +412,7 @@ class LiveMap:
                 if version != self.version:
                     return
                 is_taught = self.reason is None
-        found: list[Contradiction] = []
+        found: list[Suspect] = []
         if is_taught:
             references = segmenter.references
             scenes = {scene_number(scene): scene_id for scene_id, scene in self._scenes.items()}
@@ -422,7 +422,7 @@ class LiveMap:
                 if suspect.index is not None:
                     number, _, row, col = references.origins[suspect.index].tolist()
                     at = scenes[number], row, col
-                found.append(Contradiction((marked, other), at))
+                found.append(Suspect((marked, other), at))
         with self._cache_lock:
             if version != self.version:
                 return
@@ -447,11 +447,3 @@ class LiveMap:
                     nearest = at[np.argmin(((at - (focus_row, focus_col)) ** 2).sum(axis=1))]
                     return candidate, int(nearest[0]), int(nearest[1])
         return None
-
-
-def lessons_equal(one: list[Lesson], other: list[Lesson]) -> bool:
-    """True where two lists teach the same pixels in the same order."""
-    return len(one) == len(other) and all(
-        a.scene == b.scene and np.array_equal(a.pixels, b.pixels) and np.array_equal(a.classes, b.classes)
-        for a, b in zip(one, other, strict=True)
-    )

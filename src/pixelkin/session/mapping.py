@@ -141,7 +141,7 @@ class Recipe:
         Raises:
             LabelError: Fewer than two classes are marked.
         """
-        if len({int(i) for lesson in self.lessons for i in lesson.classes}) < 2:
+        if len({i for lesson in self.lessons for i in lesson.labels.legend.ids}) < 2:
             raise LabelError("the project has marks of fewer than two classes, expected at least two. Mark some pixels of another class.")
         # Every block is asked for once.
         segmenter = make_segmenter(self.model, self.settings, cache_bytes=0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..types import BoolArray, IntArray, UInt8Array
+from ..types import BoolArray, IntArray, LabelledPixels, Legend, LegendClass, UInt8Array
 from .marks import Mark
 
 
@@ -21,7 +21,7 @@ class Canvas:
     """Flat index (row * width + col) of each covered pixel, rising, shape (n,)."""
     winners: IntArray
     """Index into `marks` of the last mark on each pixel, shape (n,)."""
-    conflicting: BoolArray
+    overlapping: BoolArray
     """True where marks of different classes lie on a pixel and no eraser came between, shape (n,)."""
     classes: UInt8Array
     """Class id of each pixel, 0 where erased, shape (n,)."""
@@ -72,16 +72,39 @@ def paint(marks: Sequence[Mark], covers: Mapping[str, IntArray]) -> Canvas:
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
-    """Pixels that the segmenter learns from, of consecutive marks on one scene."""
+    """Pixels of one image that the segmenter learns from, of consecutive marks."""
 
     scene: str
-    pixels: IntArray
-    """Flat index, shape (n,)."""
-    classes: UInt8Array
-    """Class id, shape (n,)."""
+    labels: LabelledPixels
+    """Classes have neutral names: names and colours may change without a change of answers."""
+
+    @classmethod
+    def of(cls, scene: str, rows: IntArray, cols: IntArray, classes: UInt8Array) -> Lesson:
+        """A lesson from rows, columns and class ids, shape (n,) each."""
+        legend = Legend(tuple(LegendClass(int(i), f"class {i}", (0, 0, 0)) for i in np.unique(classes)))
+        return cls(scene, LabelledPixels(rows, cols, classes, legend))
 
     def __len__(self) -> int:
-        return len(self.pixels)
+        return len(self.labels)
+
+    def after(self, count: int) -> Lesson:
+        """All but the first pixels."""
+        rest = slice(count, None)
+        return Lesson.of(self.scene, self.labels.rows[rest], self.labels.cols[rest], self.labels.classes[rest])
+
+    def pixels(self) -> list[tuple[str, int, int, int]]:
+        """Scene, row, column and class id of each pixel."""
+        labels = self.labels
+        columns = labels.rows.tolist(), labels.cols.tolist(), labels.classes.tolist()
+        return [(self.scene, *pixel) for pixel in zip(*columns, strict=True)]
+
+
+def same_lessons(one: Sequence[Lesson], other: Sequence[Lesson]) -> bool:
+    """True where two lists teach the same pixels in the same order."""
+    return len(one) == len(other) and all(
+        a.scene == b.scene and all(np.array_equal(getattr(a.labels, part), getattr(b.labels, part)) for part in ("rows", "cols", "classes"))
+        for a, b in zip(one, other, strict=True)
+    )
 
 
 def _priority(pixels: IntArray) -> IntArray:
@@ -92,11 +115,16 @@ def _priority(pixels: IntArray) -> IntArray:
     return ((x ^ (x >> np.uint64(31))) >> np.uint64(1)).astype(np.int64)
 
 
-def lessons(canvases: Mapping[str, Canvas], pixels_per_mark: int) -> list[Lesson]:
+def lessons(canvases: Mapping[str, Canvas], widths: Mapping[str, int], pixels_per_mark: int) -> list[Lesson]:
     """What the segmenter learns from, in the order in which ties between labels are decided.
 
     A mark that owns more pixels than `pixels_per_mark` teaches with that many of them, spread over it: the ones with the
     smallest of a fixed set of random-looking numbers, so that an edit elsewhere leaves the choice alone.
+
+    Args:
+        canvases: Painted marks by scene id.
+        widths: Columns of each image.
+        pixels_per_mark: At least 1.
     """
     strokes: list[tuple[int, str, IntArray, int]] = []
     for scene, canvas in canvases.items():
@@ -116,6 +144,7 @@ def lessons(canvases: Mapping[str, Canvas], pixels_per_mark: int) -> list[Lesson
         if i == len(strokes) or strokes[i][1] != strokes[start][1]:
             run = strokes[start:i]
             classes = np.concatenate([np.full(len(own), class_id, np.uint8) for _, _, own, class_id in run])
-            runs.append(Lesson(run[0][1], np.concatenate([own for _, _, own, _ in run]), classes))
+            rows, cols = np.divmod(np.concatenate([own for _, _, own, _ in run]), widths[run[0][1]])
+            runs.append(Lesson.of(run[0][1], rows, cols, classes))
             start = i
     return runs

@@ -1,4 +1,4 @@
-"""Tiles and thumbnails: windows of an image or a map as PNG files, one image pixel never blended with another.
+"""Tiles and thumbnails: windows of an image as PNG files, one image pixel never blended with another.
 
 Tile (z, x, y) covers columns [x 256 2^z, (x + 1) 256 2^z) and rows likewise; one tile pixel stands for 2^z x 2^z image
 pixels. z = 0 is the image itself.
@@ -18,7 +18,8 @@ from ..errors import InputError
 from ..maps.colours import display_bands, stretch
 from ..raster.overview import read_overview
 from ..scene import Scene
-from ..types import BoolArray, Grid, Legend, UInt8Array, Window
+from ..types import BoolArray, Grid, UInt8Array, Window
+from .project import Project
 
 TILE = 256
 _STATISTICS_SIDE = 1024
@@ -86,7 +87,7 @@ def default_bands(scene: Scene) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class Look:
+class Display:
     """How an image is shown."""
 
     bands: tuple[int, ...]
@@ -97,10 +98,10 @@ class Look:
     """Brightness is raised to 1 / gamma; 0.1..10."""
 
 
-def make_look(
+def make_display(
     scene: Scene, stats: Sequence[BandStatistics], bands: Sequence[int] | None, limits: Sequence[tuple[float, float]] | None, gamma: float
-) -> Look:
-    """A checked Look; what is None is the scene's default.
+) -> Display:
+    """A checked Display; what is None is the scene's default.
 
     Raises:
         InputError: A band that is not there, another number of bands or ranges, or a gamma out of range.
@@ -113,48 +114,71 @@ def make_look(
         raise InputError(f"{len(pairs)} ranges {pairs} for {len(chosen)} bands, expected a low and a high number a band.")
     if not 0.1 <= gamma <= 10:
         raise InputError(f"gamma is {gamma}, expected 0.1 to 10.")
-    return Look(chosen, tuple(pairs), gamma)
+    return Display(chosen, tuple(pairs), gamma)
 
 
-def image_tile(scene: Scene, look: Look, z: int, x: int, y: int) -> bytes:
+class Pictures:
+    """The images of a project as pictures. All methods may be called from any thread."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._statistics: dict[str, list[BandStatistics]] = {}
+
+    def statistics(self, scene_id: str) -> list[BandStatistics]:
+        """Statistics of a scene's bands, from an overview."""
+        scene = self._project.scene(scene_id)
+        if scene_id not in self._statistics:
+            self._statistics[scene_id] = statistics(scene)
+        return self._statistics[scene_id]
+
+    def display(
+        self, scene_id: str, bands: Sequence[int] | None = None, limits: Sequence[tuple[float, float]] | None = None, gamma: float = 1.0
+    ) -> Display:
+        """How to show a scene; None = its default."""
+        scene = self._project.scene(scene_id)
+        # Statistics cost a read of the overview: skipped where nothing of them is used.
+        return make_display(scene, self.statistics(scene_id) if limits is None else [], bands, limits, gamma)
+
+    def tile(self, scene_id: str, display: Display, z: int, x: int, y: int) -> bytes:
+        """A PNG tile of an image."""
+        return image_tile(self._project.scene(scene_id), display, z, x, y)
+
+    def thumbnail(self, scene_id: str, display: Display, size: int) -> bytes:
+        """A PNG of a whole image."""
+        return thumbnail(self._project.scene(scene_id), display, size)
+
+
+def image_tile(scene: Scene, display: Display, z: int, x: int, y: int) -> bytes:
     """A tile of the image; transparent where there is no data and past the edges."""
     rgba = np.zeros((TILE, TILE, 4), np.uint8)
     window = tile_window(scene.grid, z, x, y)
     if window is not None:
-        part = _shown(scene, look, window, 1 << z)
+        part = _shown(scene, display, window, 1 << z)
         rgba[: part.shape[0], : part.shape[1]] = part
     return png(Image.fromarray(rgba))
 
 
-def thumbnail(scene: Scene, look: Look, size: int) -> bytes:
+def thumbnail(scene: Scene, display: Display, size: int) -> bytes:
     """The whole image, its longest side `size` pixels."""
     height, width = scene.grid.shape
     factor = max(1, max(height, width) // (2 * size))
     factor = 1 << (factor.bit_length() - 1)
-    image = Image.fromarray(_shown(scene, look, scene.grid.window, factor))
+    image = Image.fromarray(_shown(scene, display, scene.grid.window, factor))
     scale = size / max(height, width)
     return png(image.resize((max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.NEAREST))
 
 
-def _shown(scene: Scene, look: Look, window: Window, factor: int) -> UInt8Array:
+def _shown(scene: Scene, display: Display, window: Window, factor: int) -> UInt8Array:
     pixels = read_overview(scene, window, factor)
-    colours = stretch(pixels.data[[band - 1 for band in look.bands]], look.limits)
-    if look.gamma != 1.0:
-        table = np.round(255 * (np.arange(256) / 255) ** (1 / look.gamma)).astype(np.uint8)
+    colours = stretch(pixels.data[[band - 1 for band in display.bands]], display.limits)
+    if display.gamma != 1.0:
+        table = np.round(255 * (np.arange(256) / 255) ** (1 / display.gamma)).astype(np.uint8)
         colours = table[colours]
     rgba = np.empty((*colours.shape[:2], 4), np.uint8)
     rgba[..., :3] = colours
     rgba[..., 3] = 255
     rgba[~pixels.valid] = 0
     return rgba
-
-
-def class_colours(legend: Legend) -> UInt8Array:
-    """Colours of class ids, shape (256, 3)."""
-    palette = np.zeros((256, 3), np.uint8)
-    for entry in legend:
-        palette[entry.id] = entry.color
-    return palette
 
 
 def confidence_ramp() -> UInt8Array:
@@ -165,7 +189,7 @@ def confidence_ramp() -> UInt8Array:
 
 
 def confidence_index(confidence: UInt8Array, valid: BoolArray) -> UInt8Array:
-    """Places on the ramp, 0 where not valid: the lowest confidence shares the next colour."""
+    """Steps of the ramp, 0 where not valid: the lowest confidence shares the next colour."""
     return np.where(valid, np.maximum(confidence, 1), 0).astype(np.uint8)
 
 
@@ -174,13 +198,6 @@ def full_tile(index: UInt8Array) -> UInt8Array:
     full = np.zeros((TILE, TILE), np.uint8)
     full[: index.shape[0], : index.shape[1]] = index
     return full
-
-
-def index_tile(index: UInt8Array, palette: UInt8Array) -> bytes:
-    """A PNG of palette entries; 0 is transparent."""
-    image = Image.fromarray(index)
-    image.putpalette(palette.tobytes())
-    return png(image, transparency=bytes([0]))
 
 
 def png(image: Any, **options: Any) -> bytes:

@@ -28,8 +28,9 @@ from ..errors import InputError, MissingFileError, OutputError
 from ..scene import Scene, Series, as_scenes
 from ..types import Grid
 from .errors import NoSuchItemError, ProjectError
+from .gpkg import create_store
 from .marks import Mark, parse_geometry
-from .store import Store, create_store
+from .store import Store
 
 Measure = Literal["auto", "local", "global", "l1"]
 FORMAT = "pixelkin-project"

@@ -20,7 +20,8 @@ from starlette.responses import FileResponse, StreamingResponse
 from ..errors import InputError
 from ..session import pictures
 from ..session.errors import TooLargeError
-from ..session.session import MapLayer, Session, find_export
+from ..session.session import Session
+from ..session.tiles import MapLayer
 from . import schemas as s
 from . import views
 from .cache import ByteCache
@@ -154,18 +155,12 @@ def _add_reading(router: APIRouter, services: Services) -> None:
     @router.get("/scenes/{scene_id}/suggestions")
     def suggestions(scene_id: SceneId, count: Annotated[int, Query(ge=1, le=100)] = 10) -> s.Suggestions:
         """Pixels that would help most if marked, best first."""
-        return s.Suggestions(revision=session.revision, suggestions=session.suggest(scene_id, count))
+        return s.Suggestions(revision=session.revision, suggestions=session.advice.suggest(scene_id, count))
 
     @router.get("/changes")
     def changes(since: Annotated[int, Query(ge=0, le=_BIG)]) -> s.Changes:
         """What happened after a revision, in this tab or another."""
         return views.changes_info(session, session.changes_since(since))
-
-    @router.get("/history")
-    def history(limit: Annotated[int, Query(ge=1, le=10_000)] = 100) -> s.HistoryInfo:
-        """Steps of the history, newest first."""
-        entries = [s.HistoryEntry(**entry) for entry in session.project.store.entries(limit)]
-        return s.HistoryInfo(revision=session.revision, entries=entries)
 
 
 def _add_pictures(router: APIRouter, services: Services) -> None:
@@ -189,7 +184,7 @@ def _add_pictures(router: APIRouter, services: Services) -> None:
         """The whole image, its longest side `size` pixels."""
 
         def make() -> bytes:
-            return session.thumbnail(scene_id, session.look(scene_id, _numbers(bands), _ranges(range)), size)
+            return session.pictures.thumbnail(scene_id, session.pictures.display(scene_id, _numbers(bands), _ranges(range)), size)
 
         key = "thumbnail", scene_id, size, bands, range
         png = await anyio.to_thread.run_sync(lambda: cache.get(key, make), limiter=image_turns)
@@ -209,7 +204,7 @@ def _add_pictures(router: APIRouter, services: Services) -> None:
         """A tile of the image in its own grid, nearest neighbour; transparent without data."""
 
         def make() -> bytes:
-            return session.image_tile(scene_id, session.look(scene_id, _numbers(bands), _ranges(range), gamma), z, x, y)
+            return session.pictures.tile(scene_id, session.pictures.display(scene_id, _numbers(bands), _ranges(range), gamma), z, x, y)
 
         key = "image", scene_id, z, x, y, bands, range, gamma
         png = await anyio.to_thread.run_sync(lambda: cache.get(key, make), limiter=image_turns)
@@ -239,20 +234,6 @@ def _add_pictures(router: APIRouter, services: Services) -> None:
         if "gzip" not in request.headers.get("accept-encoding", ""):
             return StreamingResponse(all_of_them(), media_type=_BYTES, headers=headers)
         return StreamingResponse(packed(all_of_them()), media_type=_BYTES, headers={**headers, "Content-Encoding": "gzip"})
-
-    async def map_layer(scene_id: str, revision: int, z: int, x: int, y: int, layer: MapLayer) -> Response:
-        png, complete = await anyio.to_thread.run_sync(session.map_tile, scene_id, revision, z, x, y, layer, limiter=map_turns)
-        return _Png(png, headers={"X-Pixelkin-Complete": f"{complete:.4f}", "Cache-Control": "no-store"})
-
-    @router.get("/scenes/{scene_id}/map/{revision}/{z}/{x}/{y}.png", responses=_PNG, response_class=_Png)
-    async def map_tile(scene_id: SceneId, revision: Revision, z: Level, x: Place, y: Place) -> Response:
-        """A tile of the map in the class colours; 409 once the revision is superseded."""
-        return await map_layer(scene_id, revision, z, x, y, "classes")
-
-    @router.get("/scenes/{scene_id}/confidence/{revision}/{z}/{x}/{y}.png", responses=_PNG, response_class=_Png)
-    async def confidence_tile(scene_id: SceneId, revision: Revision, z: Level, x: Place, y: Place) -> Response:
-        """A tile of the confidence; 409 once the revision is superseded."""
-        return await map_layer(scene_id, revision, z, x, y, "confidence")
 
 
 def _add_editing(router: APIRouter, services: Services) -> None:
@@ -296,18 +277,18 @@ def _add_jobs(router: APIRouter, services: Services) -> None:
     @router.post("/jobs/train")
     def train(body: s.TrainBody) -> s.JobInfo:
         """Train an encoder in the background; the map goes over to it when it is done."""
-        return views.job_info(session.start_training(preset=body.preset, steps=body.steps, scenes=body.scenes))
+        return views.job_info(session.engine.start_training(preset=body.preset, steps=body.steps, scenes=body.scenes))
 
     @router.post("/jobs/export")
     def export(body: s.ExportBody) -> s.JobInfo:
         """Write maps of the scenes, as shown now."""
-        return views.job_info(session.start_export(body.formats, scenes=body.scenes, name=body.name, replace=body.replace))
+        return views.job_info(session.outputs.start_export(body.formats, scenes=body.scenes, name=body.name, replace=body.replace))
 
     @router.post("/jobs/apply")
     def apply(body: s.ApplyBody) -> s.JobInfo:
         """Map other images that lie in the folders served."""
         roots = [session.project.folder, *services.settings.roots]
-        return views.job_info(session.start_apply(body.paths, roots, body.formats, name=body.name, replace=body.replace))
+        return views.job_info(session.outputs.start_apply(body.paths, roots, body.formats, name=body.name, replace=body.replace))
 
 
 def _add_files(router: APIRouter, services: Services) -> None:
@@ -316,7 +297,7 @@ def _add_files(router: APIRouter, services: Services) -> None:
     @router.get("/exports/{name}", responses=_FILE, response_class=FileResponse)
     def exported(name: Annotated[str, PathParameter(max_length=200)]) -> FileResponse:
         """A file that an export job wrote."""
-        path = find_export(session.project, name)
+        path = session.outputs.find(name)
         return FileResponse(path, filename=name, headers={"Cache-Control": "no-store"})
 
     @router.post("/labels/import")

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..session.advice import SuggestedPixel
 from ..session.jobs import Format
 from ..session.pictures import BandStatistics
 from ..session.project import Measure, ProjectSettings
-from ..session.session import Suggestion
 
 MAX_EDITS = 1000
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,80}$")]
@@ -309,22 +309,6 @@ class KeyBody(Schema):
     key: Key
 
 
-class HistoryEntry(Schema):
-    """A step of the history."""
-
-    seq: int
-    title: str
-    time: str
-    undone: bool
-
-
-class HistoryInfo(Schema):
-    """The history, newest first."""
-
-    revision: int
-    entries: list[HistoryEntry]
-
-
 class ConflictPixel(Schema):
     """A pixel marked with different classes."""
 
@@ -351,7 +335,7 @@ class DoubtfulMarkInfo(Schema):
     row: int
     col: int
     class_id: int
-    looks_like: int
+    predicted: int
     labels: int
 
 
@@ -406,7 +390,7 @@ class Suggestions(Schema):
     """Pixels worth marking, best first."""
 
     revision: int
-    suggestions: list[Suggestion]
+    suggestions: list[SuggestedPixel]
 
 
 class JobFileInfo(Schema):

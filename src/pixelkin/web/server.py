@@ -165,8 +165,8 @@ def get(path: str, paths: Sequence[str | Path], *, project: str | Path | None = 
     session = Session(open_project(paths, project=project), train=False)
     try:
         if "/map/" in path or "/confidence/" in path or path.split("?")[0].endswith(("/areas", "/suggestions", "/pixel", "/project")):
-            session.start_engine()
-            session.compute_all()
+            session.engine.start()
+            session.tiles.compute_all()
         app = create_app(session, WebSettings(roots=_roots(paths)))
         # On a thread of its own: a notebook's has an event loop already.
         with ThreadPoolExecutor(1) as thread:

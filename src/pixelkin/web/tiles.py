@@ -12,7 +12,8 @@ import anyio.to_thread
 
 from ..errors import NotFittedError
 from ..session.errors import StaleError
-from ..session.session import MapLayer, Session
+from ..session.session import Session
+from ..session.tiles import MapLayer
 
 HEADER = struct.Struct("<IIf")
 """x, y, and how much of the tile is there, 0..1. TILE x TILE bytes follow, row by row."""
@@ -30,7 +31,7 @@ async def tile_stream(
     """
 
     async def make(x: int, y: int) -> bytes:
-        index, complete = await anyio.to_thread.run_sync(session.map_index, scene_id, revision, z, x, y, layer, limiter=turns)
+        index, complete = await anyio.to_thread.run_sync(session.tiles.index, scene_id, revision, z, x, y, layer, limiter=turns)
         return HEADER.pack(x, y, complete) + index.tobytes()
 
     tasks = [asyncio.ensure_future(make(x, y)) for x, y in tiles]

@@ -51,12 +51,12 @@ def project_info(session: Session, settings: WebSettings, instance: str) -> s.Pr
 
 def model_info(session: Session) -> s.ModelInfo:
     """How pixels are compared."""
-    return s.ModelInfo(**dataclasses.asdict(session.model_status()))
+    return s.ModelInfo(**dataclasses.asdict(session.engine.model_status()))
 
 
 def map_info(session: Session) -> s.MapInfo:
     """Whether there is a map."""
-    return s.MapInfo(**dataclasses.asdict(session.map_status()))
+    return s.MapInfo(**dataclasses.asdict(session.engine.map_status()))
 
 
 def class_infos(session: Session) -> list[s.ClassInfo]:
@@ -109,7 +109,7 @@ def scene_detail(session: Session, scene_id: str) -> s.SceneDetail:
     """An image with its statistics."""
     scene = session.project.scene(scene_id)
     info = scene_info(session, scene_id, scene, session.project.series()[scene_id])
-    return s.SceneDetail(**info.model_dump(), statistics=session.statistics(scene_id))
+    return s.SceneDetail(**info.model_dump(), statistics=session.pictures.statistics(scene_id))
 
 
 def pixel_info(session: Session, scene_id: str, row: int, col: int) -> s.PixelInfo:
@@ -124,7 +124,7 @@ def pixel_info(session: Session, scene_id: str, row: int, col: int) -> s.PixelIn
     degrees = lonlat_of_pixel(grid, row, col)
     canvas = session.state.canvases[scene_id]
     mark = canvas.mark_at(row * grid.width + col)
-    answer = session.map_at(scene_id, row, col)
+    answer = session.tiles.at(scene_id, row, col)
     return s.PixelInfo.model_validate(
         {
             "row": row,
@@ -174,7 +174,7 @@ def changes_info(session: Session, changes: StoreChanges) -> s.Changes:
         classes=class_infos(session),
         marks=mark_infos(session, changes.marks),
         deleted=changes.deleted,
-        conflict_pixels=sum(int(canvas.conflicting.sum()) for canvas in session.state.canvases.values()),
+        conflict_pixels=sum(int(canvas.overlapping.sum()) for canvas in session.state.canvases.values()),
         reset=changes.since > changes.revision,
     )
 
@@ -222,7 +222,7 @@ def conflicts_info(session: Session, scene_id: str) -> s.Conflicts:
     """Pixels marked with different classes."""
     width = session.project.scene(scene_id).grid.width
     canvas = session.state.canvases[scene_id]
-    where = np.flatnonzero(canvas.conflicting)
+    where = np.flatnonzero(canvas.overlapping)
     shown = []
     covers = [(mark, session.state.pixels_of(mark.id)) for mark in canvas.marks if mark.class_id]
     for index in where[:MAX_CONFLICTS].tolist():
@@ -242,7 +242,7 @@ def conflicts_info(session: Session, scene_id: str) -> s.Conflicts:
 
 def contradictions_info(session: Session) -> s.ContradictionsInfo:
     """What the labels say against each other."""
-    found = session.contradictions()
+    found = session.advice.suspect_labels()
     return s.ContradictionsInfo(
         revision=found.revision,
         checked=found.is_checked,
@@ -253,7 +253,7 @@ def contradictions_info(session: Session) -> s.ContradictionsInfo:
                 row=one.row,
                 col=one.col,
                 class_id=one.mark.class_id,
-                looks_like=one.looks_like,
+                predicted=one.predicted,
                 labels=one.labels,
             )
             for one in found.marks[:MAX_CONFLICTS]
@@ -264,7 +264,7 @@ def contradictions_info(session: Session) -> s.ContradictionsInfo:
 
 def coverage_info(session: Session) -> s.CoverageInfo:
     """Which images the labels do not cover."""
-    revision, is_checked, found = session.coverage()
+    revision, is_checked, found = session.advice.coverage()
     scenes = []
     for scene_id in session.project.scenes:
         one = found.get(scene_id)
@@ -275,27 +275,27 @@ def coverage_info(session: Session) -> s.CoverageInfo:
 
 def areas_info(session: Session, scene_id: str) -> s.Areas:
     """Areas so far."""
-    complete, total, valid, pixels, metres = session.areas(scene_id)
-    hectares = None if metres is None else metres / 10_000
-    whole = float(hectares.sum()) if hectares is not None else float(valid)
+    found = session.areas(scene_id)
+    hectares = None if found.square_metres is None else found.square_metres / 10_000
+    whole = float(hectares.sum()) if hectares is not None else float(found.valid_pixels)
     classes = []
     for entry in session.state.classes:
-        part = float(hectares[entry.id]) if hectares is not None else float(pixels[entry.id])
+        part = float(hectares[entry.id]) if hectares is not None else float(found.pixels[entry.id])
         classes.append(
             s.ClassAreaInfo(
                 id=entry.id,
                 name=entry.name,
                 color=color_to_hex(entry.color),
-                pixels=int(pixels[entry.id]),
+                pixels=int(found.pixels[entry.id]),
                 fraction=part / whole if whole and math.isfinite(whole) else None,
                 area=None if hectares is None else part,
             )
         )
     return s.Areas(
         revision=session.revision,
-        complete=complete,
-        pixels_total=total,
-        valid_pixels=valid,
+        complete=found.complete,
+        pixels_total=found.pixels_total,
+        valid_pixels=found.valid_pixels,
         unit="px" if hectares is None else "ha",
         classes=classes,
     )

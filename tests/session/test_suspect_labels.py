@@ -13,7 +13,7 @@ import pytest
 import rasterio
 
 from pixelkin.session import AddClass, AddMark, DeleteClass, DeleteMark, Session, UpdateMark
-from pixelkin.session.session import Contradictions
+from pixelkin.session.advice import SuspectLabels
 
 Start = Callable[..., Session]
 
@@ -38,9 +38,9 @@ def box(class_id: int, row: int, col: int, name: str) -> AddMark:
     return AddMark("halves", class_id, "box", {"type": "Polygon", "coordinates": [ring]}, id=name)
 
 
-def checked(session: Session) -> Contradictions:
+def checked(session: Session) -> SuspectLabels:
     deadline = time.monotonic() + 30
-    while not (found := session.contradictions()).is_checked or found.revision != session.revision:
+    while not (found := session.advice.suspect_labels()).is_checked or found.revision != session.revision:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     return found
@@ -55,15 +55,15 @@ def test_wrong_marks_are_told_until_they_are_put_right(halves: Path, start: Star
     session.edit(right)
     assert checked(session).marks == []
     session.edit([point(2, 50, 60, "wrong"), box(1, 140, 300, "wrong too")])
-    assert session.contradictions().marks == []  # not looked at yet
+    assert session.advice.suspect_labels().marks == []  # not looked at yet
     found = checked(session)
-    assert [(one.mark.id, one.mark.class_id, one.looks_like) for one in found.marks] == [("wrong too", 1, 2), ("wrong", 2, 1)]
+    assert [(one.mark.id, one.mark.class_id, one.predicted) for one in found.marks] == [("wrong too", 1, 2), ("wrong", 2, 1)]
     assert found.marks[0].labels > 20
     assert (found.marks[1].row, found.marks[1].col, found.marks[1].labels) == (50, 60, 1)
     assert ("contradictions", {"revision": session.revision}) in events
     # What was changed is not held against anybody, even before it has been looked at again.
     session.edit([UpdateMark("wrong", {"class_id": 1}), DeleteMark("wrong too")])
-    found = session.contradictions()
+    found = session.advice.suspect_labels()
     assert (found.is_checked, found.marks) == (False, [])
     assert checked(session).marks == []
     session.undo()
@@ -78,7 +78,7 @@ def test_classes_that_look_the_same_are_told_until_one_is_deleted(halves: Path, 
     session.edit([point(3, 10 + 50 * i, 300) for i in range(6)])
     assert checked(session).classes == [(1, 2)]
     session.edit([DeleteClass(2)])
-    assert session.contradictions().classes == []
+    assert session.advice.suspect_labels().classes == []
     assert checked(session).classes == []
 
 
@@ -90,8 +90,8 @@ def test_no_mark_is_doubted_on_raw_bands_while_an_encoder_is_on_its_way(halves: 
     session.edit([point(1 + (col >= 200), row, col) for row in (20, 100, 180, 260) for col in (30, 110, 230, 350)])
     session.edit([point(2, 50, 60, "wrong")])
     assert len(checked(session).marks) == 1
-    job = session.start_training(steps=100_000)
-    found = session.contradictions()
+    job = session.engine.start_training(steps=100_000)
+    found = session.advice.suspect_labels()
     assert (found.is_checked, found.marks) == (False, [])
     told.clear()
     session.jobs.cancel(job.id)
