@@ -231,14 +231,90 @@ def test_a_label_file_that_cannot_be_used_says_why(client: TestClient) -> None:
         "features": [{"type": "Feature", "properties": {"class": "x"}, "geometry": {"type": "Point", "coordinates": [60, 10]}}],
     }
     for name, content, message in [
-        ("a.geojson", json.dumps(far).encode(), "holds no pixel"),
-        ("a.geojson", b"{", "a.geojson"),
+        ("a.geojson", json.dumps(far).encode(), "a.geojson: feature 1 of 1 ('x', at 60, 10) lies outside the image"),
+        ("my marks.geojson", b"{", "my marks.geojson: not GeoJSON"),
         ("a.exe", b"MZ", "expected .geojson, .gpkg, .csv or .tif"),
     ]:
         answer = client.post("/api/labels/import", params={"scene": "field"}, files={"file": (name, content)})
         assert answer.status_code == 422
-        assert message in answer.json()["error"]["message"].replace("labels.geojson", "a.geojson")
+        assert message in answer.json()["error"]["message"]
     assert client.get("/api/project").json()["classes"] == []
+
+
+def id_raster(path: Path, ids: np.ndarray[Any, Any]) -> bytes:
+    """A label raster without class names, on the image's grid."""
+    with rasterio.open(
+        path, "w", driver="GTiff", height=HEIGHT, width=WIDTH, count=1, dtype="uint8", nodata=0, crs="EPSG:32631",
+        transform=rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000),
+    ) as dataset:  # fmt: skip
+        dataset.write(ids, 1)
+    return path.read_bytes()
+
+
+def send(client: TestClient, what: str, name: str, content: bytes, **options: Any) -> Any:
+    form = {"options": json.dumps(options)} if options else {}
+    return client.post(f"/api/labels/{what}", params={"scene": "field"}, files={"file": (name, content)}, data=form)
+
+
+def test_classes_without_names_are_those_of_the_same_id(client: TestClient, tmp_path: Path) -> None:
+    edit(client, *CLASSES, add_mark(1, 20, 30), add_mark(2, 200, 350))
+    ids = np.zeros((HEIGHT, WIDTH), np.uint8)
+    ids[50:60, 50:60], ids[100:102, 100:103] = 1, 2
+    content = id_raster(tmp_path / "ids.tif", ids)
+    preview = send(client, "preview", "ids.tif", content).json()
+    assert [(one["name"], one["into"], one["class_id"], one["pixels"]) for one in preview["classes"]] == [
+        ("1", "water", 1, 100),
+        ("2", "land", 2, 6),
+    ]
+    assert any("matched by id" in note for note in preview["notes"])
+    imported = send(client, "import", "ids.tif", content).json()
+    assert [(one["name"], one["labelled_pixels"]) for one in imported["changes"]["classes"]] == [("water", 101), ("land", 7)]
+    # The same as shapes whose class is a number.
+    client.post("/api/undo", json={"key": key()})
+    point = {"type": "Feature", "properties": {"class": 2}, "geometry": {"type": "Point", "coordinates": [501_005.0, 4_998_995.0]}}
+    shapes = {"type": "FeatureCollection", "crs": {"type": "name", "properties": {"name": "EPSG:32631"}}, "features": [point]}
+    imported = send(client, "import", "numbers.geojson", json.dumps(shapes).encode()).json()
+    assert [(one["name"], one["labelled_pixels"]) for one in imported["changes"]["classes"]] == [("water", 1), ("land", 2)]
+
+
+def test_an_import_is_shown_before_it_is_done_and_goes_where_it_is_told(client: TestClient) -> None:
+    edit(client, *CLASSES)
+
+    def feature(name: str, row: int, col: int) -> dict[str, Any]:
+        x, y = 500_005 + 10 * col, 4_999_995 - 10 * row
+        return {"type": "Feature", "properties": {"cover": name, "id": 7}, "geometry": {"type": "Point", "coordinates": [x, y]}}
+
+    features = [
+        feature("Water", 20, 30),
+        feature("water", 21, 30),
+        feature("soil", 50, 50),
+        feature("cloud", 60, 60),
+        feature("soil", -5, 9),
+    ]
+    crs = {"type": "name", "properties": {"name": "EPSG:32631"}}
+    content = json.dumps({"type": "FeatureCollection", "crs": crs, "features": features}).encode()
+    refused = send(client, "preview", "a.geojson", content, class_property="cover")
+    assert (refused.status_code, "outside the image" in refused.json()["error"]["message"]) == (422, True)
+    options = {"class_property": "cover", "outside": "skip", "classes": {"Water": "water", "soil": "bare soil", "cloud": None}}
+    before = client.get("/api/project").json()["revision"]
+    preview = send(client, "preview", "a.geojson", content, **options).json()
+    assert [(one["name"], one["into"], one["class_id"], one["marks"]) for one in preview["classes"]] == [
+        ("Water", "water", 1, 1), ("water", "water", 1, 1), ("soil", "bare soil", None, 1), ("cloud", None, None, 1),
+    ]  # fmt: skip
+    assert "cover" in preview["fields"]
+    assert any("1 of 5" in note or "1 feature" in note for note in preview["notes"]), preview["notes"]
+    assert client.get("/api/project").json()["revision"] == before
+    done = send(client, "import", "a.geojson", content, **options).json()
+    assert [(one["name"], one["labelled_pixels"]) for one in done["changes"]["classes"]] == [("water", 2), ("land", 0), ("bare soil", 1)]
+    client.post("/api/undo", json={"key": key()})
+    assert [one["name"] for one in client.get("/api/project").json()["classes"]] == ["water", "land"]
+    for wrong, message in (
+        ({"classes": {"sea": "water"}}, "no class 'sea'"),
+        ({"outside": "warp"}, "options.outside"),
+        ({"colour": 1}, "options.colour"),
+    ):
+        answer = send(client, "preview", "a.geojson", content, **{**options, **wrong})
+        assert (answer.status_code, message in answer.json()["error"]["message"]) == (422, True), answer.text
 
 
 def test_other_images_of_the_folder_are_mapped(client: TestClient, tmp_path: Path) -> None:

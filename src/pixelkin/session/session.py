@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import PkError
 from .advice import Advice
@@ -29,6 +29,9 @@ from .pictures import Pictures
 from .project import Project
 from .store import Editor, Receipt, StoreChanges
 from .tiles import MapTiles
+
+if TYPE_CHECKING:
+    from .imports import ImportOptions, ImportPlan
 
 _log = logging.getLogger(__name__)
 _POLL_S = 0.5
@@ -149,23 +152,30 @@ class Session:
         self.project.update(settings=dataclasses.replace(self.project.settings, **changes))
         self.engine.switch("settings")
 
-    def import_labels(self, path: Path, scene_id: str, *, class_property: str = "class", key: str | None = None) -> EditResult:
-        """Bring the labels of a file in as one step of undo; classes are matched by name, new ones added.
+    def plan_import(self, path: Path, scene_id: str, options: ImportOptions | None = None) -> ImportPlan:
+        """What `import_labels` would do with the same arguments; nothing is changed."""
+        from .imports import ImportOptions, plan_import
+
+        with self._lock:
+            return plan_import(path, scene_id, self.project.scene(scene_id), self.state, options or ImportOptions())
+
+    def import_labels(self, path: Path, scene_id: str, options: ImportOptions | None = None, *, key: str | None = None) -> EditResult:
+        """Bring the labels of a file in as one step of undo.
+
+        Classes are matched by name, or by id where one side has no names; others are added. Later marks win over earlier ones.
 
         Args:
             path: GeoJSON, GeoPackage, CSV, or a label raster on the scene's grid.
             scene_id: The scene that the labels belong to.
-            class_property: Property that names the class.
+            options: What to read, and which class goes to which.
             key: As in `edit`.
 
         Raises:
             LabelError: The file cannot be read as labels of this scene; the message says why.
         """
-        from .transfer import read_edits
-
         with self._lock:
-            edits = read_edits(path, scene_id, self.project.scene(scene_id), self.state, class_property=class_property)
-            return self.edit(edits, key=key, title=f"Import {len(edits)} edits")
+            plan = self.plan_import(path, scene_id, options)
+            return self.edit(plan.edits(scene_id, self.state), key=key, title=f"Import {len(plan.marks)} marks")
 
     def export_labels(self, path: Path, scene_id: str) -> Path:
         """Write the labels of a scene as GeoJSON, GeoPackage or label raster, by the file's suffix."""

@@ -1,4 +1,4 @@
-"""Labels from files into marks, and marks into files, without losing a pixel."""
+"""Marks into label files, without losing a pixel."""
 
 from __future__ import annotations
 
@@ -12,70 +12,16 @@ import shapely
 import shapely.geometry
 
 from ..errors import LabelError
-from ..labels import Annotation, Annotations, read_annotations, read_labels, write_annotations, write_labels
-from ..labels.crs import mover
+from ..labels import Annotation, Annotations, read_annotations, write_annotations, write_labels
 from ..labels.rasterize import shapes_in_pixels
 from ..scene import Scene
-from ..types import BoolArray, Grid, LegendClass
-from .edits import AddClass, AddMark, Edit
+from ..types import BoolArray, Grid
 from .labels import LabelState
-from .marks import ERASER, Mark, color_to_hex, parse_geometry
+from .marks import ERASER, Mark, parse_geometry
 from .project import pixels_to_crs
 
 ExportFormat = Literal["geojson", "gpkg", "tif"]
 _RASTERS = (".tif", ".tiff")
-_KINDS = {"Point": "point", "LineString": "scribble", "Polygon": "polygon"}
-
-
-def read_edits(path: Path, scene_id: str, scene: Scene, state: LabelState, *, class_property: str = "class") -> list[Edit]:
-    """The edits that bring the labels of a file into the project; classes are matched by name.
-
-    Raises:
-        LabelError: The file cannot be read as labels of this image.
-    """
-    if path.suffix.lower() in _RASTERS:
-        return _edits_of_raster(path, scene_id, scene, state)
-    annotations = read_annotations(path, class_property=class_property)
-    if not annotations.features:
-        raise LabelError(f"{path.name} has no feature, expected at least one mark. Check that it is the right file.")
-    ids, edits = _class_edits(annotations.legend.classes, {feature.class_name for feature in annotations.features}, state)
-    move = _into_pixels(annotations.crs, scene.grid)
-    for feature in annotations.features:
-        shape = shapely.transform(feature.geometry, move)
-        kind = _KINDS[shape.geom_type.removeprefix("Multi")]
-        edits.append(AddMark(scene_id, ids[feature.class_name], kind, _geojson(shape), feature.brush_px or 1.0))
-    return edits
-
-
-def _edits_of_raster(path: Path, scene_id: str, scene: Scene, state: LabelState) -> list[Edit]:
-    labels = read_labels(path, scene)
-    present = set(labels.classes.tolist())
-    named = [entry for entry in labels.legend if entry.id in present]
-    ids, edits = _class_edits(named, {entry.name for entry in named}, state)
-    mask = labels.to_mask(scene.grid.shape)
-    for entry in named:
-        shape = outline(mask == entry.id)
-        edits.append(AddMark(scene_id, ids[entry.name], "polygon", _geojson(shape)))
-    return edits
-
-
-def _class_edits(legend: Any, used: set[str], state: LabelState) -> tuple[dict[str, int], list[Edit]]:
-    """Project ids of the file's classes by name, and what it takes to add the new ones."""
-    ids = {entry.name: entry.id for entry in state.classes}
-    taken = set(ids.values())
-    edits: list[Edit] = []
-    entry: LegendClass
-    for entry in legend:
-        name = " ".join(entry.name.split())
-        if entry.name in used and name not in ids:
-            free = next((i for i in [entry.id, *range(1, 256)] if i not in taken), None)
-            if free is None:
-                raise LabelError("the project would have more than 255 classes, expected at most 255. Merge or delete classes first.")
-            ids[name] = free
-            taken.add(free)
-            edits.append(AddClass(name, color_to_hex(entry.color), None, free))
-        ids.setdefault(entry.name, ids.get(name, 0))
-    return ids, edits
 
 
 def outline(mask: BoolArray) -> shapely.Geometry:
@@ -128,7 +74,7 @@ def export_labels(path: Path, scene_id: str, scene: Scene, state: LabelState) ->
 
 def _covers_the_same(state: LabelState, mark: Mark, shape: shapely.Geometry) -> bool:
     try:
-        return np.array_equal(state.cover(replace(mark, geometry=_geojson(shape))), state.pixels_of(mark.id))
+        return np.array_equal(state.cover(replace(mark, geometry=geojson(shape))), state.pixels_of(mark.id))
     except LabelError:
         return False
 
@@ -141,22 +87,7 @@ def _outline_of(pixels: Any, grid: Grid) -> shapely.Geometry:
     return shapely.transform(outline(mask), lambda x, y: (x + left, y + top), interleaved=False)
 
 
-def _into_pixels(crs: str | None, grid: Grid) -> Any:
-    """From a file's coordinates to pixel space."""
-    if crs is not None and grid.crs is None:
-        raise LabelError(f"the labels are in {crs}, but the image has no CRS, so they cannot be placed. Give the image its CRS.")
-    between = mover(crs, grid.crs) if crs is not None and grid.crs is not None else None
-    a, b, c, d, e, f = grid.transform
-    determinant = a * e - b * d
-
-    def move(xy: Any) -> Any:
-        x, y = (xy if between is None else between(xy)).T
-        x, y = x - c, y - f
-        return np.column_stack([(e * x - b * y) / determinant, (a * y - d * x) / determinant])
-
-    return move
-
-
-def _geojson(shape: shapely.Geometry) -> dict[str, Any]:
+def geojson(shape: shapely.Geometry) -> dict[str, Any]:
+    """A shape as GeoJSON of two dimensions."""
     geometry: dict[str, Any] = shapely.geometry.mapping(shapely.force_2d(shape))
     return geometry

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -47,6 +47,8 @@ TilePlaces = Annotated[
     ),
 ]
 Gamma = Annotated[float, Query(ge=0.1, le=10)]
+Upload = Annotated[UploadFile, File()]
+ImportForm = Annotated[str, Form(max_length=100_000, description="JSON of the schema ImportOptionsBody.")]
 
 _PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}}
 _FILE: dict[int | str, dict[str, Any]] = {
@@ -300,22 +302,19 @@ def _add_files(router: APIRouter, services: Services) -> None:
         path = session.outputs.find(name)
         return FileResponse(path, filename=name, headers={"Cache-Control": "no-store"})
 
+    @router.post("/labels/preview")
+    def preview_import(scene: Annotated[str, Query(max_length=200)], file: Upload, options: ImportForm = "{}") -> s.ImportPreview:
+        """What an import of the same file with the same options would do, with counts; nothing is changed."""
+        with _uploaded(file, services.settings.upload_bytes) as path:
+            return views.import_preview(session.plan_import(path, scene, views.import_options(options)), session)
+
     @router.post("/labels/import")
     def import_labels(
-        scene: Annotated[str, Query(max_length=200)],
-        file: Annotated[UploadFile, File()],
-        class_property: Annotated[str, Form(min_length=1, max_length=100)] = "class",
-        key: Annotated[s.Key | None, Form()] = None,
+        scene: Annotated[str, Query(max_length=200)], file: Upload, options: ImportForm = "{}", key: Annotated[s.Key | None, Form()] = None
     ) -> s.EditAnswer:
         """Labels of a GeoJSON, GeoPackage, CSV or label raster, as one step of undo; later features win over earlier ones."""
-        suffix = Path(file.filename or "").suffix.lower()
-        if suffix not in (".geojson", ".json", ".gpkg", ".csv", ".tif", ".tiff"):
-            raise InputError(f"label file is {(file.filename or '')[:100]!r}, expected .geojson, .gpkg, .csv or .tif. Convert it.")
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"labels{suffix}"
-            _save(file, path, services.settings.upload_bytes)
-            _require_no_references(path)
-            result = session.import_labels(path, scene, class_property=class_property, key=key)
+        with _uploaded(file, services.settings.upload_bytes) as path:
+            result = session.import_labels(path, scene, views.import_options(options), key=key)
         return views.edit_answer(session, result)
 
     @router.get("/labels/export", responses=_FILE, response_class=FileResponse)
@@ -328,6 +327,20 @@ def _add_files(router: APIRouter, services: Services) -> None:
             folder.cleanup()
             raise
         return FileResponse(path, filename=f"{scene}_labels.{format}", background=BackgroundTask(folder.cleanup))
+
+
+@contextmanager
+def _uploaded(file: UploadFile, limit: int) -> Iterator[Path]:
+    """A label file that was sent, for as long as it is read."""
+    name = Path(file.filename or "").name
+    if Path(name).suffix.lower() not in (".geojson", ".json", ".gpkg", ".csv", ".tif", ".tiff"):
+        raise InputError(f"label file is {name[:100]!r}, expected .geojson, .gpkg, .csv or .tif. Convert it.")
+    with tempfile.TemporaryDirectory() as folder:
+        # Messages name the file as the user does.
+        path = Path(folder) / ("".join(ch if ch.isalnum() or ch in "._-() " else "_" for ch in name)[-100:])
+        _save(file, path, limit)
+        _require_no_references(path)
+        yield path
 
 
 def _save(upload: UploadFile, path: Path, limit: int) -> None:

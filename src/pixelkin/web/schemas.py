@@ -303,6 +303,41 @@ class EditsBody(Schema):
     edits: Annotated[list[EditBody], Field(min_length=1, max_length=MAX_EDITS)]
 
 
+class ImportOptionsBody(Schema):
+    """How to read a label file, as JSON in the form field `options`."""
+
+    class_property: Annotated[str, Field(min_length=1, max_length=100)] = "class"
+    layer: Annotated[str, Field(max_length=200)] | None = None
+    outside: Annotated[Literal["error", "skip"], Field(description="Marks outside the image or on no data: refuse, or leave out.")] = (
+        "error"
+    )
+    classes: Annotated[
+        dict[str, Name | None],
+        Field(description="By class of the file: the class of the project that it goes to, a new name for it, or null to leave it out."),
+    ] = {}
+
+
+class ImportClass(Schema):
+    """A class of a label file, and what becomes of it; `class_id` where the project has that class."""
+
+    name: str
+    color: str
+    into: str | None
+    class_id: int | None
+    marks: int
+    pixels: int
+
+
+class ImportPreview(Schema):
+    """What an import would do."""
+
+    classes: list[ImportClass]
+    marks: int
+    notes: list[str]
+    layers: list[str]
+    fields: list[str]
+
+
 class KeyBody(Schema):
     """A request that changes something, and its key."""
 

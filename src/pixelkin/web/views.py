@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from ..errors import InputError
 from ..scene import Scene
@@ -22,6 +23,9 @@ from ..types import Window
 from . import schemas as s
 from .sample import is_available
 from .settings import WebSettings
+
+if TYPE_CHECKING:
+    from ..session.imports import ImportOptions, ImportPlan
 
 MAX_CONFLICTS = 1000
 
@@ -259,6 +263,38 @@ def contradictions_info(session: Session) -> s.ContradictionsInfo:
             for one in found.marks[:MAX_CONFLICTS]
         ],
         classes=found.classes,
+    )
+
+
+def import_options(text: str) -> ImportOptions:
+    """Options of an import from JSON; InputError where they are none."""
+    from ..session.imports import ImportOptions
+
+    try:
+        body = s.ImportOptionsBody.model_validate_json(text)
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        where = ".".join(["options", *map(str, first["loc"])])
+        raise InputError(f"{where}: {first['msg']}. See ImportOptionsBody in /api/openapi.json.") from exc
+    return ImportOptions(body.class_property, body.layer, body.outside, body.classes)
+
+
+def import_preview(plan: ImportPlan, session: Session) -> s.ImportPreview:
+    """What an import would do."""
+    ids = {entry.name: entry.id for entry in session.state.classes}
+    classes = [
+        s.ImportClass(
+            name=entry.name,
+            color=color_to_hex(entry.color),
+            into=entry.into,
+            class_id=ids.get(entry.into or ""),
+            marks=entry.marks,
+            pixels=entry.pixels,
+        )
+        for entry in plan.classes
+    ]
+    return s.ImportPreview(
+        classes=classes, marks=len(plan.marks), notes=list(plan.notes), layers=list(plan.layers), fields=list(plan.fields)
     )
 
 
