@@ -206,5 +206,5 @@ def test_without_the_web_extra_the_message_names_it(monkeypatch: pytest.MonkeyPa
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delitem(sys.modules, "pixelkin.web.server", raising=False)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    with pytest.raises(MissingExtraError, match=r"the labelling page needs uvicorn.* pip install 'pixelkin\[web\]'"):
+    with pytest.raises(MissingExtraError, match=r"the labelling page needs uvicorn.* pip install '\.\[web\]'"):
         _ = pixelkin.label

@@ -18,6 +18,7 @@ from .settings import LOOPBACK, WebSettings
 
 _COOKIE = "pixelkin_token"
 _SAFE_METHODS = ("GET", "HEAD")
+_UPLOADS = ("/api/labels/import", "/api/labels/preview")
 _BODY_TYPES = ("application/json", "multipart/form-data")
 
 
@@ -56,7 +57,7 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, send_safely)
             return
-        limit = self._settings.upload_bytes if _own_path(scope) == "/api/labels/import" else self._settings.body_bytes
+        limit = self._settings.upload_bytes if _own_path(scope) in _UPLOADS else self._settings.body_bytes
         taken = 0
 
         async def receive_some() -> Message:
