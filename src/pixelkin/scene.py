@@ -16,7 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from .crs import same_place
+<<<<<<< HEAD
 from .errors import InputError, RasterError, ShapeError
+=======
+from .encoding import common_encoding
+from .errors import RasterError, ShapeError
+>>>>>>> 4cee0ca (Read the numbers of a file as what they mean, and what several files or pages hold as one image)
 from .types import AnyArray, BoolArray, Grid, Window
 
 
@@ -137,6 +142,7 @@ class Series:
                 )
             if scene.bands != first.bands:
                 raise RasterError(f"{scene.name} has bands {list(scene.bands)}, expected {list(first.bands)} as in {first.name}.")
+        common_encoding(ordered)
 
     def __iter__(self) -> Iterator[Scene]:
         return iter(self.scenes)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from ..encoding import STORED, require_encoding
 from ..errors import InputError, ModelError
 from ..scene import Pixels, Scene
 from .checkpoint import read_file, write_file
@@ -66,12 +67,20 @@ class Model:
         moved.hash = self.hash
         return moved
 
+    @property
+    def encoding(self) -> str | None:
+        """What the numbers of its imagery mean, see `pixelkin.encoding`; models of before this was kept saw them as they are stored."""
+        encoding: str | None = self.info.get("encoding", STORED)
+        return encoding
+
     def band_index(self, scene: Scene) -> list[int]:
         """Where the model's bands are in a scene: by name where the scene names them all, else by order.
 
         Raises:
             ModelError: The bands do not match; the message has both lists.
+            RasterError: The scene's numbers are on another scale than those of the imagery that the model learned from.
         """
+        require_encoding(scene, self.encoding, "the model")
         if set(self.bands) <= set(scene.bands):
             return [scene.bands.index(band) for band in self.bands]
         unnamed = all(band.startswith("band_") for band in scene.bands) or all(band.startswith("band_") for band in self.bands)

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from rasterio.crs import CRS
@@ -17,11 +18,13 @@ from rasterio.transform import Affine, array_bounds
 from rasterio.warp import transform, transform_bounds
 
 from pixelkin.crs import same_crs
+from pixelkin.encoding import common_encoding
 from pixelkin.errors import InputError, RasterError
 from pixelkin.scene import Pixels, Scene, Series, inside
 from pixelkin.types import AnyArray, BoolArray, Grid, Window
 
-from .reader import RasterScene, crs_text, open_raster
+from .files import OpenOptions, open_raster, tell_notes
+from .reader import RasterScene, crs_text
 from .series import images_in
 
 Bounds = tuple[float, float, float, float]
@@ -39,6 +42,8 @@ class Mosaic:
     """Common type of the images."""
     parts: tuple[tuple[RasterScene, Window], ...]
     """Images, on the mosaic's grid, and the window outside of which each has no pixel."""
+    encoding: str | None = None
+    """What the numbers mean, see `pixelkin.encoding`."""
 
     @property
     def fingerprint(self) -> str:
@@ -72,7 +77,9 @@ def open_mosaic(
     crs: str | None = None,
     resolution: float | None = None,
     bands: Sequence[str | int] | None = None,
-    nodata: float | None = None,
+    nodata: float | Literal["none"] | None = None,
+    scale: bool = True,
+    missing: Literal["drop", "fill"] = "drop",
 ) -> Scene | Series:
     """Join images of different places into one image, or into a series of one image a day.
 
@@ -84,7 +91,9 @@ def open_mosaic(
         crs: CRS of the mosaic, such as 'EPSG:3035'; needed where the images lie in several, such as two UTM zones.
         resolution: Side of a pixel in units of the CRS; default that of the first image.
         bands: Names or numbers of bands, as in `open_scene`.
-        nodata: No-data value instead of the files' own.
+        nodata: No-data value instead of the files' own, as in `open_scene`.
+        scale: As in `open_scene`.
+        missing: As in `open_scene`.
 
     Returns:
         A scene; a `Series` where the images are of several days.
@@ -99,7 +108,9 @@ def open_mosaic(
     else:
         paths = [os.fspath(path) for path in source]
         name = "mosaic"
-    scenes = [open_raster(str(path), bands=bands, nodata=nodata) for path in paths]
+    scenes = [open_raster(str(path), OpenOptions(bands, nodata, scale=scale, missing=missing)) for path in paths]
+    tell_notes(scenes)
+    encoding = common_encoding(scenes)
     if not scenes:
         raise InputError("the list of images is empty, expected at least one. Check the pattern that made the list.")
     for scene in scenes:
@@ -113,11 +124,11 @@ def open_mosaic(
         undated = next(scene.name for scene in scenes if scene.date is None)
         raise RasterError(f"{undated} has no date and others have several, expected all or none. Rename the file or leave it out.")
     if len(days) < 2:
-        return _mosaic(name, scenes, grid, days[0] if days else None)
-    return Series(tuple(_mosaic(day.isoformat(), [scene for scene in scenes if scene.date == day], grid, day) for day in days))
+        return _mosaic(name, scenes, grid, days[0] if days else None, encoding)
+    return Series(tuple(_mosaic(day.isoformat(), [scene for scene in scenes if scene.date == day], grid, day, encoding) for day in days))
 
 
-def _mosaic(name: str, scenes: list[RasterScene], grid: Grid, date: dt.date | None) -> Mosaic:
+def _mosaic(name: str, scenes: list[RasterScene], grid: Grid, date: dt.date | None, encoding: str | None) -> Mosaic:
     parts = []
     for scene in scenes:
         west, south, east, north = _bounds(scene.grid, CRS.from_user_input(grid.crs))
@@ -128,7 +139,7 @@ def _mosaic(name: str, scenes: list[RasterScene], grid: Grid, date: dt.date | No
         reach = _overlap(Window(first_row, first_col, last_row - first_row, last_col - first_col), grid.window)
         assert reach is not None, "the grid covers all images"
         parts.append((scene.aligned(grid), reach))
-    return Mosaic(name, grid, scenes[0].bands, date, np.result_type(*(scene.dtype for scene in scenes)).name, tuple(parts))
+    return Mosaic(name, grid, scenes[0].bands, date, np.result_type(*(scene.dtype for scene in scenes)).name, tuple(parts), encoding)
 
 
 def _common_grid(scenes: list[RasterScene], crs: str | None, resolution: float | None) -> Grid:

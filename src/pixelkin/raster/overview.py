@@ -9,9 +9,10 @@ from rasterio.errors import RasterioError
 
 from ..errors import RasterError
 from ..scene import Pixels, Scene
-from ..types import Window
+from ..types import BoolArray, Window
 from ._gdal import borrow, one_line
 from .reader import RasterScene
+from .stack import Stack
 
 
 def read_overview(scene: Scene, window: Window, factor: int) -> Pixels:
@@ -30,16 +31,29 @@ def read_overview(scene: Scene, window: Window, factor: int) -> Pixels:
     """
     if factor == 1:
         return scene.read(window)
+    if isinstance(scene, Stack):
+        parts = [read_overview(part, window, factor) for part in scene.layers]
+        masks = np.stack([part.valid for part in parts])
+        return Pixels(
+            np.concatenate([part.data for part in parts], dtype=scene.dtype),
+            _joined(masks, scene.fills_missing),
+        )
     if not isinstance(scene, RasterScene) or scene.warped:
         return _strided(scene, window, factor)
     shape = math.ceil(window.height / factor), math.ceil(window.width / factor)
     dataset = borrow(scene, scene._open)
     try:
-        return scene._read_part(dataset, window, shape)
+        data, valid = scene._read_part(dataset, window, shape)
+        return Pixels(data, _joined(valid, scene.fills is not None))
     except RasterioError as exc:
         raise RasterError(
             f"the overview of {scene.path} cannot be read: {one_line(exc)}. The file is damaged: copy or download it again."
         ) from exc
+
+
+def _joined(valid: BoolArray, any_band: bool) -> BoolArray:
+    joined: BoolArray = np.logical_or.reduce(valid, axis=0) if any_band else np.logical_and.reduce(valid, axis=0)
+    return joined
 
 
 def _strided(scene: Scene, window: Window, factor: int) -> Pixels:

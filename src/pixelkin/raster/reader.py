@@ -6,10 +6,9 @@ import datetime as dt
 import hashlib
 import math
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import rasterio
@@ -26,15 +25,15 @@ from pixelkin.scene import Pixels, inside
 from pixelkin.types import AnyArray, BoolArray, Grid, Window
 
 from ._gdal import Dataset, borrow, one_line, quiet
-from .dates import date_from_name, date_from_tags
+from .bands import Palette
+from .fills import HUGE
 
 
 @dataclass(frozen=True)
 class RasterScene:
     """One image in a file, opened when pixels are asked for; made by `open_scene`.
 
-    Pixel values are those stored in the file; scale and offset of a band are not applied. Instances hold no open file, so they
-    can be pickled and sent to another process that sees the same path.
+    Instances hold no open file, so they can be pickled and sent to another process that sees the same path.
     """
 
     path: str
@@ -46,31 +45,56 @@ class RasterScene:
     """Names of the selected bands: their descriptions in the file, else 'band_1', ..."""
     date: dt.date | None
     dtype: str
-    """Of what `read` returns, in numpy's words; the common type where bands differ."""
+    """Of what `read` returns, in numpy's words; the common type where bands differ, a float where values are scaled."""
     indexes: tuple[int, ...]
     """Numbers of the selected bands in the file, from 1."""
     nodata: tuple[float | None, ...]
-    """No-data value of each selected band, None where it has none that a finite pixel could have."""
+    """No-data value of each selected band as it is stored, None where it has none that a finite pixel could have."""
     source: str
     """Identity of the file's content, from sizes and times of its files and its metadata; no pixel is read for it."""
     warped: bool = False
-    """True where the file lies on another grid and is warped to `grid` (bilinear)."""
+    """True where the file lies on another grid and is warped to `grid`: bilinear, or nearest for a palette."""
+    by_points: bool = False
+    """True where ground control points place the file; `grid` is then the one that GDAL suggests."""
+    scaling: tuple[tuple[float, float], ...] | None = None
+    """(scale, offset) of each selected band, of value = scale * stored + offset; None where nothing is applied."""
+    encoding: str | None = None
+    """What the numbers mean, see `pixelkin.encoding`."""
+    mask_band: int | None = None
+    """Number of the band that masks the others."""
+    palette: Palette | None = None
+    """Colours of the one band's indices; `bands` are then channels of these."""
+    fills: tuple[float, ...] | None = None
+    """What stands where a band is missing and others are not; None where such a pixel is not valid."""
+    notes: tuple[str, ...] = ()
+    """What was taken to be so without the file saying it, a sentence each."""
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the file's identity (path, size, time of change, metadata) and of how it is read."""
-        how = (self.source, self.indexes, self.nodata, self.grid if self.warped else None)
+        how: tuple[object, ...] = (self.source, self.indexes, self.nodata, self.grid if self.warped else None)
+        # What does nothing here is left out, so that what earlier versions kept of a file still counts.
+        how += tuple(part for part in (self.scaling, self.palette, self.fills) if part is not None)
         return hashlib.sha256(repr(how).encode()).hexdigest()
 
     def read(self, window: Window | None = None) -> Pixels:
         """Pixels of a window inside the image (default: all of it). Safe to call from several threads.
 
-        A pixel is valid where every selected band differs from its no-data value and is finite, and where mask and alpha bands
-        of the file are not zero.
+        A pixel is valid where every selected band differs from its no-data value and is finite (`fills`: where one does), and where
+        mask and alpha bands of the file are not zero.
 
         Raises:
             RasterError: The window reaches past the image, or the file is damaged there.
         """
+        data, valid = self.read_bands(window)
+        if self.fills is None:
+            return Pixels(data, np.logical_and.reduce(valid, axis=0))
+        for band, there, fill in zip(data, valid, self.fills, strict=True):
+            band[~there] = fill
+        return Pixels(data, np.logical_or.reduce(valid, axis=0))
+
+    def read_bands(self, window: Window | None = None) -> tuple[AnyArray, BoolArray]:
+        """Like `read`, but validity is told for each band: both arrays are (band, row, col), and no band is filled."""
         window = inside(window, self.grid, self.name)
         dataset = borrow(self, self._open)
         try:
@@ -84,7 +108,7 @@ class RasterScene:
             ) from exc
 
     def aligned(self, grid: Grid) -> RasterScene:
-        """The same image warped (bilinear) to another grid; pixels outside its footprint are not valid.
+        """The same image warped to another grid (bilinear, nearest for a palette); pixels outside its footprint are not valid.
 
         Raises:
             RasterError: One of the grids has no CRS, or the file mixes kinds of no-data that a warp cannot keep apart.
@@ -93,6 +117,10 @@ class RasterScene:
             raise RasterError(
                 f"{self.name} cannot be warped to the series' grid, because an image has no CRS. "
                 "Set one with: rio edit-info --crs EPSG:n FILE"
+            )
+        if self.by_points:
+            raise RasterError(
+                f"{self.name} is placed by ground control points, and cannot be warped to another grid here. Warp it with gdalwarp first."
             )
         scene = replace(self, grid=grid, warped=True)
         borrow(scene, scene._open)
@@ -106,23 +134,31 @@ class RasterScene:
                     f"{self.path} is not the file it was: its size or bands changed since it was opened. Open it again with open_scene."
                 )
             return dataset
-        alpha = _alpha_index(dataset)
+        alpha = self.mask_band
         kinds = set(self.nodata)
         masks = alpha is not None or not {MaskFlags.all_valid, MaskFlags.nodata}.issuperset(dataset.mask_flag_enums[0])
-        if len(kinds) > 1 or (masks and kinds != {None}) or (alpha is None and ColorInterp.alpha in dataset.colorinterp):
+        if len(kinds) > 1 or (masks and kinds != {None}):
             raise RasterError(
                 f"{self.name} cannot be warped here, because its bands have different no-data values, or it has both a no-data value "
                 "and a mask. Warp it to the series' grid with gdalwarp first."
+            )
+        if alpha is None and ColorInterp.alpha in dataset.colorinterp:
+            raise RasterError(
+                f"{self.name} cannot be warped here, because a band of data is tagged alpha. "
+                "Write it anew with: gdal_translate -colorinterp_4 undefined IN OUT"
             )
         nodata = self.nodata[0]
         try:
             return WarpedVRT(
                 dataset,
                 crs=CRS.from_user_input(self.grid.crs),
-                transform=Affine(*self.grid.transform),
-                height=self.grid.height,
-                width=self.grid.width,
-                resampling=Resampling.bilinear,
+                # Of a transform that is given, rasterio takes the source to have one, too.
+                **(
+                    {}
+                    if self.by_points
+                    else {"transform": Affine(*self.grid.transform), "height": self.grid.height, "width": self.grid.width}
+                ),
+                resampling=Resampling.bilinear if self.palette is None else Resampling.nearest,
                 # Nearly exact (zero makes rasterio fail): the approximation depends on the window's extent, and a pixel must not.
                 tolerance=1e-6,
                 src_nodata=nodata,
@@ -132,7 +168,7 @@ class RasterScene:
         except RasterioError as exc:
             raise RasterError(f"{self.path} cannot be warped to {self.grid}: {one_line(exc)}. Warp it with gdalwarp first.") from exc
 
-    def _read_blocks(self, dataset: Dataset, window: Window) -> Pixels:
+    def _read_blocks(self, dataset: Dataset, window: Window) -> tuple[AnyArray, BoolArray]:
         """A window cut from whole blocks of a warped image.
 
         GDAL resamples the rim of what it warps at once in another way, so a pixel would depend on the window it was read with.
@@ -141,90 +177,68 @@ class RasterScene:
         top, left = window.row // rows * rows, window.col // cols * cols
         bottom = min(math.ceil((window.row + window.height) / rows) * rows, self.grid.height)
         right = min(math.ceil((window.col + window.width) / cols) * cols, self.grid.width)
-        data: AnyArray = np.empty((len(self.indexes), bottom - top, right - left), self.dtype)
-        valid: BoolArray = np.empty(data.shape[1:], np.bool_)
+        data: AnyArray = np.empty((len(self.bands), bottom - top, right - left), self.dtype)
+        valid: BoolArray = np.empty(data.shape, np.bool_)
         for row in range(top, bottom, rows):
             for col in range(left, right, cols):
                 block = Window(row, col, min(rows, bottom - row), min(cols, right - col))
                 place = Window(row - top, col - left, block.height, block.width).slices
-                data[:, *place], valid[place] = self._read_part(dataset, block)
+                data[:, *place], valid[:, *place] = self._read_part(dataset, block)
         wanted = Window(window.row - top, window.col - left, window.height, window.width).slices
-        return Pixels(data[:, *wanted], valid[wanted])
+        return data[:, *wanted], valid[:, *wanted]
 
-    def _read_part(self, dataset: Dataset, window: Window, shape: tuple[int, int] | None = None) -> Pixels:
-        """A window; of fewer rows and columns where a shape is given, through the file's overviews."""
+    def _read_part(self, dataset: Dataset, window: Window, shape: tuple[int, int] | None = None) -> tuple[AnyArray, BoolArray]:
+        """A window, and where each band is valid; of fewer rows and columns where a shape is given, through the file's overviews."""
         part = RasterioWindow(window.col, window.row, window.width, window.height)
         shape = shape or (window.height, window.width)
-        data = self._read_bands(dataset, part, shape)
-        valid = self._file_mask(dataset, part, shape)
-        for band, nodata in zip(data, self.nodata, strict=True):
+        data = self._read_stored(dataset, part, shape)
+        valid: BoolArray = np.empty(data.shape, np.bool_)
+        valid[:] = self._file_mask(dataset, part, shape)
+        flags = dataset.mask_flag_enums
+        for band, index, there, nodata in zip(data, self.indexes, valid, self.nodata, strict=True):
+            if not flags[index - 1]:  # a mask of this band alone
+                there &= dataset.read_masks(index, window=part, out_shape=shape) != 0
             if nodata is not None:
-                valid &= band != band.dtype.type(nodata)
-        if data.dtype.kind == "f":
-            finite = np.isfinite(data)
-            valid &= finite.all(axis=0)
-            data[~finite] = np.nan
-        return Pixels(data, valid)
+                there &= band != band.dtype.type(nodata)
+            if band.dtype.kind == "f":
+                usable = np.abs(band) < HUGE  # NaN is not
+                there &= usable
+                band[~usable] = np.nan
+        if self.palette is not None:
+            data, opaque = self.palette.expand(data[0])
+            valid = np.repeat(valid & opaque, len(data), axis=0)
+        return self._scaled(data), valid
 
-    def _read_bands(self, dataset: Dataset, part: RasterioWindow, shape: tuple[int, int]) -> AnyArray:
-        if len({dataset.dtypes[index - 1] for index in self.indexes}) == 1:
+    def _read_stored(self, dataset: Dataset, part: RasterioWindow, shape: tuple[int, int]) -> AnyArray:
+        types = {dataset.dtypes[index - 1] for index in self.indexes}
+        if len(types) == 1:
             data: AnyArray = dataset.read(list(self.indexes), window=part, out_shape=(len(self.indexes), *shape))
             return data
         # rasterio reads bands of different types only one by one.
-        return np.stack([dataset.read(index, window=part, out_shape=shape) for index in self.indexes]).astype(self.dtype)
+        return np.stack([dataset.read(index, window=part, out_shape=shape) for index in self.indexes], dtype=np.result_type(*types))
+
+    def _scaled(self, stored: AnyArray) -> AnyArray:
+        if self.scaling is None:
+            return stored
+        values: AnyArray = np.empty(stored.shape, self.dtype)
+        for value, band, (scale, offset) in zip(values, stored, self.scaling, strict=True):
+            # In float64, and rounded once: the same reflectance, stored in two ways, is the same number but for that rounding.
+            value[:] = band * np.float64(scale) + offset
+        return values
 
     def _file_mask(self, dataset: Dataset, part: RasterioWindow, shape: tuple[int, int]) -> BoolArray:
         """What mask and alpha bands say; no-data values are left to the caller, as GDAL ignores them where there is a mask."""
         valid: BoolArray = np.ones(shape, np.bool_)
-        alpha = _alpha_index(dataset)
-        if alpha is not None and alpha not in self.indexes:
-            valid &= dataset.read(alpha, window=part, out_shape=shape) != 0
+        # Where nothing else tells, the warp adds a band that says which pixels it filled.
+        added = dataset.count if self.warped and self.nodata[0] is None else None
+        if (mask := self.mask_band or added) is not None:
+            valid &= dataset.read(mask, window=part, out_shape=shape) != 0
         flags = dataset.mask_flag_enums
         for index in self.indexes:
-            band_flags = set(flags[index - 1])
-            if MaskFlags.per_dataset in band_flags and MaskFlags.alpha not in band_flags:
+            if MaskFlags.per_dataset in flags[index - 1] and MaskFlags.alpha not in flags[index - 1]:
                 valid &= dataset.read_masks(index, window=part, out_shape=shape) != 0
                 break
-            if not band_flags:  # a mask of this band alone
-                valid &= dataset.read_masks(index, window=part, out_shape=shape) != 0
         return valid
-
-
-def open_raster(
-    path: str, *, bands: Sequence[str | int] | None = None, nodata: float | None = None, date: dt.date | None = None
-) -> RasterScene:
-    """One file as a scene; see `open_scene`."""
-    path, local = _absolute(path)
-    with open_dataset(path) as dataset:
-        if dataset.count == 0:
-            parts = ", ".join(dataset.subdatasets[:8]) or "none"
-            raise RasterError(f"{path} holds several images or none, expected one. Open one of its parts: {parts}")
-        names = _band_names(dataset)
-        indexes = _select(path, names, bands, _alpha_index(dataset))
-        dtypes = [np.dtype(dataset.dtypes[i - 1]) for i in indexes if "complex" not in dataset.dtypes[i - 1]]
-        if len(dtypes) < len(indexes):
-            raise RasterError(f"{path} holds complex numbers, expected real ones. Write their magnitude or intensity to a raster first.")
-        name = PurePosixPath(path.split("?")[0].replace("\\", "/")).stem
-        tags = {**dataset.tags(), **dataset.tags(ns="IMAGERY")}
-        identity = [
-            path,
-            tags,
-            dataset.profile,
-            dataset.nodatavals,
-            names,
-            *(_stamp(part) for part in (dataset.files or [path] if local else [])),
-        ]
-        return RasterScene(
-            path=path,
-            name=name,
-            grid=Grid(dataset.height, dataset.width, tuple(dataset.transform)[:6], crs_text(dataset.crs)),
-            bands=tuple(names[i - 1] for i in indexes),
-            date=date or date_from_name(name) or date_from_tags(tags),
-            dtype=np.result_type(*dtypes).name,
-            indexes=indexes,
-            nodata=tuple(_as_stored(dataset.nodatavals[i - 1] if nodata is None else nodata, dataset.dtypes[i - 1]) for i in indexes),
-            source=hashlib.sha256(repr(identity).encode()).hexdigest(),
-        )
 
 
 def open_dataset(path: str, **options: int) -> Dataset:
@@ -257,76 +271,16 @@ def _is_local(path: str) -> bool:
     return "://" not in path and not path.startswith(("/vsi", "<")) and ":" not in path[2:]
 
 
-def _absolute(path: str) -> tuple[str, bool]:
+def absolute(path: str) -> tuple[str, bool]:
     """A path that another working directory understands too, and whether it is on a local disk."""
     local = _is_local(path) or Path(path).exists()
     return (os.path.abspath(path) if local else path), local  # noqa: PTH100 - Path.absolute keeps '..', which names one file in two ways
 
 
-def _stamp(path: str) -> tuple[str, int, int]:
+def stamp(path: str) -> tuple[str, int, int]:
+    """Path, size and time of change of a file; -1 where it cannot be asked."""
     try:
         stat = Path(path).stat()
     except OSError:
         return path, -1, -1
     return path, stat.st_size, stat.st_mtime_ns
-
-
-def _as_stored(nodata: float | None, dtype: str) -> float | None:
-    """A no-data value as the band stores it, None where no finite pixel can have it.
-
-    -3.4028235e38 as metadata says it is not the float32 of that name; -9999 never occurs in uint8; NaN is never valid anyway.
-    """
-    if nodata is None or not np.isfinite(nodata):
-        return None
-    if np.dtype(dtype).kind == "f":
-        with np.errstate(over="ignore"):
-            return float(np.dtype(dtype).type(nodata))
-    limits = np.iinfo(dtype)
-    return float(nodata) if float(nodata).is_integer() and limits.min <= nodata <= limits.max else None
-
-
-def _alpha_index(dataset: Dataset) -> int | None:
-    """Number of the alpha band. GDAL marks the fourth of four uint8 bands as alpha by default; a description that says otherwise wins."""
-    for index, (meaning, description) in enumerate(zip(dataset.colorinterp, dataset.descriptions, strict=True), 1):
-        if meaning == ColorInterp.alpha and (description or "alpha").strip().lower() in ("", "a", "alpha", "mask"):
-            return index
-    return None
-
-
-def _band_names(dataset: Dataset) -> list[str]:
-    names: list[str] = []
-    for index, description in enumerate(dataset.descriptions, 1):
-        name = (description or "").strip()
-        names.append(name if name and name not in names else f"band_{index}")
-    return names
-
-
-def _select(path: str, names: list[str], bands: Sequence[str | int] | None, alpha: int | None) -> tuple[int, ...]:
-    """Numbers of the bands asked for; all but alpha by default. An alpha band that is asked for is data."""
-    if bands is None:
-        indexes = tuple(i for i in range(1, len(names) + 1) if i != alpha)
-        if not indexes:
-            raise RasterError(f"{path} has only an alpha band, expected bands of data. Choose it with bands=[1] if it is data.")
-        return indexes
-    return tuple(select_bands(path, names, bands))
-
-
-def select_bands(owner: str, names: Sequence[str], bands: Sequence[str | int]) -> list[int]:
-    """Numbers, from 1, of bands given by name or number; RasterError with the bands there are where one is not.
-
-    Digits in text are a name where a band has it, such as the wavelengths '490' and '842', and else a number.
-    """
-    wanted = [bands] if isinstance(bands, str) else list(bands)
-    indexes = []
-    for band in wanted:
-        if isinstance(band, str) and band in names:
-            indexes.append(names.index(band) + 1)
-        elif (not isinstance(band, str) or band.isdecimal()) and 1 <= int(band) <= len(names):
-            indexes.append(int(band))
-        else:
-            raise RasterError(
-                f"{owner} has no band {band!r}, expected names among {list(names)} or numbers from 1 to {len(names)}. Correct the bands."
-            )
-    if not indexes or len(set(indexes)) < len(indexes):
-        raise RasterError(f"bands are {wanted}, expected at least one and each once. Correct the bands.")
-    return indexes

@@ -12,7 +12,11 @@ from pixelkin.crs import same_place
 from pixelkin.errors import InputError, MissingFileError, RasterError
 from pixelkin.scene import Scene, Series
 
+from .bands import as_stored
+from .bandset import is_band_file
+from .fills import USUAL
 from .reader import RasterScene, open_dataset
+from .stack import Stack
 
 _log = logging.getLogger(__name__)
 
@@ -37,15 +41,25 @@ def images_in(folder: Path) -> list[Path]:
         raise MissingFileError(
             f"{folder} has no image, expected files that end in {', '.join(IMAGE_SUFFIXES)}. Check the folder or give a list of files."
         )
-    counts = {}
-    for path in files:
-        with open_dataset(str(path)) as dataset:
-            counts[path] = dataset.count
-    single = [path for path in files if counts[path] == 1]
+    single = single_band(files)
+    # Sentinel-2 puts a picture beside the bands that it is made of.
+    pictures = [path for path in files if "_TCI" in path.stem]
+    if any(is_band_file(path) for path in single) and len(single) + len(pictures) == len(files):
+        return single
     if len(single) in (0, len(files)):
         return files
     _log.warning("left out of the series in %s, because they have one band only: %s", folder, ", ".join(path.name for path in single))
-    return [path for path in files if counts[path] > 1]
+    return [path for path in files if path not in single]
+
+
+def single_band(files: Sequence[Path]) -> list[Path]:
+    """Those of some rasters that have one band and one page."""
+    found = []
+    for path in files:
+        with open_dataset(str(path)) as dataset:
+            if dataset.count == 1 and not dataset.subdatasets:
+                found.append(path)
+    return found
 
 
 def series_of_folder(scenes: Sequence[Scene], folder: Path, *, align: bool) -> Series:
@@ -69,10 +83,24 @@ def series_of(scenes: Sequence[Scene], *, align: bool) -> Series:
     first = scenes[0].grid
     on_grid: list[Scene] = []
     for scene in scenes:
-        if scene.grid == first or not isinstance(scene, RasterScene):
+        if scene.grid == first or not isinstance(scene, RasterScene | Stack):
             on_grid.append(scene)
         elif same_place(scene.grid, first):
             on_grid.append(replace(scene, grid=first))
         else:
             on_grid.append(scene.aligned(first) if align else scene)
-    return Series(tuple(on_grid))
+    return Series(tuple(_share_fills(on_grid)))
+
+
+def _share_fills(scenes: Sequence[Scene]) -> list[Scene]:
+    """Scenes whose bands lack a no-data value take the fill value of the others: it may lie where none was looked for."""
+    found = {value for scene in scenes if isinstance(scene, RasterScene) for value in scene.nodata if value in USUAL}
+    if len(found) != 1:
+        return list(scenes)
+    (fill,) = found
+    return [
+        replace(scene, nodata=tuple(as_stored(fill, scene.dtype) if value is None else value for value in scene.nodata))
+        if isinstance(scene, RasterScene) and scene.scaling is None and scene.palette is None
+        else scene
+        for scene in scenes
+    ]

@@ -17,12 +17,15 @@ import numpy as np
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
+from pixelkin.encoding import SCALED, STORED
 from pixelkin.errors import InputError, MissingExtraError, RasterError
 from pixelkin.scene import Pixels, Scene, Series
 from pixelkin.segmentation import Segmentation
 from pixelkin.types import AnyArray, BoolArray, Grid, Window
 
-from .reader import crs_text, select_bands
+from .bands import select_bands
+from .fills import HUGE
+from .reader import crs_text
 
 try:
     import xarray as xr
@@ -48,17 +51,24 @@ class XarrayScene:
     nodata: float | None = None
     valid: xr.DataArray | None = None
     """(row, col), True = usable, beside no-data and NaN; None = all."""
+    scaling: tuple[tuple[float, float], ...] | None = None
+    """(scale, offset) of each band, of value = scale * stored + offset; None where nothing is applied."""
+    encoding: str | None = None
+    """What the numbers mean, see `pixelkin.encoding`."""
 
     @property
     def dtype(self) -> str:
         """Of what `read` returns."""
-        return str(self.array.dtype)
+        if self.scaling is None:
+            return str(self.array.dtype)
+        return "float32" if self.array.dtype.itemsize <= 2 or self.array.dtype == np.float32 else "float64"
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the pixels where they are in memory, else of the recipe (the dask graph) by which they will be read."""
         parts = [self.array] if self.valid is None else [self.array, self.valid]
-        digest = hashlib.sha256(repr((self.bands, self.grid, self.nodata)).encode())
+        how: tuple[object, ...] = (self.bands, self.grid, self.nodata)
+        digest = hashlib.sha256(repr(how if self.scaling is None else (*how, self.scaling)).encode())
         for part in parts:
             digest.update(_identity(part).encode())
         return digest.hexdigest()
@@ -68,24 +78,30 @@ class XarrayScene:
         rows, cols = (window or self.grid.window).slices
         data = _values(self.array[:, rows, cols])
         if self.array.dtype.kind == "f":
-            valid: BoolArray = np.asarray(np.isfinite(data).all(axis=0))
+            valid: BoolArray = np.asarray((np.abs(data) < HUGE).all(axis=0))  # NaN is not
         else:
             valid = np.ones(data.shape[1:], np.bool_)
         if self.nodata is not None:
             valid &= (data != data.dtype.type(self.nodata)).all(axis=0)
         if self.valid is not None:
             valid &= _values(self.valid[rows, cols]).astype(np.bool_)
-        return Pixels(data, valid)
+        if self.scaling is None:
+            return Pixels(data, valid)
+        values: AnyArray = np.empty(data.shape, self.dtype)
+        for value, band, (scale, offset) in zip(values, data, self.scaling, strict=True):
+            value[:] = band * np.float64(scale) + offset
+        return Pixels(values, valid)
 
 
 def open_xarray(
     source: xr.DataArray | xr.Dataset,
     *,
     bands: Sequence[str | int] | None = None,
-    nodata: float | None = None,
+    nodata: float | str | None = None,
     valid: xr.DataArray | None = None,
     name: str | None = None,
     crs: str | None = None,
+    scale: bool = True,
 ) -> Scene | Series:
     """An xarray object as a scene, or with a time dimension as a series.
 
@@ -93,10 +109,12 @@ def open_xarray(
         source: A DataArray with dimensions for rows and columns (y and x, lat and lon, ...), and optionally bands and time; or a Dataset
             whose variables over rows and columns are the bands.
         bands: Names or numbers, from 1, of the bands to use.
-        nodata: No-data value; default the one in `_FillValue`, `missing_value` or `nodata`.
+        nodata: No-data value; default the one in `_FillValue`, `missing_value` or `nodata`; 'none' where every number is data.
         valid: True where usable, with the rows, columns and times of `source`; a cloud mask, for one.
         name: Name of the scene; default the object's own.
         crs: Coordinate reference system where the object has none, 'EPSG:n' or WKT.
+        scale: Apply `scale_factor` and `add_offset` where they stand in the attributes. Where xarray has applied them, they stand in
+            `encoding`, and are left alone.
 
     Raises:
         RasterError: Dimensions are missing or unknown, or coordinates are not regular.
@@ -104,11 +122,16 @@ def open_xarray(
     grid = _grid(source, crs)
     array = _as_array(source)
     names = _names(array)
+    scaling = _scaling(source, array, len(names)) if scale else None
     if bands is not None:
         picked = [index - 1 for index in select_bands(name or str(array.name or "the array"), names, bands)]
         array, names = array.isel({_dim(array, _BANDS) or "band": picked}), [names[i] for i in picked]
+        scaling = None if scaling is None else tuple(scaling[i] for i in picked)
     if nodata is None:
         nodata = _nodata(source, array)
+    elif isinstance(nodata, str):
+        nodata = None
+    encoding = SCALED if scaling is not None else (STORED if array.dtype.kind in "iu" else None)
     label = name or str(array.name or "array")
     row, col, time = _require(array, _ROWS), _require(array, _COLS), _dim(array, _TIMES)
     band = _dim(array, _BANDS)
@@ -116,13 +139,23 @@ def open_xarray(
     if time is None:
         when = next((array.coords[key] for key in _TIMES if key in array.coords and array.coords[key].ndim == 0), None)
         mask = None if valid is None else valid.transpose(row, col)
-        return XarrayScene(array.transpose(band, row, col), label, grid, tuple(names), None if when is None else _day(when), nodata, mask)
+        return XarrayScene(
+            array.transpose(band, row, col),
+            label,
+            grid,
+            tuple(names),
+            None if when is None else _day(when),
+            nodata,
+            mask,
+            scaling,
+            encoding,
+        )
     scenes = []
     for index in range(array.sizes[time]):
         one = array.isel({time: index})
         day = _day(one.coords[time])
         mask = None if valid is None else valid.isel({time: index}).transpose(row, col)
-        scenes.append(XarrayScene(one.transpose(band, row, col), day.isoformat(), grid, tuple(names), day, nodata, mask))
+        scenes.append(XarrayScene(one.transpose(band, row, col), day.isoformat(), grid, tuple(names), day, nodata, mask, scaling, encoding))
     return Series(tuple(scenes))
 
 
@@ -131,7 +164,8 @@ def open_zarr(
     *,
     group: str | None = None,
     bands: Sequence[str | int] | None = None,
-    nodata: float | None = None,
+    nodata: float | str | None = None,
+    scale: bool = True,
     storage_options: dict[str, Any] | None = None,
 ) -> Scene | Series:
     """An image in a Zarr store (version 2 or 3), lazily; see `open_xarray`.
@@ -141,6 +175,7 @@ def open_zarr(
         group: Group inside the store.
         bands: As in `open_xarray`.
         nodata: As in `open_xarray`.
+        scale: As in `open_xarray`.
         storage_options: For fsspec: credentials, endpoint.
 
     Raises:
@@ -158,7 +193,7 @@ def open_zarr(
         if isinstance(store, str) or hasattr(store, "__fspath__")
         else "zarr"
     )
-    return open_xarray(dataset, bands=bands, nodata=nodata, name=name)
+    return open_xarray(dataset, bands=bands, nodata=nodata, name=name, scale=scale)
 
 
 def to_xarray(segmentation: Segmentation) -> xr.Dataset:
@@ -271,6 +306,22 @@ def _names(array: xr.DataArray) -> list[str]:
     if band in array.coords and array.coords[band].dtype.kind in "UOS":
         return [str(name) for name in array.coords[band].values]
     return [f"band_{i + 1}" for i in range(array.sizes[band])]
+
+
+def _scaling(source: xr.DataArray | xr.Dataset, array: xr.DataArray, count: int) -> tuple[tuple[float, float], ...] | None:
+    """Scale and offset of each band, from the attributes of CF; None where there are none."""
+    layers = [array]
+    if isinstance(source, xr.Dataset):
+        several = [value for value in source.data_vars.values() if _dim(value, _ROWS) and _dim(value, _COLS)]
+        layers = several if len(several) == count else layers
+
+    def pairs(layer: xr.DataArray) -> list[tuple[float, float]]:
+        scales, offsets = (np.atleast_1d(layer.attrs.get(key, default)) for key, default in (("scale_factor", 1.0), ("add_offset", 0.0)))
+        both = np.broadcast_arrays(scales, offsets, np.zeros(count if len(layers) == 1 else 1))
+        return [(float(a), float(b)) for a, b in zip(both[0], both[1], strict=True)]
+
+    found = tuple(pair for layer in layers for pair in pairs(layer))
+    return None if all(pair == (1.0, 0.0) for pair in found) else found
 
 
 def _dim(array: xr.DataArray, names: tuple[str, ...]) -> str | None:

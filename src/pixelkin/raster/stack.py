@@ -1,0 +1,76 @@
+"""Bands of several sources as one image: files of a band each, pages of a file."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pixelkin.scene import Pixels, inside
+from pixelkin.types import AnyArray, BoolArray, Grid, Window
+
+from .reader import RasterScene
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Scenes on one grid that read as one, band after band; made by `open_scene`."""
+
+    name: str
+    grid: Grid
+    bands: tuple[str, ...]
+    date: dt.date | None
+    dtype: str
+    """Common type of the layers."""
+    layers: tuple[RasterScene, ...]
+    """On `grid`, in the order of the bands."""
+    fills_missing: bool = False
+    """True where a pixel is valid once any layer is; the layers fill what they miss."""
+    path: str | None = None
+    """The one file or folder that holds all layers, where there is one."""
+    notes: tuple[str, ...] = ()
+    """What was taken to be so without the files saying it, a sentence each."""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Files of the bands."""
+        return tuple(layer.path for layer in self.layers)
+
+    @property
+    def fingerprint(self) -> str:
+        """Follows from the layers, in their order."""
+        return hashlib.sha256(repr(([layer.fingerprint for layer in self.layers], self.fills_missing)).encode()).hexdigest()
+
+    @property
+    def encoding(self) -> str | None:
+        """What the numbers mean, see `pixelkin.encoding`; of layers that differ, all of them."""
+        found = [layer.encoding for layer in self.layers]
+        return found[0] if len(set(found)) == 1 else ", ".join(str(encoding) for encoding in found)
+
+    def read(self, window: Window | None = None) -> Pixels:
+        """Pixels of a window inside the image (default: all of it); valid where every layer is, or any where missing bands are filled."""
+        window = inside(window, self.grid, self.name)
+        data: AnyArray = np.empty((len(self.bands), window.height, window.width), self.dtype)
+        valid: BoolArray = np.full(data.shape[1:], not self.fills_missing)
+        start = 0
+        for layer in self.layers:
+            pixels = layer.read(window)
+            data[start : start + len(layer.bands)] = pixels.data
+            start += len(layer.bands)
+            if self.fills_missing:
+                valid |= pixels.valid
+            else:
+                valid &= pixels.valid
+        return Pixels(data, valid)
+
+    def aligned(self, grid: Grid) -> Stack:
+        """The same bands warped to another grid; see `RasterScene.aligned`."""
+        return replace(self, grid=grid, layers=tuple(layer.aligned(grid) for layer in self.layers))
+
+    def read_bands(self, window: Window | None = None) -> tuple[AnyArray, BoolArray]:
+        """Like `read`, but validity is told for each band: both arrays are (band, row, col)."""
+        window = inside(window, self.grid, self.name)
+        both = [layer.read_bands(window) for layer in self.layers]
+        return np.concatenate([data for data, _ in both], dtype=self.dtype), np.concatenate([valid for _, valid in both])
