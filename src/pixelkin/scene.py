@@ -16,12 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .crs import same_place
-<<<<<<< HEAD
-from .errors import InputError, RasterError, ShapeError
-=======
 from .encoding import common_encoding
-from .errors import RasterError, ShapeError
->>>>>>> 4cee0ca (Read the numbers of a file as what they mean, and what several files or pages hold as one image)
+from .errors import InputError, RasterError, ShapeError
 from .types import AnyArray, BoolArray, Grid, Window
 
 

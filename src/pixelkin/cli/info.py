@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
 from ..errors import ModelError
-from .options import json_option, open_one, print_json
+from .options import image_options, json_option, open_one, print_json
+
+if TYPE_CHECKING:
+    from ..scene import Scene
 
 
 @click.command("info")
 @click.argument("path", metavar="PATH")
+@image_options
 @json_option
-def info_command(path: str, as_json: bool) -> None:
-    """Say what an image, series, model, references file or map is."""
-    facts = describe(path)
+def info_command(path: str, as_json: bool, **options: Any) -> None:
+    """Say what an image, series, model, references file or map is, and how its numbers are read."""
+    facts = describe(path, options)
     if as_json:
         print_json(facts)
         return
@@ -26,33 +31,61 @@ def info_command(path: str, as_json: bool) -> None:
         click.echo(f"{name:<{width}}  {_text(value)}")
 
 
-def describe(path: str) -> dict[str, Any]:
+def describe(path: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """What a file or folder is, as plain values."""
     if Path(path).suffix == ".safetensors":
         return _describe_safetensors(path)
-    from ..scene import Series
-
-    source = open_one(path)
-    if isinstance(source, Series):
-        return {"kind": "series", "dates": [str(date) for date in source.dates], **_describe_grid(source)}
     from ..raster import read_map
     from ..raster.mapfile import is_ours
+    from ..scene import Series
 
+    source = open_one(path, options)
+    if isinstance(source, Series):
+        numbers = _describe_numbers(source.scenes[0])
+        return {"kind": "series", "dates": [str(date) for date in source.dates], **_describe_grid(source), **numbers}
     if is_ours(Path(path)):
         from ..maps import area_table
 
         result = read_map(path)
         return {"kind": "map", **_describe_grid(source), "areas": area_table(result).to_json(), "provenance": dict(result.provenance)}
-    pixels = source.read()
-    seen = [np.asarray(band[pixels.valid], np.float64) for band in pixels.data]
-    spread = {
-        name: [float(band.min()), float(np.median(band)), float(band.max())] if band.size else None
-        for name, band in zip(source.bands, seen, strict=True)
-    }
+    return _describe_image(source)
+
+
+def _describe_image(scene: Scene) -> dict[str, Any]:
+    from ..raster.summary import summarise
+
+    bands, valid = summarise(scene)
+    spread = {name: [band.low, band.median, band.high] if band.valid else None for name, band in zip(scene.bands, bands, strict=True)}
     return {
-        "kind": "image", **_describe_grid(source), "type": str(pixels.data.dtype), "date": None if source.date is None else str(source.date),
-        "valid": float(pixels.valid.mean()), "min, median, max": spread,
+        "kind": "image", **_describe_grid(scene), "type": getattr(scene, "dtype", None), "date": None if scene.date is None else str(scene.date),
+        **_describe_numbers(scene), "valid": valid, "valid of each band": {name: band.valid for name, band in zip(scene.bands, bands, strict=True)},
+        "min, median, max": spread,
     }  # fmt: skip
+
+
+def _describe_numbers(scene: Scene) -> dict[str, Any]:
+    """How the numbers of a file come to be values, and what was taken to be so."""
+    facts: dict[str, Any] = {}
+    layers = getattr(scene, "layers", None) or [scene]
+    scalings = [pair for layer in layers for pair in getattr(layer, "scaling", None) or [None] * len(layer.bands)]
+    if any(pair is not None for pair in scalings):
+        applied = ["none" if pair is None else "{:g}, {:g}".format(*pair) for pair in scalings]
+        facts["scale, offset applied"] = dict(zip(scene.bands, applied, strict=True))
+    if nodata := [value for layer in layers for value in getattr(layer, "nodata", None) or () if value is not None]:
+        facts["no-data"] = sorted(set(nodata))
+    if getattr(layers[0], "path", None) is not None:
+        facts["colour interpretation"] = [meaning for layer in layers for meaning in _meanings(layer)]
+    if notes := getattr(scene, "notes", ()):
+        facts["taken to be so"] = list(notes)
+    return facts
+
+
+def _meanings(layer: Any) -> list[str]:
+    """The file's colour interpretation of all its bands, those that are left out too."""
+    from ..raster.reader import open_dataset
+
+    with open_dataset(layer.path) as dataset:
+        return [f"{index} {meaning.name}" for index, meaning in enumerate(dataset.colorinterp, 1)]
 
 
 def _describe_grid(source: Any) -> dict[str, Any]:

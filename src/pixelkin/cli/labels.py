@@ -8,7 +8,7 @@ import click
 import numpy as np
 
 from .groups import SuggestingGroup
-from .options import json_option, label_arguments, label_options, open_one, overwrite_option, print_json, print_notes
+from .options import image_options, json_option, label_arguments, label_options, open_one, overwrite_option, print_json, print_notes
 
 
 @click.group("labels", cls=SuggestingGroup)
@@ -22,6 +22,7 @@ def labels_command() -> None:
 @click.option(
     "--scene", type=click.Path(), help="Image that the labels belong to: writes the pixels they mark. Needed to make a raster of shapes."
 )
+@image_options
 @label_options
 @overwrite_option
 def convert_command(source: str, target: str, scene: str | None, overwrite: bool, **options: Any) -> None:
@@ -32,7 +33,7 @@ def convert_command(source: str, target: str, scene: str | None, overwrite: bool
     from ..labels import convert
     from ..scene import Series
 
-    image = None if scene is None else open_one(scene)
+    image = None if scene is None else open_one(scene, options)
     if isinstance(image, Series):
         image = image.scenes[0]
     path = convert(source, target, scene=image, overwrite=overwrite, **label_arguments(options))
@@ -42,6 +43,7 @@ def convert_command(source: str, target: str, scene: str | None, overwrite: bool
 @labels_command.command("check")
 @click.argument("source", metavar="LABELS")
 @click.option("--scene", required=True, type=click.Path(), help="Image that the labels belong to.")
+@image_options
 @label_options
 @json_option
 def check_command(source: str, scene: str, as_json: bool, **options: Any) -> None:
@@ -49,7 +51,7 @@ def check_command(source: str, scene: str, as_json: bool, **options: Any) -> Non
     from ..labels import load_labels
     from ..scene import Series
 
-    image = open_one(scene)
+    image = open_one(scene, options)
     if isinstance(image, Series):
         image = image.scenes[0]
     loaded = load_labels(source, image, **label_arguments(options))

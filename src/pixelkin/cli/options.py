@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,13 +25,61 @@ def _comma_separated(_: click.Context, __: click.Parameter, value: str | None) -
     return None if value is None else [part.strip() for part in value.split(",")]
 
 
-bands_option = click.option(
-    "--bands",
-    callback=_comma_separated,
-    metavar="LIST",
-    help="Bands to use, names or numbers from 1 (a name that is a number counts first), e.g. red,green,blue,nir.",
-)
-nodata_option = click.option("--nodata", type=float, help="No-data value, instead of the file's own.")
+class _NoData(click.ParamType[float | str]):
+    """A number, or 'none' where every number is data."""
+
+    name = "number|none"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+        if str(value).lower() == "none":
+            return "none"
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is no number, expected one such as -9999, or none where every number is data.", param, ctx)
+
+
+def image_options(command: _Command) -> _Command:
+    """How to read an image; `reading` picks their values."""
+    for option in (
+        click.option(
+            "--missing",
+            type=click.Choice(["drop", "fill"]),
+            default="drop",
+            show_default=True,
+            help="A pixel that lacks some bands: no data, or mapped with the medians of these bands.",
+        ),
+        click.option(
+            "--scale/--no-scale",
+            default=True,
+            show_default=True,
+            help="Apply the scale and offset that files declare, or take numbers as they are stored.",
+        ),
+        click.option("--nodata", type=_NoData(), help="No-data value, instead of the file's own; none where every number is data."),
+        click.option(
+            "--bands",
+            callback=_comma_separated,
+            metavar="LIST",
+            help="Bands to use, names or numbers from 1 (a name that is a number counts first), e.g. red,green,blue,nir.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+_READING = ("bands", "nodata", "scale", "missing")
+
+
+def reading(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of `image_options` as keyword arguments of `open_scene`."""
+    return {name: options[name] for name in _READING}
+
+
+def beside_reading(options: Mapping[str, Any]) -> dict[str, Any]:
+    """All other options."""
+    return {name: value for name, value in options.items() if name not in _READING}
+
+
 device_option = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto", show_default=True, help="Where to compute."
 )
@@ -106,26 +154,30 @@ def training_options(command: _Command) -> _Command:
     return command
 
 
-def open_one(path: str, bands: Sequence[str | int] | None = None, nodata: float | None = None) -> Scene | Series:
-    """The image, or the series in a folder."""
+def open_one(path: str, options: Mapping[str, Any]) -> Scene | Series:
+    """The image, or the series in a folder, read as a command's options say."""
     from ..raster import open_scene
 
-    return open_scene(path, bands=bands, nodata=nodata)
+    return open_scene(path, **reading(options))
 
 
-def open_all(paths: Sequence[str], bands: Sequence[str | int] | None, nodata: float | None) -> list[Scene | Series]:
+def open_all(paths: Sequence[str], options: Mapping[str, Any]) -> list[Scene | Series]:
     """Every image of files and folders. A folder whose images are no series of one place gives them one by one, and says so."""
     from ..raster import open_scene
+    from ..raster.bandset import band_sets
 
+    how = reading(options)
+    if all(Path(path).is_file() for path in paths) and band_sets(paths):
+        return [open_scene(list(paths), **how)]
     sources: list[Scene | Series] = []
     for path in paths:
         try:
-            sources.append(open_scene(path, bands=bands, nodata=nodata))
+            sources.append(open_scene(path, **how))
         except RasterError as exc:
             if not Path(path).is_dir():
                 raise
             files = sorted(file for file in Path(path).iterdir() if file.suffix.lower() in {".tif", ".tiff", ".vrt", ".jp2", ".img"})
-            scenes = [open_scene(file, bands=bands, nodata=nodata) for file in files]
+            scenes = [open_scene(file, **how) for file in files]
             most = max((len(scene.bands) for scene in scenes), default=0)
             kept = [scene for scene in scenes if len(scene.bands) == most]
             if not kept:

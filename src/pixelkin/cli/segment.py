@@ -13,16 +13,16 @@ from ..errors import InputError, LabelError, MissingExtraError
 from ..files import require_outputs
 from .kept import KeptModel
 from .options import (
-    bands_option,
     device_option,
+    image_options,
     json_option,
     label_arguments,
     label_options,
-    nodata_option,
     open_one,
     overwrite_option,
     print_json,
     progress_bar,
+    reading,
     training_options,
 )
 from .train import model_target
@@ -92,8 +92,7 @@ _LOOKED_AT = 4
 @click.option("--restart", is_flag=True, help="Start anew instead of going on with a run that was stopped.")
 @training_options
 @label_options
-@bands_option
-@nodata_option
+@image_options
 @device_option
 @overwrite_option
 @json_option
@@ -222,15 +221,15 @@ def _open(image: str, options: dict[str, Any]) -> Scene | Series:
     if options["mosaic"]:
         from ..raster import open_mosaic
 
-        return open_mosaic(image, crs=options["crs"], resolution=options["resolution"], bands=options["bands"], nodata=options["nodata"])
+        return open_mosaic(image, crs=options["crs"], resolution=options["resolution"], **reading(options))
     if not any(
         (Path(image) / name).is_file() for name in ("zarr.json", *(f"{path.name}/zarr.json" for path in Path(image).glob("*.zarr")))
     ):
-        return open_one(image, options["bands"], options["nodata"])
+        return open_one(image, options)
     from ..scale.archive import archives_in, is_archive, open_embedded_series, open_embeddings
 
     if not is_archive(image) and not archives_in(image):
-        return open_one(image, options["bands"], options["nodata"])
+        return open_one(image, options)
     if not options["model_file"]:
         raise InputError(f"{image} is an archive of embeddings, expected the model that made it. Give it as --model FILE.")
     from ..model import load_model
@@ -250,7 +249,7 @@ def _segment_stac(out: str, options: dict[str, Any]) -> list[Path]:
     items = search(options["stac"], collections=names, bbox=_box(options["bbox"]), datetime=options["datetime"])
     series = open_stac(
         items, bbox=_box(options["bbox"]), bands=options["bands"], mask=options["mask_asset"], crs=options["crs"],
-        resolution=options["resolution"], nodata=options["nodata"],
+        resolution=options["resolution"], nodata=options["nodata"], scale=options["scale"],
     )  # fmt: skip
     if Path(out).is_dir():
         require_collection(Path(out) / "stac", overwrite=options["overwrite"])
@@ -298,6 +297,7 @@ def _warn(warnings: list[str]) -> None:
 
 def _read_labels(source: Scene | Series, options: dict[str, Any]) -> tuple[LabelledPixels | None, Scene]:
     from ..labels import read_labels
+    from ..raster import require_valid
     from ..scene import Series
 
     scene = source
@@ -313,6 +313,7 @@ def _read_labels(source: Scene | Series, options: dict[str, Any]) -> tuple[Label
     assert not isinstance(scene, Series)
     if options["label_file"] is None:
         return None, scene
+    require_valid(scene)
     labels = read_labels(options["label_file"], scene, **label_arguments(options))
     if len(labels.legend) < 2 and not options["reference_file"]:
         raise LabelError(

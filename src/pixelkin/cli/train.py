@@ -10,10 +10,10 @@ import click
 
 from ..errors import OutputError, PkError
 from .options import (
-    bands_option,
+    beside_reading,
     device_option,
+    image_options,
     json_option,
-    nodata_option,
     open_all,
     overwrite_option,
     print_json,
@@ -40,8 +40,7 @@ if TYPE_CHECKING:
 )
 @click.option("--checkpoint", type=click.Path(dir_okay=False), help="State to go on from. Default: OUT.checkpoint, removed at the end.")
 @click.option("--log", type=click.Path(dir_okay=False), help="CSV, a line a step.")
-@bands_option
-@nodata_option
+@image_options
 @device_option
 @overwrite_option
 @json_option
@@ -49,8 +48,6 @@ def train_command(
     images: Sequence[str],
     out: str,
     checkpoint: str | None,
-    bands: Any,
-    nodata: float | None,
     overwrite: bool,
     as_json: bool,
     **options: Any,
@@ -62,16 +59,20 @@ def train_command(
     Several processes or GPUs: torchrun --nproc-per-node N -m pixelkin train ...
     """
     from ..files import require_outputs
+    from ..raster import require_valid
     from ..raster.inputs import files_of
+    from ..scene import as_scenes
     from ..training import writes_files
 
     state = checkpoint or f"{out}.checkpoint"
-    sources = open_all(images, bands, nodata)
+    sources = open_all(images, options)
+    for scene in as_scenes(sources):
+        require_valid(scene)
     read = {"image": files_of(sources)}
     require_outputs([model_target(out)], inputs=read, overwrite=overwrite)
     # A state is there where a run goes on, and its log with it.
     require_outputs([state, *([options["log"]] if options["log"] else [])], inputs=read, overwrite=overwrite or Path(state).exists())
-    model = train_with_bar(sources, checkpoint=state, **options)
+    model = train_with_bar(sources, checkpoint=state, **beside_reading(options))
     if not writes_files():
         return
     model.save(out, overwrite=overwrite)

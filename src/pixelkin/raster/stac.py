@@ -12,7 +12,8 @@ import re
 import shutil
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ import numpy as np
 
 from pixelkin.errors import InputError, MissingExtraError, OutputError, RasterError
 from pixelkin.files import require_writable
-from pixelkin.scene import Series
+from pixelkin.scene import Scene, Series, as_scenes
 from pixelkin.types import Legend
 
 from .mapfile import LEGEND_TAG, PROVENANCE_TAG, confidence_path
 from .mosaic import require_one_crs
 from .reader import crs_text, open_dataset
+from .sentinel2 import Scaling
 from .xarray import open_xarray
 
 try:
@@ -34,6 +36,8 @@ try:
     import pystac_client
     from pystac.extensions.classification import Classification, ClassificationExtension
     from pystac.extensions.projection import ProjectionExtension
+
+    from .stac_scale import item_scalings
 except ImportError as exc:
     raise MissingExtraError("pystac-client and odc-stac", extra="stac", purpose="a STAC catalog") from exc
 
@@ -93,7 +97,8 @@ def open_stac(
     usable: Sequence[int] = SCL_USABLE,
     crs: str | None = None,
     resolution: float | None = None,
-    nodata: float | None = None,
+    nodata: float | str | None = None,
+    scale: bool = True,
     chunk: int = 2048,
 ) -> Series:
     """Images from STAC as a lazy series, one a day; pixels are fetched window by window.
@@ -108,11 +113,12 @@ def open_stac(
         usable: Values of the mask asset that mean usable.
         crs: CRS of the result; needed where items lie in several.
         resolution: Pixel size in units of the CRS; default the items' own.
-        nodata: No-data value; default the items' own, else 0 outside their footprints.
+        nodata: No-data value; default the items' own, else 0 outside their footprints; 'none' where every number is data.
+        scale: Apply the scale and offset that items declare, and the offset of Sentinel-2 products since baseline 04.00 where it is still in the numbers.
         chunk: Side in pixels of what one read fetches at most.
 
     Raises:
-        RasterError: Nothing was found, or the items lie in several CRS and none was chosen.
+        RasterError: Nothing was found, the items lie in several CRS and none was chosen, or items of one day are on different scales.
     """
     items = search(catalog, collections=collections, bbox=bbox, datetime=datetime) if isinstance(catalog, str) else list(catalog)
     systems = sorted({system for item in items if (system := _crs_of(item)) is not None})
@@ -123,15 +129,36 @@ def open_stac(
     wanted = [*bands, *([mask] if mask and mask not in bands else [])]
     if resolution is None and crs is not None and crs not in systems and systems:
         resolution = _resolution(items[0])
-    options: dict[str, Any] = {} if nodata is None else {"nodata": nodata}
-    loaded = odc.stac.load(
-        items, bands=wanted, bbox=bbox, crs=crs, resolution=resolution, chunks={"x": chunk, "y": chunk}, groupby="solar_day",
+    options: dict[str, Any] = {} if nodata is None or isinstance(nodata, str) else {"nodata": nodata}
+    load: Callable[..., Any] = partial(
+        odc.stac.load, bands=wanted, chunks={"x": chunk, "y": chunk}, groupby="solar_day",
         resampling={mask: "nearest", "*": "bilinear"} if mask else "bilinear", fail_on_error=True, **options,
     )  # fmt: skip
-    valid = loaded[mask].isin(list(usable)) if mask else None
-    series = open_xarray(loaded[list(bands)], nodata=nodata if nodata is not None else _fill(loaded, bands), valid=valid)
-    assert isinstance(series, Series)
-    return series
+    loaded = load(items, bbox=bbox, crs=crs, resolution=resolution)
+    encodings: dict[tuple[Scaling, ...], list[pystac.Item]] = {}
+    for item in items:
+        encodings.setdefault(item_scalings(item, bands) if scale else ((1.0, 0.0),) * len(bands), []).append(item)
+    scenes: list[Scene] = []
+    for scalings, alike in encodings.items():
+        # Numbers of several encodings must not be resampled together.
+        part = loaded if len(encodings) == 1 else load(alike, geobox=loaded.odc.geobox)
+        valid = part[mask].isin(list(usable)) if mask else None
+        layers = part[list(bands)]
+        for band, (factor, offset) in zip(bands, scalings, strict=True):
+            layers[band].attrs |= {"scale_factor": factor, "add_offset": offset}
+        fill = nodata if nodata is not None else _fill(part, bands)
+        scenes += as_scenes(open_xarray(layers, nodata=fill, valid=valid, scale=scale))
+    days = [scene.date for scene in scenes]
+    if twice := [day for day in days if days.count(day) > 1]:
+        raise RasterError(
+            f"the items of {twice[0]} store their numbers in several ways ({', '.join(_encoding_names(encodings))}), expected one scale and offset a day. "
+            "Leave some of them out, or take numbers as they are stored with scale=False."
+        )
+    return Series(tuple(scenes))
+
+
+def _encoding_names(encodings: Mapping[tuple[Scaling, ...], Sequence[pystac.Item]]) -> list[str]:
+    return [f"{items[0].id}: {scalings[0][0]:g} and {scalings[0][1]:g}" for scalings, items in encodings.items()]
 
 
 def write_collection(

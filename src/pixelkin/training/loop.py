@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from ..encoding import common_encoding
 from ..errors import InputError, ModelError, TrainingError
 from ..model import Model, ModelConfig, Network, Objective, Standardisation, draw, objective
 from ..model.config import CriticForm
@@ -89,6 +90,7 @@ def train(
                 f"{scene.name} has bands {list(scene.bands)}, expected {list(config.bands)} as in {scenes[0].name}. Choose common bands."
             )
     chosen = pick_device(device)
+    encoding = common_encoding(scenes)
     sampler = _sampler(sources, config, options)
     pool = sampler.pool(0)
     if len(pool.centres) < options.batch_size:
@@ -110,6 +112,7 @@ def train(
         "date_pairs": options.views.dates and pool.has_siblings,
         "device": chosen.type,
         "scenes": [scene.name for scene in scenes],
+        "encoding": encoding,
         "versions": {name: version(name) for name in ("pixelkin", "torch", "numpy")},
     }
     return Model(network.cpu(), sampler.standardisation, info)
