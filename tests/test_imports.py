@@ -31,7 +31,7 @@ def test_pure_rooms_open_no_files(room):
 
 
 ORDER = (
-    "errors", "silence", "types", "crs", "scene", "files", "model", "features", "similarity", "workers", "decision", "blockcache", "engine", "segmentation",
+    "errors", "silence", "types", "crs", "encoding", "scene", "files", "model", "features", "similarity", "workers", "decision", "blockcache", "engine", "segmentation",
     "segmenter", "coverage", "training", "raster", "labels", "maps", "products", "experiments", "scale", "session", "demo", "web", "cli",
 )  # fmt: skip
 """Rooms, each importing from those before it only: imagery, features, decision, engine, Segmentation, products."""
