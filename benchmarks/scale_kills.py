@@ -73,7 +73,7 @@ def make_map(path: Path, out: Path, kept: Path | None = None) -> None:
         if kept is not None and told.tiles_done == told.tiles:
             shutil.copytree(folder_of(out), kept)
 
-    segment(scene, segmenter, out, tile=TILE, confidence=True, progress=keep)
+    segment(scene, segmenter, out, tile=TILE, layers=["confidence"], progress=keep)
 
 
 def folder_of(out: Path) -> Path:

@@ -50,5 +50,5 @@ def test_maps_that_do_not_make_a_series_are_refused(make_map, tmp_path):
         series_table([("2020-01-01", one), ("2020-01-01", one)])
     with pytest.raises(RasterError, match="the map of 2020-01-02 lies on another grid than that of 2020-01-01"):
         series_table([("2020-01-01", one), ("2020-01-02", make_map([[1, 2, 2]]))])
-    with pytest.raises(OutputError, match=r"series.txt ends in '.txt', expected .csv for a series table"):
+    with pytest.raises(OutputError, match=r"series.txt ends in '.txt', expected .csv or .json for an area table"):
         write_series_table(series_table([("2020-01-01", one)]), tmp_path / "series.txt")

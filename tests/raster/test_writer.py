@@ -191,7 +191,7 @@ class TestTiles:
         if order == "backward":
             windows.reverse()
         with (
-            MapWriter(tmp_path / "tiles.tif", GRID, LEGEND, provenance=PROVENANCE, confidence=True) as writer,
+            MapWriter(tmp_path / "tiles.tif", GRID, LEGEND, provenance=PROVENANCE, layers=["confidence"]) as writer,
             ThreadPoolExecutor(4 if order == "threads" else 1) as pool,
         ):
             list(pool.map(lambda window: writer.write(crop(expected, window), window), windows))
@@ -200,7 +200,7 @@ class TestTiles:
 
     def test_what_was_never_written_is_no_data(self, tmp_path):
         window = Window(10, 20, 5, 6)
-        with MapWriter(tmp_path / "map.tif", GRID, LEGEND, confidence=True) as writer:
+        with MapWriter(tmp_path / "map.tif", GRID, LEGEND, layers=["confidence"]) as writer:
             writer.write(crop(make_segmentation(), window), window)
         result = read_map(tmp_path / "map.tif")
         assert not np.delete(result.valid, slice(10, 15), axis=0).any()
@@ -291,7 +291,7 @@ class TestNothingIsLeftBehind:
         before = digest(tmp_path)
 
         def work() -> None:
-            with MapWriter(tmp_path / "map.tif", GRID, LEGEND, overwrite=True, confidence=True) as writer:
+            with MapWriter(tmp_path / "map.tif", GRID, LEGEND, overwrite=True, layers=["confidence"]) as writer:
                 writer.write(make_segmentation(), GRID.window)
                 raise error
 
@@ -315,7 +315,7 @@ class TestNothingIsLeftBehind:
             raise KeyboardInterrupt
 
         monkeypatch.setattr(writer_module, "_write_at", interrupt)
-        with pytest.raises(KeyboardInterrupt), MapWriter(tmp_path / "map.tif", GRID, LEGEND, confidence=True):
+        with pytest.raises(KeyboardInterrupt), MapWriter(tmp_path / "map.tif", GRID, LEGEND, layers=["confidence"]):
             pass
         assert list(tmp_path.iterdir()) == []
 

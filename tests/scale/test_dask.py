@@ -27,7 +27,7 @@ def pid() -> int:
 
 def test_the_same_bits_from_a_cluster(tmp_path, client, scene, segmenter, whole):
     told = []
-    out = segment(scene, segmenter, tmp_path / "map.tif", tile=256, client=client, confidence=True, progress=told.append)
+    out = segment(scene, segmenter, tmp_path / "map.tif", tile=256, client=client, layers=["confidence"], progress=told.append)
     require_same(out, whole)
     assert [one.tiles_done for one in told] == list(range(1, 13))
 
@@ -41,7 +41,7 @@ def test_workers_killed_in_mid_run_lose_nothing(tmp_path, client, scene, segment
             killed.add(victim)
             os.kill(victim, signal.SIGKILL)
 
-    out = segment(scene, segmenter, tmp_path / "map.tif", tile=256, client=client, confidence=True, progress=kill)
+    out = segment(scene, segmenter, tmp_path / "map.tif", tile=256, client=client, layers=["confidence"], progress=kill)
     assert len(killed) == 2
     require_same(out, whole)
 
@@ -52,9 +52,9 @@ def test_a_run_begun_on_threads_ends_on_a_cluster(tmp_path, client, scene, segme
 
     out = tmp_path / "map.tif"
     with pytest.raises(KeyboardInterrupt):
-        segment(scene, segmenter, out, tile=256, confidence=True, progress=interrupt)
+        segment(scene, segmenter, out, tile=256, layers=["confidence"], progress=interrupt)
     told = []
-    require_same(segment(scene, segmenter, out, client=client, confidence=True, progress=told.append), whole)
+    require_same(segment(scene, segmenter, out, client=client, layers=["confidence"], progress=told.append), whole)
     assert told[0].tiles_done > 1
 
 

@@ -42,14 +42,14 @@ def hidden(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize(("tile", "workers"), [(256, 1), (256, 3), (512, 2), (1024, 2), (2048, 1), (None, None)])
 def test_the_same_bits_from_any_tile_size_and_number_of_threads(tmp_path, scene, segmenter, whole, tile, workers):
-    out = segment(scene, segmenter, tmp_path / "map.tif", tile=tile, workers=workers, confidence=True)
+    out = segment(scene, segmenter, tmp_path / "map.tif", tile=tile, workers=workers, layers=["confidence"])
     require_same(out, whole)
     assert not hidden(tmp_path)
 
 
 def test_without_a_model_too(tmp_path, scene, labels):
     raw = pk.Segmenter(None).fit(scene, labels)
-    require_same(segment(scene, raw, tmp_path / "map.tif", tile=256, confidence=True), raw.predict(scene))
+    require_same(segment(scene, raw, tmp_path / "map.tif", tile=256, layers=["confidence"]), raw.predict(scene))
 
 
 def test_a_series_gives_a_map_a_date(tmp_path, segmenter, scene):
@@ -94,10 +94,10 @@ def test_ctrl_c_keeps_what_is_finished_and_the_next_run_goes_on(tmp_path, scene,
 
     out = tmp_path / "map.tif"
     with pytest.raises(KeyboardInterrupt):
-        segment(scene, segmenter, out, tile=256, confidence=True, progress=interrupt)
+        segment(scene, segmenter, out, tile=256, layers=["confidence"], progress=interrupt)
     assert not out.exists()
     told = []
-    segment(scene, segmenter, out, confidence=True, progress=told.append)
+    segment(scene, segmenter, out, layers=["confidence"], progress=told.append)
     assert told[0].tiles == 12  # the tile size is the unfinished run's
     assert told[0].tiles_done == 4
     require_same(out, whole)
@@ -119,7 +119,7 @@ def test_changed_inputs_are_refused_by_name(tmp_path, scene, segmenter, model, l
         "references": (scene, pk.Segmenter(model).fit(scene, labels.take(np.arange(6))), {}),
         "method": (scene, pk.Segmenter(model, method="vote").fit(scene, labels), {}),
         "fingerprint": (replace(scene, source="another file"), segmenter, {}),
-        "confidence": (scene, segmenter, {"confidence": True}),
+        "layers": (scene, segmenter, {"layers": ["confidence"]}),
         "tile": (scene, segmenter, {"tile": 512}),
     }
     for what, (other_scene, other_segmenter, options) in others.items():
@@ -214,7 +214,7 @@ def test_no_more_tiles_are_read_than_are_under_way(tmp_path, scene, segmenter):
             return scene.read(window)
 
     windows = [Window(row, col, 256, 256) for row in (0, 256) for col in (0, 256, 512)]
-    kernel = TileKernel(Watched(), scene.fingerprint, segmenter, False)
+    kernel = TileKernel(Watched(), scene.fingerprint, segmenter, ())
     for finished, _ in enumerate(run_local(kernel, windows, in_flight=2), 1):
         assert len(reads) <= finished + 2
     assert len(reads) == 6
@@ -229,7 +229,7 @@ scene = pk.open_scene(json.loads((folder / "scene.json").read_text()))
 segmenter = pk.Segmenter(pk.load(folder / "model.safetensors"), workers=2)
 segmenter.references = pk.References.load(folder / "references.safetensors")
 print("go", flush=True)
-segment(scene, segmenter, out, tile=256, confidence=True)
+segment(scene, segmenter, out, tile=256, layers=["confidence"])
 print("done", flush=True)
 """
 

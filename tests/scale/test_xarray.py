@@ -104,7 +104,7 @@ def test_zarr_is_read_lazily_and_mapped_to_the_same_bits(tmp_path, array, segmen
     scene = pk.open_scene(tmp_path / "scene.zarr")
     assert isinstance(scene, XarrayScene)
     assert scene.array.chunks is not None
-    out = segment(scene, segmenter, tmp_path / "map.tif", tile=256, confidence=True)
+    out = segment(scene, segmenter, tmp_path / "map.tif", tile=256, layers=["confidence"])
     np.testing.assert_array_equal(read_map(out).classes, whole.classes)
     np.testing.assert_array_equal(read_map(out).confidence, whole.confidence)
     assert read_map(out).grid == whole.grid

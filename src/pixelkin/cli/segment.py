@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
+from click.core import ParameterSource
 
 from ..errors import InputError, LabelError, MissingExtraError
-from ..files import require_outputs
 from .kept import KeptModel
 from .options import (
     device_option,
@@ -29,12 +30,16 @@ from .train import model_target
 
 if TYPE_CHECKING:
     from ..model import Model
+    from ..products import Outputs, SeriesOutputs
     from ..scene import Scene, Series
     from ..segmenter import Segmenter
     from ..types import LabelledPixels
 
 # Blocks of each image that are compared with what the labelled image shows: enough for a share, little beside the map.
 _LOOKED_AT = 4
+_LAYERS = ("confidence", "probabilities", "entropy", "margin")
+_STAC = ("collections", "bbox", "datetime", "mask_asset")
+_OF_PROJECTS = ("out", "confidence", "polygons", "areas", "overwrite")
 
 
 @click.command("segment")
@@ -78,10 +83,22 @@ _LOOKED_AT = 4
 @click.option("--labels-date", metavar="YYYY-MM-DD", help="The date of a series that the labels were drawn on. Default: its first.")
 @click.option("--references", "reference_file", type=click.Path(), help="References saved elsewhere, instead of or besides --labels.")
 @click.option("--save-references", type=click.Path(dir_okay=False), help="Keep what was learned of the labels, for other dates and places.")
-@click.option("--confidence", is_flag=True, help="Also write OUT's confidence, float32.")
-@click.option("--polygons", type=click.Path(dir_okay=False), help="Also outline the classes, .gpkg or .geojson.")
-@click.option("--areas", type=click.Path(dir_okay=False), help="Also write the area of each class, .csv or .json.")
-@click.option("--picture", type=click.Path(dir_okay=False), help="Also draw image, marks, map and confidence, .png.")
+@click.option("--confidence", is_flag=True, help="Also write OUT's confidence, OUT_confidence.tif.")
+@click.option(
+    "--probabilities",
+    is_flag=True,
+    help="Also write how likely each class is, a band a class of whole numbers from 0 to 250, OUT_probabilities.tif.",
+)
+@click.option("--entropy", is_flag=True, help="Also write the entropy of the probabilities, from 0 (sure) to 1, OUT_entropy.tif.")
+@click.option("--margin", is_flag=True, help="Also write by how much the likeliest class is likelier than the next, OUT_margin.tif.")
+@click.option("--polygons", type=click.Path(dir_okay=False), help="Also outline the classes, .gpkg or .geojson; of a series a file a date.")
+@click.option(
+    "--areas", type=click.Path(dir_okay=False), help="Also write the area of each class, .csv or .json; of a series one table of all dates."
+)
+@click.option(
+    "--picture", type=click.Path(dir_okay=False), help="Also draw image, marks, map and confidence, .png; of a series a file a date."
+)
+@click.option("--chart", type=click.Path(dir_okay=False), help="Also draw the areas of a series over time, .png.")
 @click.option("--memory", default="2GiB", show_default=True, help="Memory to stay within, for an image of any size.")
 @click.option("--tile", type=int, help="Side of a tile in pixels, a multiple of 256. The map does not depend on it.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads. Default: one a core. The map does not depend on it.")
@@ -111,7 +128,17 @@ def segment_command(image: str | None, out: str, as_json: bool, **options: Any) 
         raise InputError(
             "--crs and --resolution are for --stac or --mosaic, one image was given. Warp it with gdalwarp, or leave them out."
         )
+    context = click.get_current_context()
+    given = [name for name in options if context.get_parameter_source(name) == ParameterSource.COMMANDLINE]
+    lost = [name for name in given if name in _STAC]
+    if image is not None and lost:
+        raise InputError(f"{_option(context, lost[0])} is for --stac, and an image was given. Leave it out.")
     if image is not None and is_project(image):
+        lost = [name for name in given if name not in _OF_PROJECTS]
+        if lost:
+            raise InputError(
+                f"{_option(context, lost[0])} is for an image, and {image} is a project with labels and settings of its own. Leave it out."
+            )
         written = _segment_project(image, out, options)
     elif image is not None:
         written = _segment(_open(image, options), out, options)
@@ -124,9 +151,15 @@ def segment_command(image: str | None, out: str, as_json: bool, **options: Any) 
             click.echo(path)
 
 
+def _option(context: click.Context, name: str) -> str:
+    """What the user calls a parameter."""
+    return next(str(parameter.opts[0]) for parameter in context.command.params if parameter.name == name)
+
+
 def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[Path]:
     from ..coverage import with_limit
     from ..scale import segment
+    from ..scale.run import outputs_of
     from ..segmenter import Segmenter
 
     overwrite = options["overwrite"]
@@ -135,8 +168,10 @@ def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[
             "there is nothing to map from, expected --labels FILE or --references FILE. Mark some pixels: pixelkin serve IMAGE"
         )
     inputs = _inputs(source, options)
-    extras = {kind: options[kind] for kind in ("polygons", "areas", "picture") if options[kind]}
-    _require(source, out, extras, options, inputs)
+    files = {kind: options[kind] for kind in ("polygons", "areas", "picture", "chart")}
+    files["layers"] = [name for name in _LAYERS if options[name]]
+    outputs = outputs_of(source, out, **files)
+    _require(source, outputs, options, inputs)
     labels, labelled = _read_labels(source, options)
     references = None
     if options["reference_file"]:
@@ -160,8 +195,8 @@ def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[
     with progress_bar() as bar, _cluster(options) as client:
         task = bar.add_task("mapping", total=None)
         path = segment(
-            source, segmenter, out, memory=options["memory"], tile=options["tile"], workers=options["threads"], client=client, overwrite=overwrite,
-            resume=not options["restart"], confidence=options["confidence"],
+            source, segmenter, out, **files, labels={} if labels is None else {labelled.fingerprint: labels},
+            memory=options["memory"], tile=options["tile"], workers=options["threads"], client=client, overwrite=overwrite, resume=not options["restart"],
             progress=lambda told: bar.update(task, total=told.tiles, completed=told.tiles_done, note=told.name),
         )  # fmt: skip
     written = []
@@ -170,9 +205,20 @@ def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[
         written.append(kept.save(options["save_references"], overwrite=overwrite))
     written.append(path)
     _warn_of_foreign_ground(segmenter, labelled if labels is not None else None, source)
-    if extras:
-        written += _extras(labelled, labels, path, extras, overwrite)
-    return written
+    return [*written, *_beside_the_map(source, outputs)]
+
+
+def _beside_the_map(source: Scene | Series, outputs: Outputs | SeriesOutputs) -> list[Path]:
+    """Files to name beside the map or the folder of maps, whose layers stand in the same place."""
+    from ..products import Outputs, SeriesOutputs
+    from ..scene import Series
+
+    if isinstance(outputs, Outputs):
+        return dataclasses.replace(outputs, map=None).targets(source.grid)
+    assert isinstance(outputs, SeriesOutputs)
+    assert isinstance(source, Series)
+    each = [dataclasses.replace(one, map=None).targets(source.grid) for _, _, one in outputs.by_date(source)]
+    return [*(path for paths in each for path in paths), *(path for path in (outputs.areas, outputs.chart) if path is not None)]
 
 
 def _inputs(source: Scene | Series, options: dict[str, Any]) -> dict[str, list[str]]:
@@ -183,25 +229,21 @@ def _inputs(source: Scene | Series, options: dict[str, Any]) -> dict[str, list[s
     return {"image": files_of(source), **{word: files_of(options[name]) for word, name in named.items()}}
 
 
-def _require(source: Scene | Series, out: str, extras: dict[str, str], options: dict[str, Any], inputs: dict[str, list[str]]) -> None:
+def _require(source: Scene | Series, outputs: Outputs | SeriesOutputs, options: dict[str, Any], inputs: dict[str, list[str]]) -> None:
     """Refuse, before any work, outputs and numbers that cannot be."""
-    from ..products import Outputs
+    from ..products import SeriesOutputs
     from ..scale.manifest import Run
-    from ..scale.run import require_memory, require_series
+    from ..scale.run import require_memory
     from ..scene import Series
 
     require_memory(source, options["memory"], options["tile"])
-    kept = [model_target(options["save_references"])] if options["save_references"] else []
-    if isinstance(source, Series):
-        if extras:
-            raise InputError(f"--{next(iter(extras))} is for one image, {len(source)} dates were given. Leave it out, or segment one date.")
-        overwrite, resume = options["overwrite"], not options["restart"]
-        done = Run(Path(out) / "series", {}).marked if resume else None
-        require_series(source, Path(out), confidence=options["confidence"], overwrite=overwrite, inputs=inputs, finished=done)
-        require_outputs(kept, inputs=inputs, overwrite=overwrite)
-        return
-    outputs = Outputs(Path(out), confidence=options["confidence"], **{kind: Path(name) for kind, name in extras.items()})
-    outputs.require(source.grid, inputs=inputs, overwrite=options["overwrite"], beside=kept)
+    beside = [model_target(options["save_references"])] if options["save_references"] else []
+    if isinstance(outputs, SeriesOutputs):
+        assert isinstance(source, Series)
+        finished = (lambda _: False) if options["restart"] else Run(outputs.folder / "series", {}).marked
+        outputs.require(source, inputs=inputs, overwrite=options["overwrite"], finished=finished, beside=beside)
+    else:
+        outputs.require(source.grid, inputs=inputs, overwrite=options["overwrite"], beside=beside)
 
 
 def _warn_of_foreign_ground(segmenter: Segmenter, labelled: Scene | None, source: Scene | Series) -> None:
@@ -240,8 +282,8 @@ def _open(image: str, options: dict[str, Any]) -> Scene | Series:
 
 def _segment_stac(out: str, options: dict[str, Any]) -> list[Path]:
     try:
+        from ..products import map_names
         from ..raster.stac import open_stac, require_collection, search, write_collection
-        from ..scale.run import map_names
     except ImportError as exc:
         raise MissingExtraError(exc.name or "pystac-client", extra="stac", purpose="--stac") from exc
 
@@ -358,18 +400,3 @@ def _cluster(options: dict[str, Any]) -> AbstractContextManager[Any]:
         raise MissingExtraError("dask", extra="scale", purpose="--scheduler or --workers") from exc
 
     return connect(scheduler=options["scheduler"], workers=options["workers"], memory=options["memory"])
-
-
-def _extras(scene: Scene, labels: LabelledPixels | None, path: Path, extras: dict[str, str], overwrite: bool) -> list[Path]:
-    from ..maps import area_table, overview, write_area_table, write_polygons
-    from ..raster import read_map
-
-    segmentation = read_map(path)
-    written = []
-    if "polygons" in extras:
-        written.append(write_polygons(segmentation, extras["polygons"], overwrite=overwrite))
-    if "areas" in extras:
-        written.append(write_area_table(area_table(segmentation), extras["areas"], overwrite=overwrite))
-    if "picture" in extras:
-        written.append(overview(scene, labels, segmentation, extras["picture"], overwrite=overwrite))
-    return [Path(path) for path in written]

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
         write_area_table,
     )
     from .colours import colorize, colorize_confidence, display_bands, rgb, stretch, stretch_limits
-    from .figure import confusion_figure, overview, series_figure
+    from .figure import confusion_figure, series_figure
+    from .panels import overview
     from .polygons import polygonize, write_polygons, write_polygons_of
     from .series import SeriesRow, SeriesTable, series_table, write_series_table
 
@@ -45,7 +46,7 @@ _HOME = {
     "stretch": "colours",
     "stretch_limits": "colours",
     "confusion_figure": "figure",
-    "overview": "figure",
+    "overview": "panels",
     "series_figure": "figure",
     "polygonize": "polygons",
     "write_polygons": "polygons",

@@ -94,6 +94,22 @@ class AreaTable:
             "classes": [_plain(row) for row in self.rows],
         }
 
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> AreaTable:
+        """Inverse of `to_json`."""
+        rows = []
+        for row in values["classes"]:
+            color = tuple(bytes.fromhex(row["color"][1:]))
+            rows.append(ClassArea(**{**row, "color": color, "hectares": _nan(row["hectares"]), "share": _nan(row["share"])}))
+        return cls(
+            tuple(rows),
+            values["valid_pixels"],
+            _nan(values["valid_hectares"]),
+            values["undecided_pixels"],
+            _nan(values["undecided_hectares"]),
+            values["method"],
+        )
+
     def to_table(self) -> str:
         """Plain text, with how the areas were measured; '-' where an area is unknown."""
         lines = [[row.name, f"{row.pixels:,}", number(row.hectares, 2), percent(row.share)] for row in self.rows]
@@ -403,6 +419,11 @@ def csv_text(rows: Sequence[dict[str, Any]]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return buffer.getvalue()
+
+
+def _nan(value: float | None) -> float:
+    """Inverse of `number_or_none`."""
+    return math.nan if value is None else value
 
 
 def _plain(row: ClassArea | AreaEstimate) -> dict[str, Any]:

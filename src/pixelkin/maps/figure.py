@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,145 +13,25 @@ import numpy as np
 import pyproj
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.dates import AutoDateLocator, DateFormatter, date2num
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
-from pixelkin.crs import same_place
-from pixelkin.errors import OutputError, RasterError
-from pixelkin.scene import Scene
-from pixelkin.segmentation import Segmentation
+from pixelkin.errors import OutputError
 from pixelkin.types import AnyArray, Color, Grid, LabelledPixels, UInt8Array
 
 from ..files import replacing
-from ._text import number, percent
+from ._text import number
 from .accuracy import Score
-from .areas import area_table
-from .colours import colorize, colorize_confidence, display_bands, read_reduced, reduction_step, rgb
 from .series import SeriesTable
 
 _DPI = 150
 _PANEL_PIXELS = 1000  # longest side of a panel's image: about what a panel has in the picture
 _NO_DATA_STYLE: dict[str, Any] = {"facecolor": "#eeeeee", "edgecolor": "#b5b5b5", "hatch": "////", "linewidth": 0.0}
 _INK = "#333333"
-
-
-def overview(
-    scene: Scene,
-    labels: LabelledPixels | None,
-    segmentation: Segmentation,
-    path: str | Path,
-    *,
-    title: str | None = None,
-    bands: Sequence[int | str] | None = None,
-    overwrite: bool = False,
-) -> Path:
-    """Draw the image, the marked pixels, the map and its confidence side by side as one PNG.
-
-    Pixels without data are hatched in grey. A large image is thinned to every n-th row and column, read strip by strip.
-
-    Args:
-        scene: The image.
-        labels: Pixels that were marked, if any.
-        segmentation: Map of the whole image.
-        path: File to write, .png.
-        title: Line above the panels.
-        bands: Bands to show; see `pixelkin.maps.rgb`.
-        overwrite: Replace a file that is there.
-
-    Returns:
-        The path written.
-
-    Raises:
-        RasterError: The map is not on the image's grid, or a band is not in the image.
-        OutputError: Another suffix, the file is there and overwrite is False, or the disk refuses it.
-    """
-    if not same_place(segmentation.grid, scene.grid):
-        raise RasterError(
-            f"the map lies on {segmentation.grid}, expected the grid of image {scene.name}, {scene.grid}. Give the map of the whole image."
-        )
-    path = picture_target(path)
-    chosen = display_bands(scene, bands)
-    step = reduction_step(scene.grid.shape, _PANEL_PIXELS)
-    view = _View.of(scene.grid)
-    classes = np.where(segmentation.valid, segmentation.classes, 0)[::step, ::step]
-    valid = segmentation.valid[::step, ::step]
-    # The image's own mask: a map may be blank where the image is not.
-    seen = read_reduced(scene, chosen[:1], step=step).valid
-    image = np.dstack([rgb(scene, chosen, max_size=_PANEL_PIXELS), np.where(seen, 255, 0).astype(np.uint8)])
-    table = area_table(segmentation)
-
-    # Wide or square panels are as wide as fits two on a page; tall ones get narrower.
-    ratio = min(max(view.height_over_width, 1 / 3), 2.0)
-    panel_width = 4.6 * min(1.0, 1.2 / ratio)
-    panel_height = panel_width * ratio
-    legend_columns = 1 if len(table) <= 2 else 2 if len(table) <= 8 else 3
-    legend_rows = math.ceil((len(table) + 2) / legend_columns)
-    figure = Figure(
-        figsize=(2 * panel_width + 1.6, 2 * panel_height + 1.3 + 0.22 * legend_rows),
-        dpi=_DPI,
-        layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08),
-    )
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(2, 2, sharex=True, sharey=True)
-    (image_axes, label_axes), (map_axes, confidence_axes) = panels
-
-    shown = scene.bands[chosen[0]] if len(chosen) == 1 else ", ".join(scene.bands[i] for i in chosen)
-    view.draw(image_axes, image, f"Image ({shown})")
-    view.draw(label_axes, image, f"Marked pixels ({len(labels):,})" if labels is not None else "Marked pixels (none)")
-    if labels is not None:
-        _mark(label_axes, view, labels)
-    colours = colorize(classes, segmentation.legend)
-    colours[valid & (classes == 0)] = 255  # undecided: plain white, so that the hatching stays for no data
-    view.draw(map_axes, colours, "Map", nearest=True)
-    view.draw(confidence_axes, colorize_confidence(segmentation.confidence[::step, ::step], valid), "Confidence", nearest=True)
-    # An inset beside the panel: a colour bar that takes its room from the panel would push it out of line with the others.
-    beside = confidence_axes.inset_axes((1.03, 0, 0.035, 1))
-    scale = figure.colorbar(ScalarMappable(Normalize(0, 1), "viridis"), cax=beside, ticks=[0, 0.25, 0.5, 0.75, 1])
-    scale.outline.set_visible(False)
-    beside.tick_params(labelsize=8, color=_INK, labelcolor=_INK)
-    view.scale_bar(image_axes)
-    view.tick(panels)
-
-    handles = [
-        Patch(
-            facecolor=_hex(row.color),
-            edgecolor=_INK,
-            linewidth=0.4,
-            label=f"{row.name}   {_extent(row.hectares, row.pixels)} · {percent(row.share)}",
-        )
-        for row in table
-    ]
-    if table.undecided_pixels:
-        handles.append(
-            Patch(
-                facecolor="white",
-                edgecolor=_INK,
-                linewidth=0.4,
-                label=f"undecided   {_extent(table.undecided_hectares, table.undecided_pixels)}",
-            )
-        )
-    if table.valid_pixels < segmentation.valid.size or not seen.all():
-        handles.append(Patch(**_NO_DATA_STYLE, label=f"no data   {segmentation.valid.size - table.valid_pixels:,} pixels"))
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=legend_columns,
-        frameon=False,
-        fontsize=9,
-        labelcolor=_INK,
-        columnspacing=3,
-        handlelength=1.4,
-    )
-    if title:
-        figure.suptitle(title, fontsize=13, color=_INK)
-    return _save(figure, path, overwrite=overwrite)
 
 
 def confusion_figure(score: Score, path: str | Path, *, title: str | None = None, overwrite: bool = False) -> Path:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import geopandas
 import numpy as np
+import pandas as pd
 import pyogrio
 import rasterio
 import shapely
@@ -164,7 +165,7 @@ def write_polygons_of(
     overwrite: bool = False,
     progress: Callable[[], None] = lambda: None,
 ) -> Path:
-    """Write the polygons of a map that is in a file, as GeoPackage: those of `write_polygons`, without the map in memory.
+    """Write the polygons of a map that is in a file, as GeoPackage or GeoJSON: those of `write_polygons`, without the map in memory.
 
     What is held are the outlines. They come in the order in which they close, some thousand at a time.
 
@@ -172,7 +173,7 @@ def write_polygons_of(
         source: Raster of class ids, 0 = none, on the grid.
         grid: The map's grid. Where pixels of a row differ in area, as in a rotated grid in degrees, the map is held in memory after all.
         legend: The map's classes.
-        path: File to write, `.gpkg`.
+        path: File to write; see `write_polygons`.
         overwrite: Replace a file that is there.
         progress: Called now and then; may raise to end it.
 
@@ -180,10 +181,11 @@ def write_polygons_of(
         The path written.
 
     Raises:
-        OutputError: The file is there and overwrite is False; the disk refuses it.
+        OutputError: As `write_polygons`.
         LabelError: The map has a class id that its legend has not.
     """
-    path = Path(path)
+    path = polygon_target(path, grid)
+    driver = _DRIVERS[path.suffix.lower()]
     cells, _ = cell_areas(grid)
     # Hectares of one pixel of each row from the top, summed: in these coordinates the area of a polygon is that of its pixels.
     down = None if cells is None else np.append(0, np.broadcast_to(cells[:, 0], grid.height).cumsum()) / SQUARE_METRES_PER_HECTARE
@@ -212,15 +214,21 @@ def write_polygons_of(
         if cells is not None and cells.shape[1] > 1:
             classes = dataset.read(1)
             whole = Segmentation(classes, np.zeros(classes.shape, np.float32), classes > 0, legend, grid)
-            _write(polygonize(whole), temporary, path, "GPKG")
+            frame = polygonize(whole)
+            _write(frame.to_crs("EPSG:4326") if driver == "GeoJSON" else frame, temporary, path, driver)
             return path
         band = rasterio.band(dataset, 1)
         outlines = shapes(band, mask=band, connectivity=4)
+        if driver == "GeoJSON":
+            # GDAL would read a GeoJSON file again for each part that it adds.
+            frames = [frame_of(part) for part in iter(lambda: list(islice(outlines, _AT_ONCE)), [])] or [frame_of([])]
+            _write(pd.concat(frames, ignore_index=True).to_crs("EPSG:4326"), temporary, path, driver)
+            return path
         part = list(islice(outlines, _AT_ONCE))
-        _write(frame_of(part), temporary, path, "GPKG")
+        _write(frame_of(part), temporary, path, driver)
         while part := list(islice(outlines, _AT_ONCE)):
             progress()
-            _write(frame_of(part), temporary, path, "GPKG", append=True)
+            _write(frame_of(part), temporary, path, driver, append=True)
     return path
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from pixelkin.crs import same_place
-from pixelkin.errors import InputError, OutputError, RasterError
+from pixelkin.errors import InputError, RasterError
 from pixelkin.segmentation import Segmentation
 from pixelkin.types import Color
 
 from ..files import replacing
 from ..raster.dates import parse_date
-from ._numbers import number_or_none
-from .areas import area_table, csv_text
+from ._numbers import dump_json, number_or_none
+from .areas import AreaTable, area_table, csv_text, table_target
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,46 @@ class SeriesTable:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def lines(self) -> list[dict[str, Any]]:
+        """Rows as values that CSV and JSON can hold; unknown areas are None."""
+        return [
+            {
+                "date": row.date.isoformat(),
+                "class_id": row.class_id,
+                "name": row.name,
+                "pixels": row.pixels,
+                "hectares": number_or_none(row.hectares),
+                "share": number_or_none(row.share),
+                "valid_share": row.valid_share,
+            }
+            for row in self.rows
+        ]
+
+    def to_json(self) -> dict[str, object]:
+        """Everything, as values that JSON can hold."""
+        return {"method": self.method, "areas": self.lines()}
+
     def to_frame(self) -> Any:
         """A pandas.DataFrame, a row a date and class."""
         import pandas as pd
 
         return pd.DataFrame([asdict(row) for row in self.rows])
+
+
+def series_of_tables(tables: Iterable[tuple[dt.date, AreaTable]], pixels: int) -> SeriesTable:
+    """The table of a series from the area tables of its dates.
+
+    Args:
+        tables: Dates and tables, in any order.
+        pixels: Of the grid that they share.
+    """
+    dated = sorted(tables, key=lambda pair: pair[0])
+    rows = [
+        SeriesRow(date, row.class_id, row.name, row.color, row.pixels, row.hectares, row.share, table.valid_pixels / pixels)
+        for date, table in dated
+        for row in table.rows
+    ]
+    return SeriesTable(tuple(rows), dated[0][1].method)
 
 
 def series_table(maps: Iterable[tuple[dt.date | str, Segmentation]]) -> SeriesTable:
@@ -71,44 +106,25 @@ def series_table(maps: Iterable[tuple[dt.date | str, Segmentation]]) -> SeriesTa
     if not dated:
         raise InputError("the series has no map, expected at least one date and map.")
     dated.sort(key=lambda pair: pair[0])
-    rows: list[SeriesRow] = []
-    method = ""
     for index, (date, segmentation) in enumerate(dated):
         if index and date == dated[index - 1][0]:
             raise InputError(f"the series has two maps of {date}, expected one a date. Mosaic them first, or leave one out.")
         if not same_place(segmentation.grid, dated[0][1].grid):
             raise RasterError(f"the map of {date} lies on another grid than that of {dated[0][0]}, so areas do not compare. Warp it first.")
-        table = area_table(segmentation)
-        method = table.method
-        valid_share = table.valid_pixels / segmentation.valid.size
-        rows += [SeriesRow(date, row.class_id, row.name, row.color, row.pixels, row.hectares, row.share, valid_share) for row in table.rows]
-    return SeriesTable(tuple(rows), method)
+    return series_of_tables([(date, area_table(segmentation)) for date, segmentation in dated], dated[0][1].valid.size)
 
 
 def write_series_table(table: SeriesTable, path: str | Path, *, overwrite: bool = False) -> Path:
-    """Write a series table as CSV.
+    """Write a series table as CSV (a row a date and class) or JSON (with how areas were measured), by the file's suffix.
 
     Returns:
         The path written.
 
     Raises:
-        OutputError: The suffix is not .csv, the file is there and overwrite is False, or the disk refuses it.
+        OutputError: Another suffix, the file is there and overwrite is False, or the disk refuses it.
     """
-    path = Path(path)
-    if path.suffix.lower() != ".csv":
-        raise OutputError(f"{path.name} ends in {path.suffix!r}, expected .csv for a series table. Rename it.")
-    lines = [
-        {
-            "date": row.date.isoformat(),
-            "class_id": row.class_id,
-            "name": row.name,
-            "pixels": row.pixels,
-            "hectares": number_or_none(row.hectares),
-            "share": number_or_none(row.share),
-            "valid_share": row.valid_share,
-        }
-        for row in table.rows
-    ]
+    path = table_target(path)
+    text = dump_json(table.to_json()) if path.suffix.lower() == ".json" else csv_text(table.lines())
     with replacing(path, overwrite=overwrite) as temporary:
-        temporary.write_text(csv_text(lines), encoding="utf-8", newline="")
+        temporary.write_text(text, encoding="utf-8", newline="")
     return path

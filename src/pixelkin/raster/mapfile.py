@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from pixelkin.segmentation import Segmentation
 from pixelkin.types import AnyArray, FloatArray, Grid, Legend
 
 from ._gdal import Dataset, one_line
+from .layers import known_layers, layer_path
 from .reader import crs_text, open_dataset
 
 LEGEND_TAG = "PIXELKIN_LEGEND"
@@ -26,16 +27,11 @@ PROVENANCE_TAG = "PIXELKIN_PROVENANCE"
 CONFIDENCE_TAG = "PIXELKIN_CONFIDENCE"
 
 
-def confidence_path(path: Path) -> Path:
-    """Where the confidence of a map lies."""
-    return path.with_name(f"{path.stem}_confidence{path.suffix}")
-
-
-def map_targets(path: Path, *, confidence: bool) -> list[Path]:
+def map_targets(path: Path, layers: Iterable[str] = ()) -> list[Path]:
     """The rasters of a map, beside its sidecar; OutputError where the name is none of a GeoTIFF."""
     if path.suffix.lower() not in (".tif", ".tiff"):
         raise OutputError(f"{path} does not end in .tif, and a map is written as GeoTIFF. Name it {path.stem or 'map'}.tif.")
-    return [path, *([confidence_path(path)] if confidence else [])]
+    return [path, *(layer_path(path, name) for name in known_layers(layers))]
 
 
 def sidecar_path(path: Path) -> Path:
@@ -43,13 +39,13 @@ def sidecar_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.aux.xml")
 
 
-def map_tags(legend: Legend, provenance: Mapping[str, str], *, confidence: bool) -> dict[str, str]:
-    """Tags of both files of a map."""
+def map_tags(legend: Legend, provenance: Mapping[str, str], layers: Iterable[str] = ()) -> dict[str, str]:
+    """Tags of all files of a map."""
     return {
         "TIFFTAG_SOFTWARE": "pixelkin",
         LEGEND_TAG: json.dumps(legend.to_json(), ensure_ascii=False),
         PROVENANCE_TAG: json.dumps(dict(provenance), ensure_ascii=False, sort_keys=True),
-        CONFIDENCE_TAG: "YES" if confidence else "NO",
+        CONFIDENCE_TAG: "YES" if "confidence" in layers else "NO",
     }
 
 
@@ -68,7 +64,7 @@ def sidecar_xml(legend: Legend) -> bytes:
     names = {entry.id: entry.name for entry in legend}
     categories = ET.SubElement(band, "CategoryNames")
     for value in range(max(legend.ids, default=0) + 1):
-        ET.SubElement(categories, "Category").text = _printable(names.get(value, ""))
+        ET.SubElement(categories, "Category").text = printable(names.get(value, ""))
     table = ET.SubElement(band, "GDALRasterAttributeTable", tableType="thematic")
     # Type: 0 whole number, 2 text. Usage: 5 value, 2 name, 6 to 8 red, green, blue.
     for index, (name, kind, usage) in enumerate([("Value", 0, 5), ("Class", 2, 2), ("Red", 0, 6), ("Green", 0, 7), ("Blue", 0, 8)]):
@@ -77,7 +73,7 @@ def sidecar_xml(legend: Legend) -> bytes:
             ET.SubElement(field, tag).text = str(content)
     for index, entry in enumerate(legend):
         row = ET.SubElement(table, "Row", index=str(index))
-        for cell in (entry.id, _printable(entry.name), *entry.color):
+        for cell in (entry.id, printable(entry.name), *entry.color):
             ET.SubElement(row, "F").text = str(cell)
     root = ET.Element("PAMDataset")
     root.append(band)
@@ -86,13 +82,13 @@ def sidecar_xml(legend: Legend) -> bytes:
     return text
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """XML has no way to write control characters."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 
 def is_ours(path: Path) -> bool:
-    """True where a file is a map or a confidence raster that `MapWriter` wrote."""
+    """True where a file is a map or a layer of one that `MapWriter` wrote."""
     try:
         with open_dataset(str(path)) as dataset:
             return LEGEND_TAG in dataset.tags()
@@ -133,8 +129,8 @@ def read_map(path: str | Path) -> Segmentation:
         classes = _read_band(path, dataset)
         grid = Grid(dataset.height, dataset.width, tuple(dataset.transform)[:6], crs_text(dataset.crs))
     if tags[CONFIDENCE_TAG] == "YES":
-        with open_dataset(str(confidence_path(path))) as dataset:
-            stored = _read_band(confidence_path(path), dataset)
+        with open_dataset(str(layer_path(path, "confidence"))) as dataset:
+            stored = _read_band(layer_path(path, "confidence"), dataset)
         valid = ~np.isnan(stored)
         confidence: FloatArray = np.where(valid, stored, np.float32(0))
     else:

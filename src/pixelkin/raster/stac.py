@@ -24,7 +24,8 @@ from pixelkin.files import require_writable
 from pixelkin.scene import Scene, Series, as_scenes
 from pixelkin.types import Legend
 
-from .mapfile import LEGEND_TAG, PROVENANCE_TAG, confidence_path
+from .layers import LAYERS, layer_path
+from .mapfile import LEGEND_TAG, PROVENANCE_TAG
 from .mosaic import require_one_crs
 from .reader import crs_text, open_dataset
 from .sentinel2 import Scaling
@@ -260,10 +261,10 @@ def _item(path: Path, date: dt.date | None, sources: Sequence[str]) -> pystac.It
             for e in legend
         ),
     ]
-    if confidence_path(path).exists():
-        item.add_asset(
-            "confidence", pystac.Asset(str(confidence_path(path).absolute()), title="Confidence, 0 to 1", media_type=cog, roles=["data"])
-        )
+    for name, layer in LAYERS.items():
+        if layer_path(path, name).exists():
+            title = f"{layer.text[0].upper()}{layer.text[1:]}"
+            item.add_asset(name, pystac.Asset(str(layer_path(path, name).absolute()), title=title, media_type=cog, roles=["data"]))
     for source in sources:
         item.add_link(pystac.Link("derived_from", source))
     return item

@@ -13,8 +13,9 @@ import shutil
 import tempfile
 import threading
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -32,9 +33,11 @@ from pixelkin.segmentation import Segmentation
 from pixelkin.types import AnyArray, Grid, Legend, Window
 
 from ._gdal import one_line, small_cache
-from .mapfile import add_color_table, confidence_path, is_ours, map_tags, map_targets, sidecar_path, sidecar_xml
+from .layers import LAYERS, known_layers, layer_path, pixel_bytes
+from .mapfile import add_color_table, is_ours, map_tags, map_targets, printable, sidecar_path, sidecar_xml
 from .reader import open_dataset
 
+_CLASSES = "classes"
 _BLOCK = 512  # of the GeoTIFF, in pixels
 _AT_ONCE = 1 << 22  # pixels held in memory where whole files are filled or compared
 
@@ -43,11 +46,11 @@ class MapWriter:
     """Streaming writer of a map; a context manager, safe to write to from several threads.
 
     On success `path` is a Cloud-Optimized GeoTIFF: uint8 class ids, 0 = no data, colour table, overviews by majority, legend and
-    provenance as tags, and class names for GDAL and QGIS in `<path>.aux.xml`. With `confidence`, `<stem>_confidence.tif` is
-    float32 in [0, 1], NaN where the image had no data. The same map gives the same bytes. Pixels never written are no data.
+    provenance as tags, and class names for GDAL and QGIS in `<path>.aux.xml`. Of each layer there is `<stem>_<layer>.tif`; see
+    `pixelkin.raster.layers`. The same map gives the same bytes. Pixels never written are no data.
 
     On any error, Ctrl-C included, nothing is left behind, and files that were there stay as they were. While it works it needs
-    one byte a pixel of disk space beside the target (five with confidence) and little memory.
+    one byte a pixel of disk space beside the target, as many more as its layers have, and little memory.
 
     >>> with MapWriter("map.tif", scene.grid, seg.legend) as writer:  # doctest: +SKIP
     ...     for window in windows:
@@ -62,7 +65,7 @@ class MapWriter:
         *,
         provenance: Mapping[str, str] | None = None,
         overwrite: bool = False,
-        confidence: bool = False,
+        layers: Iterable[str] = (),
         scratch: Path | None = None,
     ) -> None:
         """Check that the map can be written; nothing is written yet.
@@ -73,7 +76,7 @@ class MapWriter:
             legend: Classes of the map.
             provenance: What it takes to make this map again; stored as it is.
             overwrite: Replace files that are there.
-            confidence: Also write `<stem>_confidence.tif`.
+            layers: Also write these of `pixelkin.raster.layers.LAYERS`, such as 'confidence'.
             scratch: Folder on the same disk for what is not finished, which only a killed process leaves behind; default beside the target.
 
         Raises:
@@ -83,8 +86,8 @@ class MapWriter:
         self.grid = grid
         self.legend = legend
         self._overwrite = overwrite
-        self._confidence = confidence
-        self._tags = map_tags(legend, provenance or {}, confidence=confidence)
+        self._layers = known_layers(layers)
+        self._tags = map_tags(legend, provenance or {}, self._layers)
         self._scratch = scratch or self.path.parent
         self._folder: Path | None = None
         self._files: dict[str, int] = {}
@@ -93,9 +96,8 @@ class MapWriter:
     def __enter__(self) -> Self:
         try:
             self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self._scratch))
-            self._reserve("classes", None)
-            if self._confidence:
-                self._reserve("confidence", np.float32(np.nan))
+            for name in (_CLASSES, *self._layers):
+                self._reserve(name)
         except BaseException as exc:
             self._discard()
             if isinstance(exc, OSError):
@@ -103,8 +105,13 @@ class MapWriter:
             raise
         return self
 
-    def write(self, segmentation: Segmentation, window: Window) -> None:
+    def write(self, segmentation: Segmentation, window: Window, layers: Mapping[str, AnyArray] | None = None) -> None:
         """Write one window of the map, in any order; what was written there before is replaced.
+
+        Args:
+            segmentation: The map of the window.
+            window: Where it lies.
+            layers: Values of layers as their `encode` gives them, (band, row, col); confidence is the segmentation's own.
 
         Raises:
             ShapeError: The segmentation is not of the window's size.
@@ -124,12 +131,13 @@ class MapWriter:
             raise OutputError(
                 f"the tile has classes {list(segmentation.legend.names)}, expected {list(self.legend.names)} as in the map. Use one legend."
             )
-        layers = {"classes": np.where(segmentation.valid, segmentation.classes, np.uint8(0))}
-        if self._confidence:
-            layers["confidence"] = np.where(segmentation.valid, segmentation.confidence, np.float32(np.nan)).astype("<f4")
-        for layer, array in layers.items():
+        values: dict[str, AnyArray] = {_CLASSES: np.where(segmentation.valid, segmentation.classes, np.uint8(0))[None]}
+        for name in self._layers:
+            values[name] = LAYERS[name].encode(segmentation, None) if name == "confidence" else (layers or {})[name]
+        for name, array in values.items():
             try:
-                self._write_rows(self._files[layer], np.ascontiguousarray(array), window)
+                for number, band in enumerate(array):
+                    self._write_rows(self._files[name], np.ascontiguousarray(band), window, number)
             except OSError as exc:
                 raise self._refused(exc) from exc
 
@@ -141,31 +149,31 @@ class MapWriter:
             self._discard()
 
     def _check_target(self) -> None:
-        require_outputs(map_targets(self.path, confidence=self._confidence), overwrite=self._overwrite)
+        require_outputs(map_targets(self.path, self._layers), overwrite=self._overwrite)
 
     def _raw(self, layer: str) -> Path:
         assert self._folder is not None, "MapWriter is used in a with statement"
         return self._folder / f"{layer}.raw"
 
-    def _reserve(self, layer: str, fill: np.float32 | None) -> None:
+    def _reserve(self, layer: str) -> None:
         """Take the disk space now, so that a disk that is too small is found before hours of work rather than after."""
         height, width = self.grid.shape
         file = self._files[layer] = os.open(self._raw(layer), os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
-        if fill is not None:
+        if layer != _CLASSES:
             at_once = max(1, _AT_ONCE // width)
-            for row in range(0, height, at_once):
+            for band, row in product(range(len(self._bands(layer))), range(0, height, at_once)):
                 rows = min(at_once, height - row)
-                self._write_rows(file, np.full((rows, width), fill, "<f4"), Window(row, 0, rows, width))
+                self._write_rows(file, np.full((rows, width), LAYERS[layer].nodata, self._dtype(layer)), Window(row, 0, rows, width), band)
         else:
             os.truncate(file, height * width)
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file, 0, height * width)
 
-    def _write_rows(self, file: int, array: AnyArray, window: Window) -> None:
+    def _write_rows(self, file: int, array: AnyArray, window: Window, band: int) -> None:
         """Raw rows into their places; positioned writes, so threads need no lock."""
         whole = window.width == self.grid.width
         for start, row in enumerate([array] if whole else array):
-            offset = ((window.row + start) * self.grid.width + window.col) * array.itemsize
+            offset = ((band * self.grid.height + window.row + start) * self.grid.width + window.col) * array.itemsize
             left = memoryview(row.reshape(-1).view(np.uint8))
             while left:
                 done = _write_at(file, left, offset)
@@ -177,9 +185,9 @@ class MapWriter:
             for file in self._files.values():
                 os.fsync(file)
             with small_cache():
-                finals = {self.path: self._to_cog("classes", np.dtype("u1"), resampling="MODE")}
-                if self._confidence:
-                    finals[confidence_path(self.path)] = self._to_cog("confidence", np.dtype("<f4"), resampling="AVERAGE")
+                finals = {self.path: self._to_cog(_CLASSES, resampling="MODE")}
+                for name in self._layers:
+                    finals[layer_path(self.path, name)] = self._to_cog(name, resampling="AVERAGE")
             sidecar = self._folder / "sidecar.xml"
             sidecar.write_bytes(sidecar_xml(self.legend))
             self._check_target()
@@ -191,20 +199,28 @@ class MapWriter:
 
     def _publish(self, finals: dict[Path, Path], sidecar: Path) -> None:
         """Rename into place; the map itself comes last, so that its presence means that all is there."""
-        others = confidence_path(self.path)
-        if not self._confidence and self._overwrite and others.exists() and is_ours(others):
-            others.unlink()  # the confidence of the map that is being replaced would pass for this one's
+        for name in set(LAYERS) - set(self._layers):
+            other = layer_path(self.path, name)
+            if self._overwrite and other.exists() and is_ours(other):
+                other.unlink()  # a layer of the map that is being replaced would pass for this one's
         for target, made in reversed(finals.items()):
             sidecar_path(target).unlink(missing_ok=True)  # may hold statistics of the file that is being replaced
             if target == self.path:
                 sidecar.replace(sidecar_path(target))
             made.replace(target)
 
-    def _to_cog(self, layer: str, dtype: np.dtype[np.generic], *, resampling: str) -> Path:
+    def _dtype(self, layer: str) -> np.dtype[np.generic]:
+        return np.dtype("u1") if layer == _CLASSES else np.dtype(LAYERS[layer].dtype)
+
+    def _bands(self, layer: str) -> tuple[str, ...]:
+        return ("class",) if layer == _CLASSES else LAYERS[layer].bands(self.legend)
+
+    def _to_cog(self, layer: str, *, resampling: str) -> Path:
         """Cloud-Optimized GeoTIFF of a raw file, read back and compared."""
         assert self._folder is not None
+        dtype = self._dtype(layer)
         vrt = self._folder / f"{layer}.vrt"
-        vrt.write_bytes(self._vrt(layer, dtype))
+        vrt.write_bytes(self._vrt(layer))
         cog = self._folder / f"{layer}.tif"
         try:
             rasterio.shutil.copy(
@@ -217,21 +233,22 @@ class MapWriter:
                 overview_resampling=resampling,
                 bigtiff="IF_SAFER",
             )
-            self._compare(cog, layer, dtype)
+            self._compare(cog, layer)
         # SystemError is what rasterio raises where GDAL fails without saying why.
         except (RasterError, RasterioError, CPLE_BaseError, SystemError) as exc:
             raise OSError(f"the {layer} did not reach the disk whole ({one_line(exc)})") from exc
         return cog
 
-    def _compare(self, cog: Path, layer: str, dtype: np.dtype[np.generic]) -> None:
+    def _compare(self, cog: Path, layer: str) -> None:
         """GDAL can lose its last blocks on a full disk without a word; nobody may take such a file for a map."""
+        dtype = self._dtype(layer)
         with open_dataset(str(cog)) as dataset:
-            for window in _tiles(self.grid):
+            for window, band in product(_tiles(self.grid), range(dataset.count)):
                 part = RasterioWindow(window.col, window.row, window.width, window.height)
-                offset = window.row * self.grid.width * dtype.itemsize
+                offset = (band * self.grid.height + window.row) * self.grid.width * dtype.itemsize
                 # Mapped anew for each strip, or the whole file would end in memory; bytes, since NaN differs from itself.
                 raw = np.memmap(self._raw(layer), dtype, "r", offset=offset, shape=(window.height, self.grid.width))
-                if dataset.read(1, window=part).tobytes() != raw[:, window.slices[1]].tobytes():
+                if dataset.read(band + 1, window=part).tobytes() != raw[:, window.slices[1]].tobytes():
                     raise RasterError("it reads back as other pixels")
             overviews = len(dataset.overviews(1))
         for level in range(overviews):
@@ -239,7 +256,7 @@ class MapWriter:
                 for _, block in dataset.block_windows(1):
                     dataset.read(1, window=block)
 
-    def _vrt(self, layer: str, dtype: np.dtype[np.generic]) -> bytes:
+    def _vrt(self, layer: str) -> bytes:
         """GDAL's description of a raw file, with all that the final file is to carry."""
         height, width = self.grid.shape
         root = ET.Element("VRTDataset", rasterXSize=str(width), rasterYSize=str(height))
@@ -251,24 +268,28 @@ class MapWriter:
         metadata = ET.SubElement(root, "Metadata")
         for key, value in self._tags.items():
             ET.SubElement(metadata, "MDI", key=key).text = value
-        band = ET.SubElement(
-            root, "VRTRasterBand", dataType="Float32" if dtype.kind == "f" else "Byte", band="1", subClass="VRTRawRasterBand"
-        )
-        ET.SubElement(band, "Description").text = "confidence" if dtype.kind == "f" else "class"
-        ET.SubElement(band, "NoDataValue").text = "nan" if dtype.kind == "f" else "0"
-        if dtype.kind == "u":
-            ET.SubElement(band, "ColorInterp").text = "Palette"
-            add_color_table(band, self.legend)
-        ET.SubElement(band, "SourceFilename", relativeToVRT="1").text = self._raw(layer).name
-        for tag, number in (("ImageOffset", 0), ("PixelOffset", dtype.itemsize), ("LineOffset", dtype.itemsize * width)):
-            ET.SubElement(band, tag).text = str(number)
-        ET.SubElement(band, "ByteOrder").text = "LSB"
+        dtype = self._dtype(layer)
+        for number, description in enumerate(self._bands(layer)):
+            kind = "Float32" if dtype.kind == "f" else "Byte"
+            band = ET.SubElement(root, "VRTRasterBand", dataType=kind, band=str(number + 1), subClass="VRTRawRasterBand")
+            ET.SubElement(band, "Description").text = printable(description)
+            ET.SubElement(band, "NoDataValue").text = "0" if layer == _CLASSES else f"{LAYERS[layer].nodata:g}"
+            if layer == _CLASSES:
+                ET.SubElement(band, "ColorInterp").text = "Palette"
+                add_color_table(band, self.legend)
+            elif LAYERS[layer].scale != 1:
+                ET.SubElement(band, "Scale").text = repr(LAYERS[layer].scale)
+            ET.SubElement(band, "SourceFilename", relativeToVRT="1").text = self._raw(layer).name
+            offset = number * height * width * dtype.itemsize
+            for tag, place in (("ImageOffset", offset), ("PixelOffset", dtype.itemsize), ("LineOffset", dtype.itemsize * width)):
+                ET.SubElement(band, tag).text = str(place)
+            ET.SubElement(band, "ByteOrder").text = "LSB"
         text: bytes = ET.tostring(root, encoding="utf-8")
         return text
 
     def _refused(self, exc: OSError) -> OutputError:
         reason = exc.strerror or str(exc)
-        needed = math.ceil(2 * self.grid.height * self.grid.width * (5 if self._confidence else 1) / 1e6)
+        needed = math.ceil(2 * self.grid.height * self.grid.width * pixel_bytes(self._layers, self.legend) / 1e6)
         return OutputError(
             f"{self.path} cannot be written: {reason}. Nothing was left behind; the map needs up to {needed} MB in "
             f"{self.path.parent}: free some space there or choose another folder."
@@ -320,7 +341,12 @@ def write_map(segmentation: Segmentation, path: str | Path, *, overwrite: bool =
         OutputError: A file is there and overwrite is False, or the disk refuses it.
     """
     writer = MapWriter(
-        path, segmentation.grid, segmentation.legend, provenance=segmentation.provenance, overwrite=overwrite, confidence=confidence
+        path,
+        segmentation.grid,
+        segmentation.legend,
+        provenance=segmentation.provenance,
+        overwrite=overwrite,
+        layers=["confidence"] if confidence else [],
     )
     with writer:
         writer.write(segmentation, segmentation.grid.window)

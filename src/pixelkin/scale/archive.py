@@ -33,13 +33,14 @@ from ..features import BLOCK, blocks_of
 from ..features import embed as embed_window
 from ..files import require_outputs, require_writable
 from ..model import Model, Standardisation, require_same_model
+from ..products import FILE_SUFFIXES, made_folder, map_names
 from ..raster.inputs import files_of
 from ..scene import Pixels, Scene, Series
 from ..types import AnyArray, BoolArray, FloatArray, Grid, Window
 from .kernel import TileScene
 from .manifest import Run
 from .plan import TilePlan, parse_bytes, with_halo
-from .run import FILE_SUFFIXES, SegmentProgress, Teller, made_folder, map_names
+from .run import SegmentProgress, Teller
 
 try:
     import zarr

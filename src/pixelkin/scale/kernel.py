@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..features import BLOCK
+from ..products import Part, map_part
 from ..scene import Pixels, Scene
 from ..segmentation import Segmentation
 from ..segmenter import Segmenter
@@ -72,17 +73,19 @@ class TileKernel:
     scene: Scene
     fingerprint: str
     segmenter: Segmenter
-    confidence: bool
+    layers: tuple[str, ...]
+    """Beside the classes; see `pixelkin.raster.layers.LAYERS`."""
 
     def __call__(self, window: Window, stop: threading.Event | None = None) -> bytes:
         """Read one tile with its halo, decide it, and pack the result for `manifest.Run.put`."""
         around = with_halo(window, self.segmenter.halo, self.scene.grid)
         tile = TileScene(self.scene, around, self.scene.read(around), self.fingerprint, stop or threading.Event())
-        return pack(self.segmenter.predict(tile, window), confidence=self.confidence)
+        return pack(map_part(self.segmenter, tile, window, self.layers), confidence="confidence" in self.layers)
 
 
-def pack(segmentation: Segmentation, *, confidence: bool) -> bytes:
+def pack(part: Part, *, confidence: bool) -> bytes:
     """A tile's result as a small zip archive, whose checksums tell a damaged file."""
+    segmentation = part.segmentation
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         # The quickest level: classes shrink tenfold at any, and floats hardly at all.
@@ -90,16 +93,21 @@ def pack(segmentation: Segmentation, *, confidence: bool) -> bytes:
         archive.writestr("valid.npy", _npy(np.packbits(segmentation.valid, axis=1)), zipfile.ZIP_DEFLATED, 1)
         if confidence:
             archive.writestr("confidence.npy", _npy(segmentation.confidence))
+        for name, values in part.layers.items():
+            archive.writestr(f"{name}.npy", _npy(values), zipfile.ZIP_DEFLATED, 1)
     return buffer.getvalue()
 
 
-def unpack(data: bytes, grid: Grid, legend: Legend) -> Segmentation:
+def unpack(data: bytes, grid: Grid, legend: Legend) -> Part:
     """Inverse of `pack`; confidence is 0 where it was not kept. Raises zipfile.BadZipFile where the data are damaged."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         arrays = {name.removesuffix(".npy"): np.load(io.BytesIO(archive.read(name)), allow_pickle=False) for name in archive.namelist()}
-    classes = arrays["classes"]
-    valid = np.unpackbits(arrays["valid"], axis=1, count=classes.shape[1]).astype(np.bool_)
-    return Segmentation(classes, arrays.get("confidence", np.zeros(classes.shape, np.float32)), valid, legend, grid)
+    classes = arrays.pop("classes")
+    valid = np.unpackbits(arrays.pop("valid"), axis=1, count=classes.shape[1]).astype(np.bool_)
+    confidence = arrays.pop("confidence", None)
+    return Part(
+        Segmentation(classes, np.zeros(classes.shape, np.float32) if confidence is None else confidence, valid, legend, grid), arrays
+    )
 
 
 def _npy(array: AnyArray) -> bytes:

@@ -21,7 +21,7 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from ..errors import InputError, OutputError
-from ..segmentation import Segmentation
+from ..products import Part
 from ..types import Grid, Legend, Window
 from .kernel import unpack
 
@@ -153,20 +153,25 @@ class Run:
         except OSError as exc:
             raise self._refused(exc) from exc
 
-    def get(self, window: Window, grid: Grid, legend: Legend) -> Segmentation:
+    def get(self, window: Window, grid: Grid, legend: Legend) -> Part:
         """A finished tile's map."""
         return unpack(self._path(window).read_bytes(), grid.crop(window), legend)
 
-    def mark(self, name: str) -> None:
-        """Note that a part with a name of its own, such as the map of one date, is finished."""
+    def mark(self, name: str, facts: Mapping[str, Any] | None = None) -> None:
+        """Note that a part with a name of its own, such as the map of one date, is finished, and what is to be known of it later."""
         try:
-            _write(self.folder / f"{name}.done", b"")
+            _write(self.folder / f"{name}.done", json.dumps(dict(facts or {})).encode())
         except OSError as exc:
             raise self._refused(exc) from exc
 
     def marked(self, name: str) -> bool:
         """True where that part is finished."""
         return (self.folder / f"{name}.done").exists()
+
+    def facts(self, name: str) -> dict[str, Any]:
+        """What was noted of that part."""
+        facts: dict[str, Any] = json.loads((self.folder / f"{name}.done").read_text())
+        return facts
 
     def discard(self) -> None:
         """Forget the run: it is finished, or not wanted."""

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import rasterio
 
-from ..errors import OutputError
-from ..files import Name, require_outputs, require_space
-from ..products import Outputs
-from ..raster import MapWriter
+from ..errors import InputError
+from ..maps.areas import AreaTable
+from ..products import Outputs, SeriesOutputs, Written, made_folder, write_products
 from ..raster.inputs import files_of
+from ..raster.layers import LAYERS, known_layers
 from ..raster.mapfile import carries, map_tags, map_targets
 from ..scene import Scene, Series, as_scenes
 from ..segmenter import Segmenter
-from ..types import Window
+from ..types import LabelledPixels, Window
 from .kernel import TileKernel, block_bytes_of
 from .local import run_local
 from .manifest import Run
@@ -31,10 +30,6 @@ if TYPE_CHECKING:
 
 _GDAL_CACHE = 64 * 2**20
 """GDAL's own default is a twentieth of the machine's memory, whatever the budget."""
-
-
-FILE_SUFFIXES = (".tif", ".tiff", ".png", ".gpkg", ".geojson", ".json", ".csv", ".zarr", ".vrt", ".zip")
-"""Suffixes that nobody gives a folder of maps."""
 
 
 class SegmentProgress(NamedTuple):
@@ -55,13 +50,18 @@ def segment(
     segmenter: Segmenter,
     out: str | Path,
     *,
+    layers: Iterable[str] = (),
+    polygons: str | Path | None = None,
+    areas: str | Path | None = None,
+    picture: str | Path | None = None,
+    chart: str | Path | None = None,
+    labels: Mapping[str, LabelledPixels] | None = None,
     memory: int | str = "2GiB",
     tile: int | None = None,
     workers: int | None = None,
     client: Client | None = None,
     overwrite: bool = False,
     resume: bool = True,
-    confidence: bool = False,
     progress: Callable[[SegmentProgress], None] | None = None,
 ) -> Path:
     """Write the map of an image of any size as a Cloud-Optimized GeoTIFF; a series gives a folder with one map a date.
@@ -73,14 +73,19 @@ def segment(
         scene: Image or series.
         segmenter: Fitted, or with references loaded. It is not changed, and its cache is not used.
         out: File to write, `.tif`; for a series a folder, which is made.
+        layers: Rasters to write beside each map, as `<stem>_<layer>.tif`: 'confidence', 'probabilities', 'entropy', 'margin'.
+        polygons: File to outline the classes in, `.gpkg` or `.geojson`; of a series a file a date, with the map's name behind its own.
+        areas: Table of the area of each class, `.csv` or `.json`; of a series one table of all dates.
+        picture: Image, marks, map and confidence, `.png`; of a series a file a date, as for polygons.
+        chart: Areas of a series over time, `.png`.
+        labels: Marked pixels that pictures show, by the fingerprint of the image that they were drawn on.
         memory: Memory of this process (on a cluster: of each worker), bytes or text such as '2GiB'.
         tile: Side of a tile in pixels, a multiple of 256; default as large as the memory allows, up to 1024.
         workers: Threads that compute; default those of the Segmenter.
         client: A `distributed.Client` whose workers compute, see `pixelkin.scale.dask.connect`; they must see the image under the
             same path. Default this process.
-        overwrite: Replace maps that are there.
+        overwrite: Replace files that are there.
         resume: Go on from the tiles of an unfinished run of the same target; False starts anew.
-        confidence: Also write `<stem>_confidence.tif`.
         progress: Called after each tile.
 
     Returns:
@@ -89,131 +94,108 @@ def segment(
     Raises:
         NotFittedError: The Segmenter has no labels.
         ModelError: The scene's bands are not the model's.
-        InputError: The memory is too small for one tile.
-        OutputError: A map is there and overwrite is False; an unfinished run had other inputs; the disk is full (finished
+        InputError: The memory is too small for one tile; a layer is not known.
+        OutputError: A file is there and overwrite is False; an unfinished run had other inputs; the disk is full (finished
             tiles are kept). Ctrl-C leaves as KeyboardInterrupt with finished tiles kept.
     """
-    if not isinstance(scene, Series):
-        return _segment_scene(scene, segmenter, Path(out), memory, tile, workers, client, overwrite, resume, confidence, progress)
-    folder = Path(out)
-    inputs = {"scenes": [[date.fingerprint, segmenter.provenance(date)] for date in scene], "confidence": confidence, "tile": tile}
-    run = Run(folder / "series", inputs, resume=resume)
-    require_series(scene, folder, confidence=confidence, overwrite=overwrite, finished=run.marked if resume else None)
-    with made_folder(folder), run:
-        for date, target in zip(scene, map_names(scene, folder), strict=True):
-            if not run.marked(target.stem):
-                _segment_scene(date, segmenter, target, memory, tile, workers, client, True, resume, confidence, progress)
-                run.mark(target.stem)
+    how = _How(segmenter, memory, tile, workers, client, resume, progress, labels or {})
+    wanted = outputs_of(scene, out, layers=layers, polygons=polygons, areas=areas, picture=picture, chart=chart)
+    if isinstance(wanted, Outputs):
+        assert not isinstance(scene, Series)
+        _segment_scene(scene, how, wanted, overwrite)
+        return Path(out)
+    assert isinstance(scene, Series)
+    inputs = {"scenes": [[date.fingerprint, segmenter.provenance(date)] for date in scene], "layers": wanted.each.kept, "tile": tile}
+    run = Run(wanted.folder / "series", inputs, resume=resume)
+    finished = run.marked if resume else lambda _: False
+    wanted.require(scene, segmenter.references.legend, overwrite=overwrite, finished=finished)
+    with made_folder(wanted.folder), run:
+        for date, stem, outputs in wanted.by_date(scene):
+            if not run.marked(stem):
+                run.mark(stem, _segment_scene(date, how, outputs, True).areas.to_json())
+        wanted.write(scene, [AreaTable.from_json(run.facts(stem)) for _, stem, _ in wanted.by_date(scene)], overwrite=overwrite)
         run.discard()
-    return folder
+    return wanted.folder
 
 
-def require_series(
-    series: Series,
-    folder: Path,
+def outputs_of(
+    scene: Scene | Series,
+    out: str | Path,
     *,
-    confidence: bool = False,
-    overwrite: bool = False,
-    inputs: Mapping[str, Iterable[Name]] | None = None,
-    finished: Callable[[str], bool] | None = None,
-) -> None:
-    """Refuse, before any work, a folder that cannot hold the maps of a series.
-
-    Args:
-        series: What is mapped.
-        folder: Folder of the maps, there or not.
-        confidence: Also of their confidence.
-        overwrite: Replace maps that are there.
-        inputs: What is read beside the images; see `pixelkin.files.require_outputs`.
-        finished: Says whether the map of a name was finished by a run that is being resumed, and may be there.
+    layers: Iterable[str] = (),
+    polygons: str | Path | None = None,
+    areas: str | Path | None = None,
+    picture: str | Path | None = None,
+    chart: str | Path | None = None,
+) -> Outputs | SeriesOutputs:
+    """The files that `segment` makes when it is asked like this.
 
     Raises:
-        OutputError: It is a file, or its name is that of one; a map is there; a map would replace an image; the disk is too small.
+        InputError: A layer is not known, or a chart is asked for of one image.
     """
-    if folder.suffix.lower() in FILE_SUFFIXES or folder.is_file():
-        raise OutputError(f"{folder} names a file, and {len(series)} dates give a map each, expected a folder for them. Name a folder.")
-    above = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        raise OutputError(f"{folder} cannot be made in {above}, expected a folder that takes files. Choose another folder for the maps.")
-    targets = [file for path in map_names(series, folder) for file in map_targets(path, confidence=confidence)]
-    read = {"image": files_of(series), **(inputs or {})}
-    if folder.is_dir():
-        there = [path for path in targets if finished is None or not finished(path.stem.removesuffix("_confidence"))]
-        require_outputs(there, inputs=read, overwrite=overwrite)
-    require_space(folder / "map", len(series) * series.grid.height * series.grid.width * (5 if confidence else 1), "the maps")
+    paths = {"polygons": polygons, "areas": areas, "picture": picture, "chart": chart}
+    named = {name: None if path is None else Path(path) for name, path in paths.items()}
+    names = known_layers(layers)
+    if isinstance(scene, Series):
+        each = Outputs(None, names, polygons=named["polygons"], picture=named["picture"])
+        return SeriesOutputs(Path(out), each, areas=named["areas"], chart=named["chart"])
+    if chart is not None:
+        raise InputError("a chart shows a series over time, and one image was given. Leave out chart=..., or give a series.")
+    return Outputs(Path(out), names, polygons=named["polygons"], areas=named["areas"], picture=named["picture"])
 
 
-@contextmanager
-def made_folder(folder: Path) -> Iterator[None]:
-    """Make a folder and those above it; where the work in it fails, what was made goes again, unless it holds something."""
-    missing = [path for path in (folder.absolute(), *folder.absolute().parents) if not path.exists()]
-    try:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as exc:
-            raise OutputError(f"{folder} cannot be made: {exc.strerror or exc}. Choose another folder.") from exc
-        yield
-    finally:
-        with suppress(OSError):
-            for path in missing:
-                path.rmdir()  # refuses where there is something in it
+@dataclass(frozen=True)
+class _How:
+    """What stays the same from image to image."""
+
+    segmenter: Segmenter
+    memory: int | str
+    tile: int | None
+    workers: int | None
+    client: Client | None
+    resume: bool
+    progress: Callable[[SegmentProgress], None] | None
+    labels: Mapping[str, LabelledPixels]
 
 
-def map_names(series: Series, folder: Path) -> list[Path]:
-    """Where the map of each date of a series goes: the scene's name, with a number where two have the same."""
-    names: list[str] = []
-    for scene in series:
-        name, again = scene.name, 1
-        while name in names:
-            again += 1
-            name = f"{scene.name}_{again}"
-        names.append(name)
-    return [folder / f"{name}.tif" for name in names]
-
-
-def _segment_scene(
-    scene: Scene,
-    segmenter: Segmenter,
-    out: Path,
-    memory: int | str,
-    tile: int | None,
-    workers: int | None,
-    client: Client | None,
-    overwrite: bool,
-    resume: bool,
-    confidence: bool,
-    progress: Callable[[SegmentProgress], None] | None,
-) -> Path:
+def _segment_scene(scene: Scene, how: _How, outputs: Outputs, overwrite: bool) -> Written:
+    segmenter, out = how.segmenter, outputs.map
+    assert out is not None  # a run is known by the map that it makes
     provenance = segmenter.provenance(scene)
     legend = segmenter.references.legend
     if segmenter.model is not None:
         segmenter.model.band_index(scene)
-    if tile is None and resume:
-        tile = Run.tile_of(out)
-    replica = segmenter.replica(cache_bytes=0, workers=workers)
-    budget = _memory(scene, replica, memory, tile)
+    tile = Run.tile_of(out) if how.tile is None and how.resume else how.tile
+    replica = segmenter.replica(cache_bytes=0, workers=how.workers)
+    budget = _memory(scene, replica, how.memory, tile)
     plan = TilePlan(scene.grid, budget.tile)
-    inputs = {**provenance, "fingerprint": scene.fingerprint, "tile": plan.tile, "confidence": confidence}
-    run = Run(out, inputs, resume=resume)
-    outputs = Outputs(out, confidence=confidence)
-    if resume and run.folder.exists():
+    inputs = {**provenance, "fingerprint": scene.fingerprint, "tile": plan.tile, "layers": outputs.kept}
+    run = Run(out, inputs, resume=how.resume)
+    if how.resume and run.folder.exists():
         # Killed between its last renames, a run leaves files in place; the same files may replace them.
-        left = [path for path in map_targets(out, confidence=True) if path.exists()]
-        overwrite = overwrite or all(carries(path, map_tags(legend, provenance, confidence=confidence)) for path in left)
-    outputs.require(scene.grid, inputs={"image": files_of(scene)}, overwrite=overwrite)
-    writer = MapWriter(out, scene.grid, legend, provenance=provenance, overwrite=overwrite, confidence=confidence, scratch=run.scratch)
-    kernel = TileKernel(scene, scene.fingerprint, replica, confidence)
+        left = [path for path in map_targets(out, LAYERS) if path.exists()]
+        overwrite = overwrite or all(carries(path, map_tags(legend, provenance, outputs.layers)) for path in left)
+    outputs.require(scene.grid, legend, inputs={"image": files_of(scene)}, overwrite=overwrite)
+    kernel = TileKernel(scene, scene.fingerprint, replica, outputs.kept)
     with run, rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE):
         todo = [window for window in plan.windows() if not run.finished(window)]
-        told = Teller(scene.name, len(plan), len(plan) - len(todo), progress)
-        for window, data in _results(kernel, todo, budget, client, inputs):
+        told = Teller(scene.name, len(plan), len(plan) - len(todo), how.progress)
+        for window, data in _results(kernel, todo, budget, how.client, inputs):
             run.put(window, data)
             told(window)
-        with writer:
-            for window in plan.windows():
-                writer.write(run.get(window, scene.grid, legend), window)
+        parts = ((window, run.get(window, scene.grid, legend)) for window in plan.windows())
+        written = write_products(
+            outputs,
+            scene,
+            legend,
+            parts,
+            provenance=provenance,
+            labels=how.labels.get(scene.fingerprint),
+            overwrite=overwrite,
+            scratch=run.scratch,
+        )
         run.discard()
-    return out
+    return written
 
 
 def _results(

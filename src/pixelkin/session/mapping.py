@@ -6,10 +6,7 @@ The page's export and the command line's `pixelkin segment PROJECT` are this mod
 from __future__ import annotations
 
 import dataclasses
-import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import get_args
@@ -19,6 +16,7 @@ from ..errors import InputError, LabelError
 from ..features import BLOCK
 from ..files import require_outputs
 from ..model import Model, load_model
+from ..products import Outputs, Part, map_part, write_products
 from ..raster.inputs import files_of
 from ..scene import Scene
 from ..segmenter import Segmenter
@@ -59,7 +57,7 @@ def comparison(segmenter: Segmenter) -> str:
     return "learner on raw bands" if segmenter.model is None else "learner on features"
 
 
-def write_products(
+def write_map_files(
     segmenter: Segmenter,
     scene: Scene,
     legend: Legend,
@@ -76,46 +74,27 @@ def write_products(
         InputError: A format that is not known.
         OutputError: A file is there, or the disk refuses it.
     """
-    from ..maps import AreaCounter, write_area_table, write_polygons_of
-    from ..raster import MapWriter
-    from ..raster._gdal import small_cache
-
     check_formats(formats)
-    confidence, polygons, areas = folder / f"{stem}_confidence.tif", folder / f"{stem}.gpkg", folder / f"{stem}_areas.csv"
-    wants_map = "cog" in formats or "confidence" in formats
-    needs_map = wants_map or "polygons" in formats
+    outputs = Outputs(
+        folder / f"{stem}.tif" if "cog" in formats or "confidence" in formats else None,
+        layers=("confidence",) if "confidence" in formats else (),
+        polygons=folder / f"{stem}.gpkg" if "polygons" in formats else None,
+        areas=folder / f"{stem}_areas.csv" if "areas" in formats else None,
+    )
     height, width = scene.grid.shape
     # Outlining takes about as long as it takes to map a tenth more.
-    share = 0.9 if "polygons" in formats else 1.0
-    counter = AreaCounter(scene.grid, legend) if "areas" in formats else None
-    with tempfile.TemporaryDirectory(prefix=f".{stem}.", dir=folder) as aside:
-        target = (folder if wants_map else Path(aside)) / f"{stem}.tif"
-        writer = MapWriter(
-            target,
-            scene.grid,
-            legend,
-            provenance=segmenter.provenance(scene),
-            confidence="confidence" in formats,
-        )
-        with small_cache(), writer if needs_map else nullcontext():
-            for row, col in product(range(0, height, BLOCK), range(0, width, _ACROSS)):
-                tell(share * (row + col / width * BLOCK) / height, scene.name)
-                window = Window(row, col, min(BLOCK, height - row), min(_ACROSS, width - col))
-                part = dataclasses.replace(segmenter.predict(scene, window), legend=legend)
-                if needs_map:
-                    writer.write(part, window)
-                if counter is not None:
-                    counter.add(part.classes, part.valid, window)
-            tell(share, f"{scene.name}: writing")
-        written = [target] if wants_map else []
-        if "confidence" in formats:
-            written.append(confidence)
-        if "polygons" in formats:
-            following = partial(tell, share, f"{scene.name}: outlining")
-            written.append(write_polygons_of(target, scene.grid, legend, polygons, progress=following))
-        if counter is not None:
-            written.append(write_area_table(counter.table(), areas))
-    return written
+    share = 0.9 if outputs.polygons else 1.0
+
+    def parts() -> Iterator[tuple[Window, Part]]:
+        for row, col in product(range(0, height, BLOCK), range(0, width, _ACROSS)):
+            tell(share * (row + col / width * BLOCK) / height, scene.name)
+            window = Window(row, col, min(BLOCK, height - row), min(_ACROSS, width - col))
+            yield window, map_part(segmenter, scene, window, outputs.kept, legend)
+
+    provenance = segmenter.provenance(scene)
+    return write_products(
+        outputs, scene, legend, parts(), provenance=provenance, tell=lambda what: tell(share, f"{scene.name}: {what}")
+    ).files
 
 
 def check_formats(formats: Sequence[str]) -> None:
@@ -201,7 +180,7 @@ def write_maps(
             def tell_part(fraction: float, message: str, number: int = number) -> None:
                 tell((number + fraction) / len(scenes), message)
 
-            written += write_products(segmenter, scene, recipe.legend, aside, stem, formats, tell_part)
+            written += write_map_files(segmenter, scene, recipe.legend, aside, stem, formats, tell_part)
         if warn is not None:
             tell(1.0, "comparing with the labels")
             warn(warnings_of(segmenter, *recipe.coverable(scenes.values())))
