@@ -47,6 +47,7 @@ def run(*arguments: str) -> int:
     return 0
 
 
+@pytest.mark.filterwarnings("ignore:labels.tif. value 0 is taken as not labelled")
 def test_foreign_dates_are_named_and_the_limit_travels(series, tmp_path, capsys):
     references = tmp_path / "references.safetensors"
     marks = ["--labels", str(tmp_path / "labels.tif"), "--labels-date", "2020-01-05", "--raw"]

@@ -16,7 +16,7 @@ ALIASES = {"brush_px": "brush", "date": "labels_date", "resume": "restart"}
 LABEL_ALIASES = {"crs": "labels_crs"}
 """Arguments that mean something else where labels are read."""
 
-_VALUE = r"""'[^']*'|\{[^}]*\}|\([^)]*\)|"[^"]*"|\[[^\]]*\]|\.\.\.|-?\d+(?:\.\d+)?|\w+|(?=[\s.,;)]|$)"""
+_VALUE = r"""'[^']*'|\{[^}]*\}|\([^)]*\)|"[^"]*"|\[[^\]]*\]|\{[^}]*\}|\.\.\.|-?\d+(?:\.\d+)?|\w+|(?=[\s.,;)]|$)"""
 _ARGUMENT = re.compile(rf"(?<![\w./\\=&?\[{{'\"-])(?P<name>[a-z][a-z0-9_]*)=(?P<value>{_VALUE})")
 _CALL = re.compile(r"(?<![\w./])(?:\w+\.)*\w+\((?P<inside>[^()]*)\)")
 _SUBJECT = re.compile(r"(?P<name>[a-z][a-z0-9_]*) is (?=['\"\[\d-])")
@@ -66,7 +66,7 @@ class Words:
         if known is None:
             return None
         option, parameter = known
-        value = found["value"].strip("'\"[](){}").replace("'", "").replace('"', "").replace(", ", ",").replace(": ", "=")
+        value = re.sub(r"['\"\[\]{}]", "", found["value"]).replace(", ", ",").replace(": ", "=")
         if value == "False" and parameter.secondary_opts:
             return parameter.secondary_opts[0]
         if parameter.is_flag or value in ("", "...", "True"):
