@@ -4,13 +4,17 @@ import { api } from "./core/api";
 import { boundsOf, centreOf, type Point } from "./core/geometry";
 import { pictureQuery } from "./core/picture";
 import type { DoubtfulMark, Geometry, Mark, MarkKind, Scene } from "./core/types";
-import { loadTexts } from "./i18n";
+import { loadTexts, translatePage } from "./i18n";
 import { dragsWith, DrawInteraction } from "./map/draw";
 import { type Palette, paletteOf } from "./map/answerlayer";
 import { MapView } from "./map/mapview";
 import { Session, sidesOf } from "./session/session";
 import { editClass } from "./ui/classes";
-import { buildNotices, exportDialog, importLabels, openHelp, openJobs } from "./ui/dialogs";
+import { exportDialog } from "./files/exportmaps";
+import { importLabels } from "./files/importlabels";
+import { openJobs } from "./files/jobs";
+import { openHelp } from "./start/help";
+import { buildNotices } from "./ui/notices";
 import { byId } from "./ui/dom";
 import { buildHeader } from "./ui/header";
 import { bindKeys } from "./ui/keys";
@@ -22,6 +26,7 @@ import { buildStrip } from "./ui/strip";
 import { buildTools } from "./ui/tools";
 
 await loadTexts();
+translatePage();
 const session = new Session();
 const { store } = session;
 

@@ -87,7 +87,7 @@ describe("pictures", () => {
   it("offers what the band names allow, then single bands", () => {
     const scene = { bands: ["red", "green", "blue", "nir"], default_bands: [1, 2, 3] } as Scene;
     expect(presets(scene).slice(0, 3)).toEqual([
-      { name: "Natural colour", bands: [1, 2, 3] }, { name: "False colour (near infrared)", bands: [4, 1, 2] }, { name: "red only", bands: [1] },
+      { name: "Natural colour", bands: [1, 2, 3] }, { name: "False colour (near infrared)", bands: [4, 1, 2] }, { name: "One band", band: "red", bands: [1] },
     ]);
     expect(presets({ bands: ["band_1", "band_2"], default_bands: [1] } as Scene)[0]).toEqual({ name: "Default bands", bands: [1] });
   });

@@ -194,13 +194,15 @@ def tabs(browser: Any) -> Iterator[Callable[..., LabellingPage]]:
     contexts: list[Any] = []
     pages: list[LabellingPage] = []
 
-    def open_tab(server: Server, *, width: int = 1280, height: int = 720, newcomer: bool = False, **options: Any) -> LabellingPage:
+    def open_tab(
+        server: Server, *, width: int = 1280, height: int = 720, newcomer: bool = False, unopened: bool = False, **options: Any
+    ) -> LabellingPage:
         contexts.append(browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True, **options))
         contexts[-1].set_default_timeout(30_000)
         if not newcomer:
             contexts[-1].add_init_script("localStorage.setItem('pixelkin.tour', 'yes')")
         pages.append(LabellingPage(contexts[-1].new_page(), server.url))
-        return pages[-1].open()
+        return pages[-1] if unopened else pages[-1].open()
 
     yield open_tab
     for context in contexts:

@@ -22,9 +22,9 @@ def static() -> Path:
     return STATIC
 
 
-def test_the_page_weighs_at_most_300_kb(static: Path) -> None:
+def test_the_page_weighs_at_most_180_kb(static: Path) -> None:
     weight = sum(len(gzip.compress(path.read_bytes())) for path in static.rglob("*") if path.is_file())
-    assert weight <= 300_000
+    assert weight <= 180_000
 
 
 def test_nothing_comes_from_elsewhere_and_nothing_is_inline(static: Path) -> None:

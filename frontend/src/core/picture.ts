@@ -20,7 +20,9 @@ export function pictureQuery(picture: Picture): string {
 }
 
 export interface Preset {
-  readonly name: string;
+  readonly name: "Natural colour" | "False colour (near infrared)" | "Short-wave infrared" | "Default bands" | "One band";
+  /** Name of the only band. */
+  readonly band?: string;
   readonly bands: readonly number[];
 }
 
@@ -29,14 +31,14 @@ export function presets(scene: Scene): Preset[] {
   const index = (...names: string[]): number => scene.bands.findIndex((band) => names.includes(band.toLowerCase())) + 1;
   const [red, green, blue] = [index("red", "b04", "b4"), index("green", "b03", "b3"), index("blue", "b02", "b2")];
   const [nir, swir] = [index("nir", "nir08", "b08", "b8"), index("swir", "swir1", "swir16", "b11")];
-  const combine = (name: string, ...bands: number[]): Preset[] => (bands.every((band) => band > 0) ? [{ name, bands }] : []);
+  const combine = (name: Preset["name"], ...bands: number[]): Preset[] => (bands.every((band) => band > 0) ? [{ name, bands }] : []);
   const found = [
     ...combine("Natural colour", red, green, blue),
     ...combine("False colour (near infrared)", nir, red, green),
     ...combine("Short-wave infrared", swir, nir, red),
   ];
   if (found.length === 0) found.push({ name: "Default bands", bands: scene.default_bands });
-  return [...found, ...scene.bands.map((name, i) => ({ name: `${name} only`, bands: [i + 1] }))];
+  return [...found, ...scene.bands.map((name, i) => ({ name: "One band" as const, band: name, bands: [i + 1] }))];
 }
 
 export const sameBands = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((band, i) => band === b[i]);

@@ -38,6 +38,12 @@ export async function loadTexts(): Promise<void> {
   if (language !== "en") texts = (await LOADERS[language]()).default;
 }
 
+/** Give the elements that stand in the page from the beginning their names. */
+export function translatePage(): void {
+  for (const one of document.querySelectorAll("[aria-label]")) one.setAttribute("aria-label", tServer(one.getAttribute("aria-label")!));
+  for (const one of document.querySelectorAll(".skip")) one.textContent = tServer(one.textContent ?? "");
+}
+
 /** Change the language; the page is built anew. */
 export function chooseLanguage(one: Language): void {
   localStorage.setItem(KEPT, one);

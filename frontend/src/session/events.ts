@@ -1,5 +1,6 @@
 /** What the server tells of its own accord. */
 
+import { t } from "../i18n";
 import { api } from "../core/api";
 import type { Store } from "../core/store";
 import { isOver, type Job, type MapStatus, type ModelInfo } from "../core/types";
@@ -65,8 +66,8 @@ export class ServerEvents {
   private takeModel(model: ModelInfo): void {
     const { project } = this.store.get();
     if (!project) return;
-    if (project.model.state === "training" && model.state === "ready") this.notices.notify("info", "The encoder is trained: the map now uses it. Your labels are kept.");
-    if (project.model.state === "training" && model.state === "failed") this.notices.notify("error", model.message ?? "Training failed; the map goes on with raw bands.");
+    if (project.model.state === "training" && model.state === "ready") this.notices.notify("info", t("The encoder is trained: the map now uses it. Your labels are kept."));
+    if (project.model.state === "training" && model.state === "failed") this.notices.notify("error", model.message ?? t("Training failed; the map goes on with band values."));
     this.store.set({ project: { ...project, model } });
   }
 
@@ -75,6 +76,6 @@ export class ServerEvents {
     const before = jobs.find((one) => one.id === job.id);
     this.store.set({ jobs: before ? jobs.map((one) => (one.id === job.id ? job : one)) : [job, ...jobs] });
     if (job.state === "failed" && before?.state !== "failed" && job.error) this.notices.notify("error", job.error.message);
-    if (job.state === "done" && before && !isOver(before) && job.files.length > 0) this.notices.notify("info", `${job.files.length} ${job.files.length === 1 ? "file" : "files"} ready under Jobs.`);
+    if (job.state === "done" && before && !isOver(before) && job.files.length > 0) this.notices.notify("info", t("{n} file ready under Jobs.|{n} files ready under Jobs.", { n: job.files.length }));
   }
 }

@@ -1,5 +1,6 @@
 /** Saying things to the user. */
 
+import { tServer } from "../i18n";
 import { ApiError } from "../core/api";
 import type { Store } from "../core/store";
 import type { Notice, State } from "./state";
@@ -28,7 +29,7 @@ export class Notices {
   report(error: unknown): void {
     if (error instanceof ApiError && error.isOffline) this.store.set({ online: false });
     else if (error instanceof ApiError && error.type === "Stale") return;
-    else this.notify("error", error instanceof Error ? error.message : String(error));
+    else this.notify("error", tServer(error instanceof Error ? error.message : String(error)));
   }
 
   /** Run something that asks the server; an error becomes a notice. */

@@ -1,5 +1,6 @@
 /** What the user does, as functions; the state that it changes is in `store`. */
 
+import { t } from "../i18n";
 import { api } from "../core/api";
 import { boundsOf, centreOf, type Point } from "../core/geometry";
 import type { Picture } from "../core/picture";
@@ -69,19 +70,19 @@ export class Session {
     const erases = tool === "erase";
     const target = project.classes.find((one) => one.id === classId);
     if (!erases && !target) {
-      this.notify("info", "Add a class first, then mark its pixels.");
+      this.notify("info", t("Add a class first, then mark its pixels."));
       return;
     }
     const [left, top, right, bottom] = boundsOf(geometry);
     if (right < 0 || bottom < 0 || left >= scene.width || top >= scene.height) {
-      this.notify("info", "That is outside the image: nothing was marked.");
+      this.notify("info", t("That is outside the image: nothing was marked."));
       return;
     }
     const brushed = kind === "scribble" ? brush : 1;
     this.focus = centreOf(geometry);
     this.store.set({ suggestion: null });
     const mark = { id: crypto.randomUUID(), scene: scene.id, class_id: erases ? 0 : classId, kind, geometry, brush_px: brushed };
-    this.copy.addMark(erases ? "Erase" : `Mark ${target!.name}`, mark);
+    this.copy.addMark(erases ? t("Erase") : t("Mark {name}", { name: target!.name }), mark);
   }
 
   marksOf(scene: Scene): readonly Mark[] {
@@ -99,28 +100,28 @@ export class Session {
 
   clearMarks(): void {
     const { scene } = this.store.get();
-    if (scene) this.copy.edit("Clear marks", [{ op: "clear_marks", scene: scene.id }]);
+    if (scene) this.copy.edit(t("Clear marks"), [{ op: "clear_marks", scene: scene.id }]);
   }
 
   // Classes
 
   addClass(name: string): void {
-    this.copy.edit(`Add class ${name}`, [{ op: "add_class", name }], (result) => {
+    this.copy.edit(t("Add class {name}", { name }), [{ op: "add_class", name }], (result) => {
       const added = result?.changes.classes.find((one) => one.name === name);
       if (added) this.store.set({ classId: added.id });
     });
   }
 
   updateClass(id: number, change: { name?: string; color?: string; key?: string | null }): void {
-    this.copy.edit("Change class", [{ op: "update_class", id, ...change }]);
+    this.copy.edit(t("Change class"), [{ op: "update_class", id, ...change }]);
   }
 
   mergeClass(id: number, into: number): void {
-    this.copy.edit("Merge classes", [{ op: "merge_class", id, into }], () => this.store.set({ classId: into }));
+    this.copy.edit(t("Merge classes"), [{ op: "merge_class", id, into }], () => this.store.set({ classId: into }));
   }
 
   deleteClass(id: number): void {
-    this.copy.edit("Delete class", [{ op: "delete_class", id }]);
+    this.copy.edit(t("Delete class"), [{ op: "delete_class", id }]);
   }
 
   // History
@@ -164,12 +165,12 @@ export class Session {
     const { scene, project } = this.store.get();
     if (!scene || !project) return;
     if (file.size > project.limits.upload_bytes) {
-      this.notify("error", `${file.name} has ${file.size} bytes, expected at most ${project.limits.upload_bytes}. Split the file.`);
+      this.notify("error", t("{name} has {n} bytes, expected at most {limit}. Split the file.", { name: file.name, n: file.size, limit: project.limits.upload_bytes }));
       return;
     }
     const key = crypto.randomUUID();
     this.copy.deliver(key, () => api.importLabels(scene.id, file, key), (result) => {
-      if (result) this.notify("info", `Imported ${result.changes.marks.length} marks from ${file.name}.`);
+      if (result) this.notify("info", t("{n} mark imported from {name}.|{n} marks imported from {name}.", { n: result.changes.marks.length, name: file.name }));
     });
   }
 
@@ -181,7 +182,7 @@ export class Session {
     await this.notices.guard(async () => {
       if (this.suggestions.length === 0) this.suggestions = (await api.suggestions(scene.id)).suggestions;
       found = this.suggestions.shift() ?? null;
-      if (!found) this.notify("info", "There is nothing to suggest yet: mark at least two classes first.");
+      if (!found) this.notify("info", t("There is nothing to suggest yet: mark at least two classes first."));
       else if (found.scene !== scene.id) {
         const next: Suggestion = found;
         await this.openScene(next.scene);

@@ -1,5 +1,7 @@
 /** Labels that contradict others: a list to jump from. */
 
+import { sceneLabel } from "./scenes";
+import { t, tParts } from "../i18n";
 import type { DoubtfulMark } from "../core/types";
 import type { Session } from "../session/session";
 import { editClass } from "./classes";
@@ -9,13 +11,13 @@ export function buildChecks(session: Session, goTo: (mark: DoubtfulMark) => void
   const { store } = session;
   const summary = h("p", { class: "quiet", role: "status", id: "checks-summary" });
   const list = h("ul", { class: "checks", "aria-labelledby": "checks-title" });
-  const section = h("section", { id: "checks", "aria-labelledby": "checks-title" }, h("h2", { id: "checks-title" }, "Labels to check"), summary, list);
+  const section = h("section", { id: "checks", "aria-labelledby": "checks-title" }, h("h2", { id: "checks-title" }, t("Labels to check")), summary, list);
 
   store.watch(["contradictions", "project", "scene"], ({ contradictions, project, scene }) => {
     const { marks, classes } = contradictions;
     const count = marks.length + classes.length;
     section.hidden = count === 0;
-    summary.textContent = count === 0 ? "" : "They contradict the other labels. Mark them anew or erase them where they are wrong.";
+    summary.textContent = count === 0 ? "" : t("They contradict the other labels. Mark them anew or erase them where they are wrong.");
     const named = (id: number): HTMLElement => {
       const info = project?.classes.find((one) => one.id === id);
       const swatch = h("span", { class: "swatch small", "aria-hidden": "true" });
@@ -29,12 +31,12 @@ export function buildChecks(session: Session, goTo: (mark: DoubtfulMark) => void
     replace(
       list,
       ...classes.map(([one, other]) =>
-        item(`${one}-${other}`, () => editClass(session, one), "Merge them, or mark them where they differ", named(one), " and ", named(other), " cannot be told apart"),
+        item(`${one}-${other}`, () => editClass(session, one), t("Merge them, or mark them where they differ"), ...tParts("{one} and {other} cannot be told apart", { one: named(one), other: named(other) })),
       ),
       ...marks.map((mark) => {
         const on = mark.scene === scene?.id ? null : project?.scenes.find((one) => one.id === mark.scene);
-        const where = `${on ? `${on.date ?? on.name}, ` : ""}row ${mark.row}, col ${mark.col}${mark.labels > 1 ? `, ${mark.labels} pixels` : ""}`;
-        return item(`${mark.mark}-${mark.looks_like}`, () => goTo(mark), "Show it (K: the next one)", named(mark.class_id), " looks like ", named(mark.looks_like), h("span", { class: "quiet" }, ` ${where}`));
+        const where = [...(on ? [sceneLabel(on)] : []), t("row {row}, col {col}", { row: String(mark.row), col: String(mark.col) }), ...(mark.labels > 1 ? [t("{n} pixel|{n} pixels", { n: mark.labels })] : [])].join(", ");
+        return item(`${mark.mark}-${mark.looks_like}`, () => goTo(mark), t("Show it (K: the next one)"), ...tParts("{one} looks like {other}", { one: named(mark.class_id), other: named(mark.looks_like) }), h("span", { class: "quiet" }, ` ${where}`));
       }),
     );
     if (focused) list.querySelector<HTMLElement>(`[data-check="${CSS.escape(focused)}"]`)?.focus();

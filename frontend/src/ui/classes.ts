@@ -1,5 +1,6 @@
 /** Classes: choose, add, name, colour, key, merge, delete; counts and areas beside each. */
 
+import { formatNumber, formatPercent, t } from "../i18n";
 import type { ClassInfo } from "../core/types";
 import type { Session } from "../session/session";
 import { h, icon, iconButton, openDialog, replace } from "./dom";
@@ -7,14 +8,14 @@ import { h, icon, iconButton, openDialog, replace } from "./dom";
 const KEYS = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
 function formatShare(area: number | null, unit: string, pixels: number, fraction: number): string {
-  const share = `${(fraction * 100).toFixed(fraction >= 0.0995 || fraction === 0 ? 0 : 1)} %`;
-  const size = area === null ? `${pixels.toLocaleString("en")} px` : `${area.toLocaleString("en", { maximumFractionDigits: area < 10 ? 2 : area < 100 ? 1 : 0 })} ${unit}`;
+  const share = formatPercent(fraction, fraction >= 0.0995 || fraction === 0 ? 0 : 1);
+  const size = area === null ? t("{n} px", { n: pixels }) : `${formatNumber(area, { maximumFractionDigits: area < 10 ? 2 : area < 100 ? 1 : 0 })} ${unit}`;
   return `${size} · ${share}`;
 }
 
 export function buildClasses(session: Session, goToConflict: () => void): HTMLElement {
   const { store } = session;
-  const list = h("div", { class: "classes", role: "radiogroup", "aria-label": "Class to mark with" });
+  const list = h("div", { class: "classes", role: "radiogroup", "aria-label": t("Class to mark with") });
   list.addEventListener("keydown", (event) => {
     const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
     const classes = store.get().project?.classes ?? [];
@@ -25,7 +26,7 @@ export function buildClasses(session: Session, goToConflict: () => void): HTMLEl
     store.set({ classId: next.id });
     rows.get(next.id)?.row.querySelector<HTMLElement>("[role=radio]")?.focus();
   });
-  const name = h("input", { type: "text", maxlength: 80, placeholder: "New class", "aria-label": "Name of the new class", id: "new-class", autocomplete: "off" });
+  const name = h("input", { type: "text", maxlength: 80, placeholder: t("New class"), "aria-label": t("Name of the new class"), id: "new-class", autocomplete: "off" });
   const form = h(
     "form",
     {
@@ -39,7 +40,7 @@ export function buildClasses(session: Session, goToConflict: () => void): HTMLEl
       },
     },
     name,
-    h("button", { type: "submit", class: "icon-button", "aria-label": "Add class", title: "Add class (A)" }, icon("plus")),
+    h("button", { type: "submit", class: "icon-button", "aria-label": t("Add class"), title: `${t("Add class")} (A)` }, icon("plus")),
   );
   const conflict = h("button", { type: "button", class: "conflict", id: "conflicts", onclick: goToConflict });
   const total = h("p", { class: "quiet", id: "area-note" });
@@ -80,13 +81,13 @@ export function buildClasses(session: Session, goToConflict: () => void): HTMLEl
       title.textContent = info.name;
       key.textContent = info.key ?? "";
       key.hidden = info.key === null;
-      counts.textContent = `${info.labelled_pixels.toLocaleString("en")} px marked`;
+      counts.textContent = t("{n} px marked", { n: info.labelled_pixels });
       const area = all?.classes.find((one) => one.id === info.id);
       const fraction = area?.fraction ?? null;
       areas.textContent = area && fraction !== null ? formatShare(area.area, all!.unit, area.pixels, fraction) : "";
       meter.style.width = `${(fraction ?? 0) * 100}%`;
-      edit.setAttribute("aria-label", `Edit class ${info.name}`);
-      edit.title = "Rename, colour, key, merge, delete (F2)";
+      edit.setAttribute("aria-label", t("Edit class {name}", { name: info.name }));
+      edit.title = `${t("Rename, colour, key, merge, delete")} (F2)`;
     };
     return { row, update };
   };
@@ -100,15 +101,15 @@ export function buildClasses(session: Session, goToConflict: () => void): HTMLEl
     }
     const wanted = classes.map((info) => rows.get(info.id)!.row);
     if (wanted.length !== list.children.length || wanted.some((row, i) => list.children[i] !== row)) list.replaceChildren(...wanted);
-    if (classes.length === 0) replace(list, h("p", { class: "empty" }, "Name the first class below: water, road, forest… Then mark a few of its pixels."));
-    total.textContent = areas && areas.complete < 1 ? `Areas of the ${Math.round(areas.complete * 100)} % of the image mapped so far.` : "";
+    if (classes.length === 0) replace(list, h("p", { class: "empty" }, t("Name the first class below: water, road, forest… Then mark a few of its pixels.")));
+    total.textContent = areas && areas.complete < 1 ? t("Areas of the {share} of the image mapped so far.", { share: formatPercent(areas.complete) }) : "";
   });
   store.watch(["conflictTotal"], ({ conflictTotal }) => {
     conflict.hidden = conflictTotal === 0;
-    replace(conflict, icon("warning"), h("span", {}, `${conflictTotal} ${conflictTotal === 1 ? "pixel" : "pixels"} marked with two classes. The later mark counts. Show`));
+    replace(conflict, icon("warning"), h("span", {}, t("{n} pixel marked with two classes. The later mark counts. Show|{n} pixels marked with two classes. The later mark counts. Show", { n: conflictTotal })));
   });
 
-  return h("section", { "aria-labelledby": "classes-title" }, h("h2", { id: "classes-title" }, "Classes"), list, form, conflict, total);
+  return h("section", { "aria-labelledby": "classes-title" }, h("h2", { id: "classes-title" }, t("Classes")), list, form, conflict, total);
 }
 
 /** Everything one can do to a class, in one dialog. */
@@ -119,7 +120,7 @@ export function editClass(session: Session, id: number): void {
   const others = project.classes.filter((one) => one.id !== id);
   const name = h("input", { type: "text", value: info.name, maxlength: 80, required: true, id: "class-name" });
   const color = h("input", { type: "color", value: info.color, id: "class-color" });
-  const key = h("select", { id: "class-key" }, h("option", { value: "" }, "none"), ...KEYS.map((one) => h("option", { value: one, selected: one === info.key }, one)));
+  const key = h("select", { id: "class-key" }, h("option", { value: "" }, t("none")), ...KEYS.map((one) => h("option", { value: one, selected: one === info.key }, one)));
   const into = h("select", { id: "class-into" }, ...others.map((one) => h("option", { value: String(one.id) }, one.name)));
   const form = h(
     "form",
@@ -136,34 +137,34 @@ export function editClass(session: Session, id: number): void {
         dialog.close();
       },
     },
-    h("label", {}, "Name", name),
-    h("label", {}, "Colour", color),
-    h("label", {}, "Key", key),
-    h("div", { class: "actions" }, h("button", { type: "submit", class: "button primary" }, "Save")),
+    h("label", {}, t("Name"), name),
+    h("label", {}, t("Colour"), color),
+    h("label", {}, t("Key"), key),
+    h("div", { class: "actions" }, h("button", { type: "submit", class: "button primary" }, t("Save"))),
   );
   const merge =
     others.length > 0 &&
     h(
       "div",
       { class: "fields divided" },
-      h("label", {}, "Merge into", into),
+      h("label", {}, t("Merge into"), into),
       h(
         "div",
         { class: "actions" },
-        h("button", { type: "button", class: "button", id: "class-merge", onclick: () => (session.mergeClass(id, Number(into.value)), dialog.close()) }, "Merge"),
+        h("button", { type: "button", class: "button", id: "class-merge", onclick: () => (session.mergeClass(id, Number(into.value)), dialog.close()) }, t("Merge")),
       ),
     );
   const remove = h(
     "div",
     { class: "fields divided" },
-    h("p", { class: "quiet" }, `${info.marks} ${info.marks === 1 ? "mark" : "marks"}, ${info.labelled_pixels} pixels. Undo brings everything back.`),
+    h("p", { class: "quiet" }, `${t("{n} mark|{n} marks", { n: info.marks })}, ${t("{n} pixel|{n} pixels", { n: info.labelled_pixels })}. ${t("Undo brings everything back.")}`),
     h(
       "div",
       { class: "actions" },
-      h("button", { type: "button", class: "button danger", id: "class-delete", onclick: () => (session.deleteClass(id), dialog.close()) }, "Delete class and its marks"),
+      h("button", { type: "button", class: "button danger", id: "class-delete", onclick: () => (session.deleteClass(id), dialog.close()) }, t("Delete class and its marks")),
     ),
   );
-  const dialog = openDialog(`Class ${info.name}`, form, merge, remove);
+  const dialog = openDialog(t("Class {name}", { name: info.name }), form, merge, remove);
   name.focus();
   name.select();
 }

@@ -1,5 +1,7 @@
 /** What floats on the map: zoom buttons, the reason why there is no map yet, the confidence legend, the swipe's divider. */
 
+import { sceneLabel } from "./scenes";
+import { formatPercent, t, tServer } from "../i18n";
 import { api } from "../core/api";
 import type { MapView } from "../map/mapview";
 import { type Session, sidesOf } from "../session/session";
@@ -9,7 +11,7 @@ export function buildOverlay(session: Session, view: MapView): void {
   const { store } = session;
   const overlay = byId("overlay");
 
-  const peek = iconButton("eye", "Hold to peek below the map (Space)", () => undefined, { id: "peek" });
+  const peek = iconButton("eye", `${t("Hold to peek below the map")} (${t("Space")})`, () => undefined, { id: "peek" });
   const hold = (on: boolean) => (event: Event) => {
     if (event instanceof KeyboardEvent && event.key !== " " && event.key !== "Enter") return;
     store.set({ peek: on });
@@ -19,11 +21,11 @@ export function buildOverlay(session: Session, view: MapView): void {
   overlay.append(
     h(
       "div",
-      { class: "zoom", role: "group", "aria-label": "View" },
+      { class: "zoom", role: "group", "aria-label": t("View") },
       peek,
-      iconButton("plus", "Zoom in (+)", () => view.zoomBy(1)),
-      iconButton("minus", "Zoom out (-)", () => view.zoomBy(-1)),
-      iconButton("fit", "Whole image (F)", () => view.fit()),
+      iconButton("plus", `${t("Zoom in")} (+)`, () => view.zoomBy(1)),
+      iconButton("minus", `${t("Zoom out")} (-)`, () => view.zoomBy(-1)),
+      iconButton("fit", `${t("Whole image")} (F)`, () => view.fit()),
     ),
   );
 
@@ -31,7 +33,7 @@ export function buildOverlay(session: Session, view: MapView): void {
   overlay.append(reason);
   store.watch(["project"], ({ project }) => {
     reason.hidden = !project || project.map.ready;
-    reason.textContent = project?.map.reason ?? "";
+    reason.textContent = tServer(project?.map.reason ?? "");
   });
 
   const uncovered = h("div", { class: "uncovered-note", id: "uncovered", role: "status" });
@@ -41,18 +43,18 @@ export function buildOverlay(session: Session, view: MapView): void {
     uncovered.hidden = !found || !state.project?.map.ready;
     if (!found) return;
     uncovered.title = found.warning ?? "";
-    replace(uncovered, icon("warning"), h("span", {}, h("strong", {}, "The labels do not cover this image."), ` ${Math.round((found.foreign ?? 0) * 100)} % of it is like nothing that was marked, and its map may be wrong there. Mark some of its pixels.`));
+    replace(uncovered, icon("warning"), h("span", {}, h("strong", {}, t("The labels do not cover this image.")), " ", t("{share} of it is like nothing that was marked, and its map may be wrong there. Mark some of its pixels.", { share: formatPercent(found.foreign ?? 0) })));
   });
 
   const suggestion = h("div", { class: "suggestion", id: "suggestion", role: "status" });
   overlay.append(suggestion);
   store.watch(["suggestion"], (state) => {
     suggestion.hidden = state.suggestion === null;
-    if (state.suggestion) replace(suggestion, h("strong", {}, "Mark here"), ` row ${state.suggestion.row}, col ${state.suggestion.col}: ${state.suggestion.reason}. `, h("kbd", {}, "N"), " next");
+    if (state.suggestion) replace(suggestion, h("strong", {}, t("Mark here")), ` ${t("row {row}, col {col}", { row: String(state.suggestion.row), col: String(state.suggestion.col) })}: ${tServer(state.suggestion.reason)}. `, h("kbd", {}, "N"), ` ${t("next one")}`);
   });
 
   const ramp = h("canvas", { width: 256, height: 1, class: "ramp" });
-  const legend = h("div", { class: "legend", role: "img", "aria-label": "Confidence from 0 to 1, dark to light" }, h("span", {}, "0"), ramp, h("span", {}, "1"), h("span", { class: "quiet" }, "confidence"));
+  const legend = h("div", { class: "legend", role: "img", "aria-label": t("Confidence from 0 to 1, dark to light") }, h("span", {}, "0"), ramp, h("span", {}, "1"), h("span", { class: "quiet" }, t("confidence")));
   overlay.append(legend);
   let rampDrawn = false;
   store.watch(["confidenceVisible"], ({ confidenceVisible }) => {
@@ -75,7 +77,7 @@ export function buildOverlay(session: Session, view: MapView): void {
 
   const left = h("span", { class: "swipe-date left" });
   const right = h("span", { class: "swipe-date right" });
-  const divider = h("div", { class: "divider", id: "divider", role: "slider", tabindex: 0, "aria-label": "Divider between two dates", "aria-valuemin": 0, "aria-valuemax": 100 }, left, h("span", { class: "grip", "aria-hidden": "true" }, "⟷"), right);
+  const divider = h("div", { class: "divider", id: "divider", role: "slider", tabindex: 0, "aria-label": t("Divider between two dates"), "aria-valuemin": 0, "aria-valuemax": 100 }, left, h("span", { class: "grip", "aria-hidden": "true" }, "⟷"), right);
   overlay.append(divider);
   const moveTo = (swipe: number): void => store.set({ swipe: Math.max(0.02, Math.min(0.98, swipe)) });
   divider.addEventListener("pointerdown", (event) => {
@@ -101,7 +103,7 @@ export function buildOverlay(session: Session, view: MapView): void {
     divider.hidden = compare === null;
     divider.style.left = `${swipe * 100}%`;
     divider.setAttribute("aria-valuenow", String(Math.round(swipe * 100)));
-    left.textContent = earlier?.date ?? earlier?.name ?? "";
-    right.textContent = later?.date ?? later?.name ?? "";
+    left.textContent = earlier ? sceneLabel(earlier) : "";
+    right.textContent = later ? sceneLabel(later) : "";
   });
 }

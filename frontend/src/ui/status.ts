@@ -1,5 +1,6 @@
 /** Bottom line: where the pointer is, and what lies there; the scale bar on the map. */
 
+import { formatPercent, t } from "../i18n";
 import { api } from "../core/api";
 import { formatCoordinate, formatDegrees, scaleBar, toCrs } from "../core/geo";
 import { meshValue, type Point } from "../core/geometry";
@@ -38,11 +39,11 @@ export function buildStatus(session: Session, view: MapView, sceneAt: (point: Po
     const { label, width } = scaleBar(resolution * (metres ?? 1), 140, metres ? "m" : "px");
     bar.style.width = `${width}px`;
     bar.textContent = label;
-    bar.setAttribute("aria-label", `Scale bar: ${label}`);
+    bar.setAttribute("aria-label", t("Scale bar: {length}", { length: label }));
     const times = String(+Math.max(resolution, 1 / resolution).toPrecision(3));
     zoom.textContent = resolution >= 1 ? `1 : ${times}` : `${times} : 1`;
     zoom.dataset["resolution"] = String(resolution);
-    zoom.title = resolution >= 1 ? `One screen pixel shows ${times} x ${times} image pixels` : `One image pixel takes ${times} x ${times} screen pixels`;
+    zoom.title = resolution >= 1 ? t("One screen pixel shows {n} x {n} image pixels", { n: times }) : t("One image pixel takes {n} x {n} screen pixels", { n: times });
   };
   view.olMap.on("moveend", showScale);
   store.watch(["scene"], showScale);
@@ -55,9 +56,9 @@ export function buildStatus(session: Session, view: MapView, sceneAt: (point: Po
     const { project } = store.get();
     const nameOf = (id: number | null): string | undefined => project?.classes.find((one) => one.id === id)?.name;
     const parts = [
-      !info.valid && "no data",
-      info.class ? `${nameOf(info.class) ?? info.class}${info.confidence !== null ? ` ${Math.round(info.confidence * 100)} %` : ""}` : null,
-      info.label ? `marked ${nameOf(info.label) ?? info.label}` : null,
+      !info.valid && t("no data"),
+      info.class ? `${nameOf(info.class) ?? info.class}${info.confidence !== null ? ` ${formatPercent(info.confidence)}` : ""}` : null,
+      info.label ? t("marked {name}", { name: nameOf(info.label) ?? info.label }) : null,
     ].filter(Boolean);
     answer.textContent = parts.join(" · ");
     values.textContent = (info.values ?? []).slice(0, 6).map((value, i) => `${scene.bands[i]} ${+value.toPrecision(5)}`).join("  ");
@@ -75,11 +76,11 @@ export function buildStatus(session: Session, view: MapView, sceneAt: (point: Po
       const [x, y] = point;
       const [col, row] = [Math.floor(x), Math.floor(y)];
       const isInside = col >= 0 && row >= 0 && col < scene.width && row < scene.height;
-      pixel.textContent = isInside ? `row ${row}, col ${col}` : "outside";
+      pixel.textContent = isInside ? t("row {row}, col {col}", { row: String(row), col: String(col) }) : t("outside");
       const [cx, cy] = toCrs(scene.transform, x, y);
       const size = Math.hypot(scene.transform[0], scene.transform[3]);
-      crs.textContent = scene.crs ? `${scene.crs}  ${formatCoordinate(cx, size)}, ${formatCoordinate(cy, size)}` : "no CRS";
-      crs.title = scene.crs_name ?? "The image has no coordinate reference system";
+      crs.textContent = scene.crs ? `${scene.crs}  ${formatCoordinate(cx, size)}, ${formatCoordinate(cy, size)}` : t("no CRS");
+      crs.title = scene.crs_name ?? t("The image has no coordinate reference system");
       const mesh = scene.lonlat;
       degrees.textContent = mesh ? formatDegrees(meshValue(mesh.cols, mesh.rows, mesh.lon, x, y), meshValue(mesh.cols, mesh.rows, mesh.lat, x, y)) : "";
       const key = `${scene.id}/${row}/${col}/${store.get().project?.revision}`;

@@ -1,5 +1,7 @@
 /** Time strip: a thumbnail a date; arrow keys step. */
 
+import { sceneLabel } from "./scenes";
+import { formatNumber, t } from "../i18n";
 import { api } from "../core/api";
 import type { Scene } from "../core/types";
 import type { Session } from "../session/session";
@@ -8,7 +10,7 @@ import { byId, h, icon } from "./dom";
 export function buildStrip(session: Session): void {
   const { store } = session;
   const strip = byId("strip");
-  const list = h("div", { class: "dates", role: "listbox", "aria-label": "Date on show", "aria-orientation": "horizontal" });
+  const list = h("div", { class: "dates", role: "listbox", "aria-label": t("Date on show"), "aria-orientation": "horizontal" });
   strip.append(list);
   let items: { scene: Scene; item: HTMLButtonElement; image: HTMLImageElement; count: HTMLElement; warning: HTMLElement }[] = [];
   let names = "";
@@ -31,13 +33,13 @@ export function buildStrip(session: Session): void {
       names = now;
       items = scenes.map((one) => {
         const image = h("img", { alt: "", loading: "lazy", width: 72, height: 54 });
-        const count = h("span", { class: "count", title: "labelled pixels" });
+        const count = h("span", { class: "count", title: t("labelled pixels") });
         const warning = h("span", { class: "uncovered", role: "img" }, icon("warning"));
         const item = h(
           "button",
           { type: "button", role: "option", class: "date", onclick: () => void session.openScene(one.id), "data-scene": one.id },
           image,
-          h("span", {}, one.date ?? one.name),
+          h("span", { title: one.date ?? one.name }, sceneLabel(one)),
           count,
           warning,
         );
@@ -55,7 +57,7 @@ export function buildStrip(session: Session): void {
       const address = api.thumbnailUrl(one, bands, 96);
       if (image.getAttribute("src") !== address) image.setAttribute("src", address);
       const labelled = scenes.find((other) => other.id === one.id)?.labelled_pixels ?? 0;
-      count.textContent = labelled > 0 ? labelled.toLocaleString("en") : "";
+      count.textContent = labelled > 0 ? formatNumber(labelled) : "";
       count.hidden = labelled === 0;
       warning.hidden = !uncovered.has(one.id);
       warning.title = uncovered.get(one.id)?.warning ?? "";
