@@ -98,7 +98,7 @@ def test_what_is_looked_at_is_learnt_before_anybody_asks_and_the_rest_when_someb
         learnt.append(sum(map(len, lessons)))
 
     monkeypatch.setattr(Learner, "learn", spy)
-    monkeypatch.setattr("pixelkin.session.livemap._SETTLE_S", 60)  # the background maps nothing
+    monkeypatch.setattr("pixelkin.session.background._SETTLE_S", 60)  # the background maps nothing
     data = np.random.default_rng(0).integers(0, 50, (2, 20, 768)).astype(np.uint8)
     live = LiveMap({"strip": ArrayScene(data)}, Segmenter(check_labels=False), lambda *_: None, lambda version: None, cache_bytes=1 << 30)
     try:
@@ -132,7 +132,7 @@ class _Endless:
 
 
 def test_suggestions_look_at_what_is_known_and_never_at_all_of_a_large_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pixelkin.session.livemap._SETTLE_S", 60)  # the background maps nothing
+    monkeypatch.setattr("pixelkin.session.background._SETTLE_S", 60)  # the background maps nothing
     scene = _Endless()
 
     def start() -> LiveMap:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 
 import numpy as np
+from cachetools import LRUCache
 
 from ..errors import LabelError
 from ..labels.pixels import footprint
@@ -25,7 +25,7 @@ class ValidMasks:
 
     def __init__(self, scenes: Mapping[str, Scene]) -> None:
         self._scenes = scenes
-        self._masks: OrderedDict[tuple[str, int], BoolArray] = OrderedDict()
+        self._masks: LRUCache[tuple[str, int], BoolArray] = LRUCache(_CACHED_MASKS)
         self._lock = threading.Lock()
 
     def at(self, scene_id: str, pixels: IntArray) -> BoolArray:
@@ -44,15 +44,12 @@ class ValidMasks:
     def _mask(self, scene_id: str, block: int, top: int, left: int) -> BoolArray:
         with self._lock:
             mask = self._masks.get((scene_id, block))
-            if mask is not None:
-                self._masks.move_to_end((scene_id, block))
-                return mask
+        if mask is not None:
+            return mask
         scene = self._scenes[scene_id]
         mask = scene.read(Window(top, left, min(_BLOCK, scene.grid.height - top), min(_BLOCK, scene.grid.width - left))).valid
         with self._lock:
             self._masks[scene_id, block] = mask
-            if len(self._masks) > _CACHED_MASKS:
-                self._masks.popitem(last=False)
         return mask
 
 

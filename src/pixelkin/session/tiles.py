@@ -16,7 +16,7 @@ from .pictures import TILE
 from .project import Project
 
 if TYPE_CHECKING:
-    from .livemap import BlockAnswer
+    from .blockanswers import BlockAnswer
 
 MapLayer = Literal["classes", "confidence"]
 # What a tile of an overview waits for; the page asks again when the rest is there.

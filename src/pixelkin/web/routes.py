@@ -22,6 +22,7 @@ from ..session import pictures
 from ..session.errors import TooLargeError
 from ..session.session import Session
 from ..session.tiles import MapLayer
+from . import bodies as b
 from . import schemas as s
 from . import views
 from .cache import ByteCache
@@ -99,7 +100,7 @@ def _add_reading(router: APIRouter, services: Services) -> None:
         return views.project_info(session, services.settings, services.instance)
 
     @router.patch("/settings")
-    def change_settings(body: s.SettingsPatch) -> s.ProjectInfo:
+    def change_settings(body: b.SettingsPatch) -> s.ProjectInfo:
         """Change settings of the project; a new revision."""
         changes = body.model_dump(exclude_none=True)
         if changes:
@@ -242,18 +243,18 @@ def _add_editing(router: APIRouter, services: Services) -> None:
     session = services.session
 
     @router.post("/edits")
-    def edits(body: s.EditsBody) -> s.EditAnswer:
+    def edits(body: b.EditsBody) -> s.EditAnswer:
         """Do a batch of edits as one step of undo; on the disk when this answers."""
         result = session.edit([views.edit_of(edit) for edit in body.edits], key=body.key, title=body.title)
         return views.edit_answer(session, result)
 
     @router.post("/undo")
-    def undo(body: s.KeyBody) -> s.EditAnswer:
+    def undo(body: b.KeyBody) -> s.EditAnswer:
         """Take back the last step."""
         return views.edit_answer(session, session.undo(key=body.key))
 
     @router.post("/redo")
-    def redo(body: s.KeyBody) -> s.EditAnswer:
+    def redo(body: b.KeyBody) -> s.EditAnswer:
         """Do the last step taken back again."""
         return views.edit_answer(session, session.redo(key=body.key))
 
@@ -277,17 +278,17 @@ def _add_jobs(router: APIRouter, services: Services) -> None:
         return views.job_info(session.jobs.cancel(job_id))
 
     @router.post("/jobs/train")
-    def train(body: s.TrainBody) -> s.JobInfo:
+    def train(body: b.TrainBody) -> s.JobInfo:
         """Train an encoder in the background; the map goes over to it when it is done."""
         return views.job_info(session.engine.start_training(preset=body.preset, steps=body.steps, scenes=body.scenes))
 
     @router.post("/jobs/export")
-    def export(body: s.ExportBody) -> s.JobInfo:
+    def export(body: b.ExportBody) -> s.JobInfo:
         """Write maps of the scenes, as shown now."""
         return views.job_info(session.outputs.start_export(body.formats, scenes=body.scenes, name=body.name, replace=body.replace))
 
     @router.post("/jobs/apply")
-    def apply(body: s.ApplyBody) -> s.JobInfo:
+    def apply(body: b.ApplyBody) -> s.JobInfo:
         """Map other images that lie in the folders served."""
         roots = [session.project.folder, *services.settings.roots]
         return views.job_info(session.outputs.start_apply(body.paths, roots, body.formats, name=body.name, replace=body.replace))
@@ -310,7 +311,7 @@ def _add_files(router: APIRouter, services: Services) -> None:
 
     @router.post("/labels/import")
     def import_labels(
-        scene: Annotated[str, Query(max_length=200)], file: Upload, options: ImportForm = "{}", key: Annotated[s.Key | None, Form()] = None
+        scene: Annotated[str, Query(max_length=200)], file: Upload, options: ImportForm = "{}", key: Annotated[b.Key | None, Form()] = None
     ) -> s.EditAnswer:
         """Labels of a GeoJSON, GeoPackage, CSV or label raster, as one step of undo; later features win over earlier ones."""
         with _uploaded(file, services.settings.upload_bytes) as path:

@@ -20,6 +20,7 @@ from ..session.places import lonlat_of_pixel, place_of
 from ..session.session import EditResult, Session
 from ..session.store import StoreChanges
 from ..types import Window
+from . import bodies as b
 from . import schemas as s
 from .sample import is_available
 from .settings import WebSettings
@@ -48,7 +49,7 @@ def project_info(session: Session, settings: WebSettings, instance: str) -> s.Pr
         settings=session.project.settings,
         model=model_info(session),
         map=map_info(session),
-        limits=s.Limits(upload_bytes=settings.upload_bytes, edits_per_request=s.MAX_EDITS, tile_size=pictures.TILE),
+        limits=s.Limits(upload_bytes=settings.upload_bytes, edits_per_request=b.MAX_EDITS, tile_size=pictures.TILE),
         has_sample=settings.offers_sample and is_available(),
     )
 
@@ -203,21 +204,21 @@ def edit_of(body: Any) -> Edit:
     """The session's edit for one that was sent."""
     given = body.model_dump(exclude_unset=True, exclude={"op", "id"})
     match body:
-        case s.AddMarkEdit():
+        case b.AddMarkEdit():
             return AddMark(body.scene, body.class_id, body.kind, body.geometry.model_dump(), body.brush_px, body.id)
-        case s.UpdateMarkEdit():
+        case b.UpdateMarkEdit():
             return UpdateMark(body.id, {name: value for name, value in given.items() if value is not None})
-        case s.DeleteMarkEdit():
+        case b.DeleteMarkEdit():
             return DeleteMark(body.id)
-        case s.ClearMarksEdit():
+        case b.ClearMarksEdit():
             return ClearMarks(body.scene)
-        case s.AddClassEdit():
+        case b.AddClassEdit():
             return AddClass(body.name, body.color, body.key, body.id)
-        case s.UpdateClassEdit():
+        case b.UpdateClassEdit():
             return UpdateClass(body.id, {name: value for name, value in given.items() if value is not None or name == "key"})
-        case s.MergeClassEdit():
+        case b.MergeClassEdit():
             return MergeClass(body.id, body.into)
-        case s.DeleteClassEdit():
+        case b.DeleteClassEdit():
             return DeleteClass(body.id)
     raise InputError(f"edit {body!r} is of no known kind.")
 
@@ -271,7 +272,7 @@ def import_options(text: str) -> ImportOptions:
     from ..session.imports import ImportOptions
 
     try:
-        body = s.ImportOptionsBody.model_validate_json(text)
+        body = b.ImportOptionsBody.model_validate_json(text)
     except ValidationError as exc:
         first = exc.errors()[0]
         where = ".".join(["options", *map(str, first["loc"])])
