@@ -3,7 +3,7 @@ import "./style.css";
 import { api } from "./core/api";
 import { boundsOf, centreOf, type Point } from "./core/geometry";
 import { pictureQuery } from "./core/picture";
-import type { DoubtfulMark, Geometry, Mark, MarkKind, Scene } from "./core/types";
+import type { SuspectMark, Geometry, Mark, MarkKind, Scene } from "./core/types";
 import { loadTexts, translatePage } from "./i18n";
 import { dragsWith, DrawInteraction } from "./map/draw";
 import { type Palette, paletteOf } from "./map/answerlayer";
@@ -87,14 +87,14 @@ const goToMark = async (mark: Mark): Promise<void> => {
   const [left, top, right, bottom] = boundsOf(mark.geometry);
   view.goTo(centreOf(mark.geometry), Math.max(right - left, bottom - top));
 };
-const goToDoubt = (mark: DoubtfulMark): void => void goToPixel(mark);
+const goToDoubt = (mark: SuspectMark): void => void goToPixel(mark);
 
-let conflictAt = 0;
+let overlapAt = 0;
 /** The next pixel marked with two classes, then the next mark that looks like another class. */
-const goToConflict = (): void => {
-  const { conflicts, contradictions, scene } = store.get();
-  const places = [...conflicts.map((one) => ({ ...one, scene: scene!.id })), ...contradictions.marks];
-  const place = places[conflictAt++ % Math.max(1, places.length)];
+const goToOverlap = (): void => {
+  const { overlaps, suspectLabels, scene } = store.get();
+  const places = [...overlaps.map((one) => ({ ...one, scene: scene!.id })), ...suspectLabels.marks];
+  const place = places[overlapAt++ % Math.max(1, places.length)];
   if (place) void goToPixel(place);
 };
 
@@ -114,7 +114,7 @@ const togglePanel = (): void => {
 
 buildHeader(session, { importLabels: () => importLabels(session), exportDialog: () => exportDialog(session), jobs: () => openJobs(session), help, togglePanel });
 buildTools(session, { suggest: () => void suggest() });
-buildPanel(session, { goToConflict, goToDoubt, goToMark: (mark) => void goToMark(mark), chooseMarks: (marks) => view.sketch.setChosen(marks), toggleSwipe });
+buildPanel(session, { goToOverlap, goToDoubt, goToMark: (mark) => void goToMark(mark), chooseMarks: (marks) => view.sketch.setChosen(marks), toggleSwipe });
 buildOverlay(session, view);
 buildStrip(session);
 buildNotices(session);
@@ -126,7 +126,7 @@ bindKeys(
   draw,
   {
     n: () => void suggest(),
-    k: goToConflict,
+    k: goToOverlap,
     m: () => store.set({ mapVisible: !store.get().mapVisible }),
     c: () => store.set({ confidenceVisible: !store.get().confidenceVisible }),
     l: () => store.set({ marksVisible: !store.get().marksVisible }),
@@ -200,8 +200,8 @@ store.watch(["scene", "compare"], () => status.refresh());
 store.watch(["compare"], ({ compare }) => {
   if (compare) void session.loadMarksOf(compare.id);
 });
-store.watch(["conflicts"], ({ conflicts }) => view.sketch.setConflicts(conflicts));
-store.watch(["contradictions", "scene"], ({ contradictions, scene }) => view.sketch.setDoubts(contradictions.marks.filter((one) => one.scene === scene?.id)));
+store.watch(["overlaps"], ({ overlaps }) => view.sketch.setOverlaps(overlaps));
+store.watch(["suspectLabels", "scene"], ({ suspectLabels, scene }) => view.sketch.setDoubts(suspectLabels.marks.filter((one) => one.scene === scene?.id)));
 store.watch(["suggestion"], ({ suggestion }) => view.sketch.setSuggestion(suggestion && [suggestion.col + 0.5, suggestion.row + 0.5]));
 store.watch(["tool"], ({ tool }) => {
   draw.cancel();

@@ -19,7 +19,7 @@ describe("the list of marks", () => {
   it("is of one class, the eraser's too, or of those to check", () => {
     expect(ids(filterMarks(marks, { classId: 1, suspect: false, order: "newest" }, []))).toBe("ca");
     expect(ids(filterMarks(marks, { classId: 0, suspect: false, order: "newest" }, []))).toBe("d");
-    const doubt = { scene: "a", mark: "b", row: 0, col: 0, class_id: 2, looks_like: 1, labels: 1 };
+    const doubt = { scene: "a", mark: "b", row: 0, col: 0, class_id: 2, predicted: 1, labels: 1 };
     expect(ids(filterMarks(marks, { classId: null, suspect: true, order: "newest" }, [doubt]))).toBe("b");
   });
 });

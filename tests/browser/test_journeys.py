@@ -240,7 +240,7 @@ def test_a_refusal_is_shown_in_the_server_s_words(page: LabellingPage) -> None:
     notice.wait_for(state="detached")
 
 
-def test_conflicting_labels_are_shown(page: LabellingPage, place: Place) -> None:
+def test_overlapping_marks_are_shown(page: LabellingPage, place: Place) -> None:
     page.add_class("water")
     page.add_class("land")
     row, col = place.water[0]
@@ -248,10 +248,10 @@ def test_conflicting_labels_are_shown(page: LabellingPage, place: Place) -> None
     page.drag("box", (row, col), (row + 1, col + 1))
     page.choose("land")
     page.drag("box", (row + 1, col + 1), (row + 2, col + 2))
-    conflict = page.tab.locator("#conflicts")
-    conflict.wait_for()
-    assert conflict.inner_text().startswith("1 pixel marked with two classes")
-    conflict.click()
+    overlap = page.tab.locator("#overlaps")
+    overlap.wait_for()
+    assert overlap.inner_text().startswith("1 pixel marked with two classes")
+    overlap.click()
     page.frames()
     box = page.tab.locator("#map").bounding_box()
     page.tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)

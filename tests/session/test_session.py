@@ -195,7 +195,7 @@ def test_a_mark_must_lie_on_data(project: Project, start: Start) -> None:
     assert session.state.covered("b") == 10
 
 
-def test_later_marks_win_and_conflicts_are_told(project: Project, start: Start) -> None:
+def test_later_marks_win_and_overlaps_are_told(project: Project, start: Start) -> None:
     project.close()
     session = start(project.folder, engine=False)
     with_two_classes(session)

@@ -1,4 +1,4 @@
-"""Labels that contradict others are found behind the map, and told of mark by mark."""
+"""Labels that the others speak against are found behind the map, and told of mark by mark."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_wrong_marks_are_told_until_they_are_put_right(halves: Path, start: Star
     assert [(one.mark.id, one.mark.class_id, one.predicted) for one in found.marks] == [("wrong too", 1, 2), ("wrong", 2, 1)]
     assert found.marks[0].labels > 20
     assert (found.marks[1].row, found.marks[1].col, found.marks[1].labels) == (50, 60, 1)
-    assert ("contradictions", {"revision": session.revision}) in events
+    assert ("suspect-labels", {"revision": session.revision}) in events
     # What was changed is not held against anybody, even before it has been looked at again.
     session.edit([UpdateMark("wrong", {"class_id": 1}), DeleteMark("wrong too")])
     found = session.advice.suspect_labels()
@@ -85,7 +85,7 @@ def test_classes_that_look_the_same_are_told_until_one_is_deleted(halves: Path, 
 def test_no_mark_is_doubted_on_raw_bands_while_an_encoder_is_on_its_way(halves: Path, start: Start) -> None:
     session = start(halves)
     told = threading.Event()
-    session.events.subscribe(lambda kind, data: told.set() if kind == "contradictions" else None)
+    session.events.subscribe(lambda kind, data: told.set() if kind == "suspect-labels" else None)
     session.edit([AddClass("dark"), AddClass("bright")])
     session.edit([point(1 + (col >= 200), row, col) for row in (20, 100, 180, 260) for col in (30, 110, 230, 350)])
     session.edit([point(2, 50, 60, "wrong")])

@@ -186,11 +186,11 @@ def test_one_pixel_says_where_and_what_it_is(client: TestClient, session: Sessio
     assert client.get("/api/scenes/field/pixel", params={"row": HEIGHT, "col": 0}).status_code == 422
 
 
-def test_areas_conflicts_and_suggestions(client: TestClient, session: Session) -> None:
+def test_areas_overlaps_and_suggestions(client: TestClient, session: Session) -> None:
     edit(client, *CLASSES, add_mark(1, 20, 30, brush_px=3), add_mark(2, 20, 31), add_mark(2, 200, 350))
-    conflicts = client.get("/api/scenes/field/conflicts").json()
-    assert (conflicts["total"], conflicts["pixels"][0]["class_ids"], conflicts["pixels"][0]["winner"]) == (1, [1, 2], 2)
-    assert (conflicts["pixels"][0]["row"], conflicts["pixels"][0]["col"]) == (20, 31)
+    overlaps = client.get("/api/scenes/field/overlaps").json()
+    assert (overlaps["total"], overlaps["pixels"][0]["class_ids"], overlaps["pixels"][0]["winner"]) == (1, [1, 2], 2)
+    assert (overlaps["pixels"][0]["row"], overlaps["pixels"][0]["col"]) == (20, 31)
     session.tiles.compute_all()
     areas = client.get("/api/scenes/field/areas").json()
     assert (areas["complete"], areas["unit"], areas["valid_pixels"]) == (1.0, "ha", (HEIGHT - 4) * WIDTH)

@@ -1,7 +1,7 @@
 /** One function a route. Every failure is an ApiError with the server's one-line message. */
 
 import type {
-  Areas, Changes, Conflict, Contradictions, Coverage, Edit, EditResult, ExportOptions, Job, Mark, PixelInfo, Project, BandStatistics, Scene, Suggestion,
+  Areas, Changes, Overlap, SuspectLabels, Coverage, Edit, EditResult, ExportOptions, Job, Mark, PixelInfo, Project, BandStatistics, Scene, Suggestion,
 } from "./types";
 
 export class ApiError extends Error {
@@ -58,8 +58,8 @@ export const api = {
   statistics: (scene: string) => get<Scene & { statistics: BandStatistics[] }>(scenePath(scene)),
   marks: (scene: string) => get<{ revision: number; marks: Mark[] }>(`${scenePath(scene)}/marks`),
   changes: (since: number) => get<Changes>(`api/changes?since=${since}`),
-  conflicts: (scene: string) => get<{ revision: number; total: number; pixels: Conflict[] }>(`${scenePath(scene)}/conflicts`),
-  contradictions: () => get<Contradictions>("api/contradictions"),
+  overlaps: (scene: string) => get<{ revision: number; total: number; pixels: Overlap[] }>(`${scenePath(scene)}/overlaps`),
+  suspectLabels: () => get<SuspectLabels>("api/suspect-labels"),
   coverage: () => get<Coverage>("api/coverage"),
   areas: (scene: string) => get<Areas>(`${scenePath(scene)}/areas`),
   suggestions: (scene: string, count = 10) =>

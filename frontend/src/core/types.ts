@@ -129,7 +129,7 @@ export interface Changes {
   classes: ClassInfo[];
   marks: Mark[];
   deleted: string[];
-  conflict_pixels: number;
+  overlap_pixels: number;
   reset: boolean;
 }
 
@@ -145,7 +145,7 @@ export interface EditResult {
   changes: Changes;
 }
 
-export interface Conflict {
+export interface Overlap {
   row: number;
   col: number;
   class_ids: number[];
@@ -153,22 +153,22 @@ export interface Conflict {
   marks: string[];
 }
 
-/** A mark of which labels look like another class; row and col are the first of these. */
-export interface DoubtfulMark {
+/** A mark of which labels are predicted as another class by the others; row and col are the first of these. */
+export interface SuspectMark {
   scene: string;
   mark: string;
   row: number;
   col: number;
   class_id: number;
-  looks_like: number;
+  predicted: number;
   labels: number;
 }
 
-export interface Contradictions {
+export interface SuspectLabels {
   revision: number;
   /** False while the labels of this revision are still to be looked through. */
   checked: boolean;
-  marks: DoubtfulMark[];
+  marks: SuspectMark[];
   /** Ids of classes that cannot be told apart. */
   classes: [number, number][];
 }
@@ -201,7 +201,6 @@ export interface Suggestion {
   row: number;
   col: number;
   score: number;
-  reason: string;
 }
 
 export interface PixelInfo {

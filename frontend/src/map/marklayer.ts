@@ -2,7 +2,7 @@
 
 import type { Point } from "../core/geometry";
 import { boundsOf, boxRing } from "../core/geometry";
-import type { Conflict, DoubtfulMark, Geometry, Mark, MarkKind } from "../core/types";
+import type { Overlap, SuspectMark, Geometry, Mark, MarkKind } from "../core/types";
 import { CanvasLayer, type Screen } from "./canvaslayer";
 
 export interface Sketch {
@@ -42,14 +42,14 @@ export class MarkLayer extends CanvasLayer {
   }
 }
 
-/** What is being drawn now, the cursor's footprint, conflicts and the suggested pixel. */
+/** What is being drawn now, the cursor's footprint, overlaps and the suggested pixel. */
 export class SketchLayer extends CanvasLayer {
   private sketch: Sketch | null = null;
   private color: string | null = null;
   private brush: { at: Point; diameter: number } | null = null;
   private cell: Point | null = null;
-  private conflicts: readonly Conflict[] = [];
-  private doubts: readonly DoubtfulMark[] = [];
+  private overlaps: readonly Overlap[] = [];
+  private doubts: readonly SuspectMark[] = [];
   private suggestion: Point | null = null;
   private chosen: readonly Mark[] = [];
 
@@ -78,13 +78,13 @@ export class SketchLayer extends CanvasLayer {
     this.refresh();
   }
 
-  setConflicts(conflicts: readonly Conflict[]): void {
-    this.conflicts = conflicts;
+  setOverlaps(overlaps: readonly Overlap[]): void {
+    this.overlaps = overlaps;
     this.refresh();
   }
 
   /** Labels that look like another class, of the image on show. */
-  setDoubts(doubts: readonly DoubtfulMark[]): void {
+  setDoubts(doubts: readonly SuspectMark[]): void {
     if (doubts.length === 0 && this.doubts.length === 0) return;
     this.doubts = doubts;
     this.refresh();
@@ -104,7 +104,7 @@ export class SketchLayer extends CanvasLayer {
 
   protected override draw(screen: Screen): void {
     const { context, ratio, scale } = screen;
-    for (const { row, col } of this.conflicts) drawConflict(screen, col, row);
+    for (const { row, col } of this.overlaps) drawOverlap(screen, col, row);
     for (const { row, col } of this.doubts) drawDoubt(screen, col, row);
     for (const { geometry } of this.chosen) {
       const [left, top, right, bottom] = boundsOf(geometry);
@@ -269,7 +269,7 @@ function drawMark(screen: Screen, mark: Pick<Mark, "kind" | "geometry" | "brush_
   context.restore();
 }
 
-/** A diamond on the pixel's upper edge, which leaves the pixel to be seen; conflicts are triangles. */
+/** A diamond on the pixel's upper edge, which leaves the pixel to be seen; overlaps are triangles. */
 function drawDoubt(screen: Screen, col: number, row: number): void {
   const { context, x, y, scale, ratio } = screen;
   if (scale > 4 * ratio) {
@@ -296,7 +296,7 @@ function drawDoubt(screen: Screen, col: number, row: number): void {
   context.fillRect(cx - radius * 0.1, cy + radius * 0.3, radius * 0.2, radius * 0.2);
 }
 
-function drawConflict({ context, x, y, scale, ratio }: Screen, col: number, row: number): void {
+function drawOverlap({ context, x, y, scale, ratio }: Screen, col: number, row: number): void {
   const radius = Math.max(7 * ratio, scale * 0.7);
   const [cx, cy] = [x(col + 0.5), y(row + 0.5)];
   context.beginPath();

@@ -1,6 +1,6 @@
 /** Which marks a list shows, and in which order. */
 
-import type { DoubtfulMark, Mark } from "../core/types";
+import type { SuspectMark, Mark } from "../core/types";
 
 export type MarkOrder = "newest" | "class" | "size";
 
@@ -12,7 +12,7 @@ export interface MarkFilter {
   readonly order: MarkOrder;
 }
 
-export function filterMarks(marks: readonly Mark[], filter: MarkFilter, doubts: readonly DoubtfulMark[]): Mark[] {
+export function filterMarks(marks: readonly Mark[], filter: MarkFilter, doubts: readonly SuspectMark[]): Mark[] {
   const suspects = new Set(doubts.map((one) => one.mark));
   const shown = marks.filter((one) => (filter.classId === null || one.class_id === filter.classId) && (!filter.suspect || suspects.has(one.id)));
   const by: Record<MarkOrder, (a: Mark, b: Mark) => number> = {

@@ -43,10 +43,10 @@ export function buildMarkList(session: Session, actions: { goToMark: (mark: Mark
   );
 
   const listed = (): Mark[] => {
-    const { project, scene, contradictions } = store.get();
+    const { project, scene, suspectLabels } = store.get();
     const scenes = images.value === "all" ? (project?.scenes ?? []) : scene ? [scene] : [];
     const classId = classes.value === "" ? null : Number(classes.value);
-    return filterMarks(scenes.flatMap((one) => session.marksOf(one)), { classId, suspect: suspect.checked, order: order.value as MarkOrder }, contradictions.marks);
+    return filterMarks(scenes.flatMap((one) => session.marksOf(one)), { classId, suspect: suspect.checked, order: order.value as MarkOrder }, suspectLabels.marks);
   };
   const chooseAll = (on: boolean): void => {
     chosen.clear();
@@ -75,7 +75,7 @@ export function buildMarkList(session: Session, actions: { goToMark: (mark: Mark
   };
 
   const row = (mark: Mark): HTMLElement => {
-    const { project, scene, contradictions } = store.get();
+    const { project, scene, suspectLabels } = store.get();
     const info = project?.classes.find((one) => one.id === mark.class_id);
     const name = mark.class_id === 0 ? t("eraser") : (info?.name ?? String(mark.class_id));
     const swatch = h("span", { class: "swatch small", "aria-hidden": "true" });
@@ -85,13 +85,13 @@ export function buildMarkList(session: Session, actions: { goToMark: (mark: Mark
       onchange: () => ((box.checked ? chosen.add(mark.id) : chosen.delete(mark.id)), show()),
     });
     const on = mark.scene === scene?.id ? null : project?.scenes.find((one) => one.id === mark.scene);
-    const isDoubtful = contradictions.marks.some((one) => one.mark === mark.id);
+    const isSuspect = suspectLabels.marks.some((one) => one.mark === mark.id);
     const about = [t(KINDS[mark.kind]), t("{n} pixel|{n} pixels", { n: mark.pixels }), ...(on ? [sceneLabel(on)] : [])].join(" · ");
     return h(
       "li",
       { "data-mark": mark.id },
       box,
-      h("button", { type: "button", class: "check-item", title: t("Show it"), onclick: () => actions.goToMark(mark) }, swatch, h("span", {}, h("strong", {}, name), " ", h("span", { class: "quiet" }, about)), isDoubtful && icon("doubt")),
+      h("button", { type: "button", class: "check-item", title: t("Show it"), onclick: () => actions.goToMark(mark) }, swatch, h("span", {}, h("strong", {}, name), " ", h("span", { class: "quiet" }, about)), isSuspect && icon("doubt")),
     );
   };
 
@@ -122,7 +122,7 @@ export function buildMarkList(session: Session, actions: { goToMark: (mark: Mark
     tools.hidden = chosen.size === 0;
     actions.choose(marks.filter(({ id }) => chosen.has(id)));
   };
-  store.watch(["marks", "compareMarks", "project", "scene", "contradictions"], show);
+  store.watch(["marks", "compareMarks", "project", "scene", "suspectLabels"], show);
 
   return h("section", { "aria-labelledby": "marks-title" }, details);
 }

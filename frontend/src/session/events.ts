@@ -51,7 +51,7 @@ export class ServerEvents {
       this.more();
       this.copy.loadAreasSoon();
     });
-    on<object>("contradictions", () => void this.notices.guard(() => this.copy.loadContradictions()));
+    on<object>("suspect-labels", () => void this.notices.guard(() => this.copy.loadSuspectLabels()));
     on<object>("coverage", () => void this.notices.guard(() => this.copy.loadCoverage()));
     on<Job>("job", (job) => this.takeJob(job));
     on<ModelInfo & { map: MapStatus }>("model", ({ map: _map, ...model }) => this.takeModel(model));

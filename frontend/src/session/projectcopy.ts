@@ -46,8 +46,8 @@ export class ProjectCopy {
     this.marksByScene = new Map();
     const scene = project.scenes.find((one) => one.id === state.scene?.id) ?? project.scenes[0];
     const classId = project.classes.some((one) => one.id === state.classId) ? state.classId : (project.classes[0]?.id ?? 0);
-    this.store.set({ project, classId, online: true, contradictions: { ...state.contradictions, revision: -1 } });
-    await Promise.all([scene && this.openScene(scene.id), this.loadContradictions(), this.loadCoverage()]);
+    this.store.set({ project, classId, online: true, suspectLabels: { ...state.suspectLabels, revision: -1 } });
+    await Promise.all([scene && this.openScene(scene.id), this.loadSuspectLabels(), this.loadCoverage()]);
   }
 
   async openScene(id: string): Promise<void> {
@@ -58,11 +58,11 @@ export class ProjectCopy {
     this.store.set({
       scene, picture, areas: null, suggestion: null, statistics: [],
       compare: compare && compare.series === scene.series && compare.id !== scene.id ? compare : null,
-      ...(before?.id === id ? {} : { conflicts: [], conflictTotal: 0 }),
+      ...(before?.id === id ? {} : { overlaps: [], overlapTotal: 0 }),
     });
     this.changed();
     this.publishMarks();
-    await Promise.all([this.loadMarks(id), this.loadStatistics(id), this.loadConflicts(), this.loadAreas()]);
+    await Promise.all([this.loadMarks(id), this.loadStatistics(id), this.loadOverlaps(), this.loadAreas()]);
   }
 
   // Changes made here
@@ -137,9 +137,9 @@ export class ProjectCopy {
     this.store.set({ project: { ...project, scenes, ...status, revision: changes.revision, classes: changes.classes }, classId: chosen });
     this.changed();
     this.publishMarks();
-    if (changes.conflict_pixels > 0 || this.store.get().conflicts.length > 0) void this.notices.guard(() => this.loadConflicts());
-    const { marks, classes } = this.store.get().contradictions;
-    if (marks.length + classes.length > 0) void this.notices.guard(() => this.loadContradictions());
+    if (changes.overlap_pixels > 0 || this.store.get().overlaps.length > 0) void this.notices.guard(() => this.loadOverlaps());
+    const { marks, classes } = this.store.get().suspectLabels;
+    if (marks.length + classes.length > 0) void this.notices.guard(() => this.loadSuspectLabels());
     this.loadAreasSoon();
   }
 
@@ -197,17 +197,17 @@ export class ProjectCopy {
     if (this.store.get().scene?.id === scene) this.store.set({ statistics });
   }
 
-  async loadConflicts(): Promise<void> {
+  async loadOverlaps(): Promise<void> {
     const { scene } = this.store.get();
     if (!scene) return;
-    const { pixels, total } = await api.conflicts(scene.id);
-    if (this.store.get().scene?.id === scene.id) this.store.set({ conflicts: pixels, conflictTotal: total });
+    const { pixels, total } = await api.overlaps(scene.id);
+    if (this.store.get().scene?.id === scene.id) this.store.set({ overlaps: pixels, overlapTotal: total });
   }
 
-  async loadContradictions(): Promise<void> {
-    const contradictions = await api.contradictions();
+  async loadSuspectLabels(): Promise<void> {
+    const suspectLabels = await api.suspectLabels();
     // Answers may overtake each other.
-    if (contradictions.revision >= this.store.get().contradictions.revision) this.store.set({ contradictions });
+    if (suspectLabels.revision >= this.store.get().suspectLabels.revision) this.store.set({ suspectLabels });
   }
 
   async loadCoverage(): Promise<void> {

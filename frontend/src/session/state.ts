@@ -1,7 +1,7 @@
 /** What the page knows and shows. */
 
 import type { Picture } from "../core/picture";
-import type { Areas, BandStatistics, Conflict, Contradictions, Job, Mark, Project, Scene, SceneCoverage, Suggestion } from "../core/types";
+import type { Areas, BandStatistics, Overlap, SuspectLabels, Job, Mark, Project, Scene, SceneCoverage, Suggestion } from "../core/types";
 import type { Tool } from "../map/draw";
 
 export type Notice = { readonly id: number; readonly kind: "error" | "info"; readonly text: string };
@@ -15,9 +15,9 @@ export interface State {
   swipe: number;
   marks: readonly Mark[];
   compareMarks: readonly Mark[];
-  conflicts: readonly Conflict[];
-  conflictTotal: number;
-  contradictions: Contradictions;
+  overlaps: readonly Overlap[];
+  overlapTotal: number;
+  suspectLabels: SuspectLabels;
   /** What the labels do not cover, by image. */
   uncovered: ReadonlyMap<string, SceneCoverage>;
   areas: Areas | null;
@@ -47,8 +47,8 @@ export function sidesOf({ project, scene, compare }: Readonly<State>): readonly 
 }
 
 export const initialState: State = {
-  project: null, scene: null, compare: null, swipe: 0.5, marks: [], compareMarks: [], conflicts: [], conflictTotal: 0,
-  contradictions: { revision: -1, checked: false, marks: [], classes: [] }, uncovered: new Map(), areas: null, statistics: [],
+  project: null, scene: null, compare: null, swipe: 0.5, marks: [], compareMarks: [], overlaps: [], overlapTotal: 0,
+  suspectLabels: { revision: -1, checked: false, marks: [], classes: [] }, uncovered: new Map(), areas: null, statistics: [],
   picture: { bands: [1], ranges: null, gamma: 1 }, jobs: [], tool: "point", classId: 0, brush: 5, mapOpacity: 0.65, mapVisible: true,
   confidenceVisible: false, marksVisible: true, peek: false, waiting: 0, online: true, notices: [], suggestion: null,
 };

@@ -2,19 +2,19 @@
 
 import { sceneLabel } from "./scenes";
 import { t, tParts } from "../i18n";
-import type { DoubtfulMark } from "../core/types";
+import type { SuspectMark } from "../core/types";
 import type { Session } from "../session/session";
 import { editClass } from "./classes";
 import { h, icon, replace } from "./dom";
 
-export function buildChecks(session: Session, goTo: (mark: DoubtfulMark) => void): HTMLElement {
+export function buildChecks(session: Session, goTo: (mark: SuspectMark) => void): HTMLElement {
   const { store } = session;
   const summary = h("p", { class: "quiet", role: "status", id: "checks-summary" });
   const list = h("ul", { class: "checks", "aria-labelledby": "checks-title" });
   const section = h("section", { id: "checks", "aria-labelledby": "checks-title" }, h("h2", { id: "checks-title" }, t("Labels to check")), summary, list);
 
-  store.watch(["contradictions", "project", "scene"], ({ contradictions, project, scene }) => {
-    const { marks, classes } = contradictions;
+  store.watch(["suspectLabels", "project", "scene"], ({ suspectLabels, project, scene }) => {
+    const { marks, classes } = suspectLabels;
     const count = marks.length + classes.length;
     section.hidden = count === 0;
     summary.textContent = count === 0 ? "" : t("They contradict the other labels. Mark them anew or erase them where they are wrong.");
@@ -36,7 +36,7 @@ export function buildChecks(session: Session, goTo: (mark: DoubtfulMark) => void
       ...marks.map((mark) => {
         const on = mark.scene === scene?.id ? null : project?.scenes.find((one) => one.id === mark.scene);
         const where = [...(on ? [sceneLabel(on)] : []), t("row {row}, col {col}", { row: String(mark.row), col: String(mark.col) }), ...(mark.labels > 1 ? [t("{n} pixel|{n} pixels", { n: mark.labels })] : [])].join(", ");
-        return item(`${mark.mark}-${mark.looks_like}`, () => goTo(mark), t("Show it (K: the next one)"), ...tParts("{one} looks like {other}", { one: named(mark.class_id), other: named(mark.looks_like) }), h("span", { class: "quiet" }, ` ${where}`));
+        return item(`${mark.mark}-${mark.predicted}`, () => goTo(mark), t("Show it (K: the next one)"), ...tParts("{one} looks like {other}", { one: named(mark.class_id), other: named(mark.predicted) }), h("span", { class: "quiet" }, ` ${where}`));
       }),
     );
     if (focused) list.querySelector<HTMLElement>(`[data-check="${CSS.escape(focused)}"]`)?.focus();

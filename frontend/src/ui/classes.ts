@@ -13,7 +13,7 @@ function formatShare(area: number | null, unit: string, pixels: number, fraction
   return `${size} · ${share}`;
 }
 
-export function buildClasses(session: Session, goToConflict: () => void): HTMLElement {
+export function buildClasses(session: Session, goToOverlap: () => void): HTMLElement {
   const { store } = session;
   const list = h("div", { class: "classes", role: "radiogroup", "aria-label": t("Class to mark with") });
   list.addEventListener("keydown", (event) => {
@@ -42,7 +42,7 @@ export function buildClasses(session: Session, goToConflict: () => void): HTMLEl
     name,
     h("button", { type: "submit", class: "icon-button", "aria-label": t("Add class"), title: `${t("Add class")} (A)` }, icon("plus")),
   );
-  const conflict = h("button", { type: "button", class: "conflict", id: "conflicts", onclick: goToConflict });
+  const overlap = h("button", { type: "button", class: "overlap", id: "overlaps", onclick: goToOverlap });
   const total = h("p", { class: "quiet", id: "area-note" });
 
   // Rows are kept while the classes' order is the same, so that focus stays where it is when counts change.
@@ -104,12 +104,12 @@ export function buildClasses(session: Session, goToConflict: () => void): HTMLEl
     if (classes.length === 0) replace(list, h("p", { class: "empty" }, t("Name the first class below: water, road, forest… Then mark a few of its pixels.")));
     total.textContent = areas && areas.complete < 1 ? t("Areas of the {share} of the image mapped so far.", { share: formatPercent(areas.complete) }) : "";
   });
-  store.watch(["conflictTotal"], ({ conflictTotal }) => {
-    conflict.hidden = conflictTotal === 0;
-    replace(conflict, icon("warning"), h("span", {}, t("{n} pixel marked with two classes. The later mark counts. Show|{n} pixels marked with two classes. The later mark counts. Show", { n: conflictTotal })));
+  store.watch(["overlapTotal"], ({ overlapTotal }) => {
+    overlap.hidden = overlapTotal === 0;
+    replace(overlap, icon("warning"), h("span", {}, t("{n} pixel marked with two classes. The later mark counts. Show|{n} pixels marked with two classes. The later mark counts. Show", { n: overlapTotal })));
   });
 
-  return h("section", { "aria-labelledby": "classes-title" }, h("h2", { id: "classes-title" }, t("Classes")), list, form, conflict, total);
+  return h("section", { "aria-labelledby": "classes-title" }, h("h2", { id: "classes-title" }, t("Classes")), list, form, overlap, total);
 }
 
 /** Everything one can do to a class, in one dialog. */

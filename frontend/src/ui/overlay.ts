@@ -50,7 +50,7 @@ export function buildOverlay(session: Session, view: MapView): void {
   overlay.append(suggestion);
   store.watch(["suggestion"], (state) => {
     suggestion.hidden = state.suggestion === null;
-    if (state.suggestion) replace(suggestion, h("strong", {}, t("Mark here")), ` ${t("row {row}, col {col}", { row: String(state.suggestion.row), col: String(state.suggestion.col) })}: ${tServer(state.suggestion.reason)}. `, h("kbd", {}, "N"), ` ${t("next one")}`);
+    if (state.suggestion) replace(suggestion, h("strong", {}, t("Mark here")), ` ${t("row {row}, col {col}", { row: String(state.suggestion.row), col: String(state.suggestion.col) })}: ${t("in doubt, and like many others")}. `, h("kbd", {}, "N"), ` ${t("next one")}`);
   });
 
   const ramp = h("canvas", { width: 256, height: 1, class: "ramp" });

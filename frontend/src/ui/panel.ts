@@ -3,7 +3,7 @@
 import { sceneLabel } from "./scenes";
 import { formatPercent, t, tParts, type Text } from "../i18n";
 import { pictureQuery, presets, sameBands, type Picture } from "../core/picture";
-import type { DoubtfulMark, Mark, Measure } from "../core/types";
+import type { SuspectMark, Mark, Measure } from "../core/types";
 import type { Session } from "../session/session";
 import { buildMarkList } from "../marks/list";
 import { buildChecks } from "./checks";
@@ -11,8 +11,8 @@ import { buildClasses } from "./classes";
 import { byId, h, replace, toggle } from "./dom";
 
 export interface PanelActions {
-  goToConflict: () => void;
-  goToDoubt: (mark: DoubtfulMark) => void;
+  goToOverlap: () => void;
+  goToDoubt: (mark: SuspectMark) => void;
   goToMark: (mark: Mark) => void;
   chooseMarks: (marks: readonly Mark[]) => void;
   toggleSwipe: () => void;
@@ -20,7 +20,7 @@ export interface PanelActions {
 
 export function buildPanel(session: Session, actions: PanelActions): void {
   const marks = buildMarkList(session, { goToMark: actions.goToMark, choose: actions.chooseMarks });
-  byId("panel").append(buildClasses(session, actions.goToConflict), buildChecks(session, actions.goToDoubt), marks, buildLayers(session, actions.toggleSwipe), buildPicture(session));
+  byId("panel").append(buildClasses(session, actions.goToOverlap), buildChecks(session, actions.goToDoubt), marks, buildLayers(session, actions.toggleSwipe), buildPicture(session));
 }
 
 const METHODS: readonly (readonly [Measure, Text])[] = [

@@ -1,4 +1,4 @@
-"""What is worth a look: marks that other labels speak against, images that no label covers, and pixels to mark next."""
+"""What is worth attention: marks that other labels speak against, images that no label covers, and pixels to mark next."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class SuspectLabels:
 
     revision: int
     is_checked: bool
-    """False while the labels of this revision are still to be looked through; what was found before is given then."""
+    """False while the labels of this revision are still to be gone through; what was found before is given then."""
     marks: list[SuspectMark]
     """Those with most such labels first."""
     classes: list[tuple[int, int]]

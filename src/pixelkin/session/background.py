@@ -1,4 +1,4 @@
-"""What is done for a live map while nobody waits for it: learn, look through the labels, compute what nobody has asked for yet."""
+"""What is done for a live map while nobody waits for it: learn, go through the labels, compute what nobody has asked for yet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .blockanswers import BlockKey
 _SETTLE_S = 0.15
 """How long it waits after a change, so that the page asks first."""
 _CHECK_AFTER_S = 0.5
-"""How long it waits before it looks for suspect labels: a cross-validation, which must not run beside a repaint."""
+"""How long it waits before it searches for suspect labels: a cross-validation, which must not run beside a repaint."""
 _TELL_EVERY_S = 0.25
 
 Notify = Callable[[str, int, int, int], None]
@@ -39,7 +39,7 @@ class Work(Protocol):
 
     @property
     def checked_version(self) -> int:
-        """The last version whose labels were looked through."""
+        """The last version whose labels were gone through."""
         ...
 
     def learn_pending(self) -> None:
@@ -47,7 +47,7 @@ class Work(Protocol):
         ...
 
     def check(self, version: int) -> None:
-        """Look through the labels."""
+        """Go through the labels."""
         ...
 
     def missing(self) -> BlockKey | None:
@@ -94,7 +94,7 @@ class Background:
         """Stand back as long as somebody waits for an answer.
 
         Args:
-            watched: They look at the map, and will ask again after the next change.
+            watched: They watch the map, and will ask again after the next change.
         """
         with self._wake:
             self._waiting += 1

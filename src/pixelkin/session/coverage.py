@@ -19,9 +19,9 @@ from .painting import Lesson
 
 _log = logging.getLogger(__name__)
 _BLOCKS = 4
-"""Blocks of an image that are looked at: enough for a share, little beside the map."""
+"""Blocks of an image that are compared: enough for a share, little beside the map."""
 _SETTLE_S = 2.0
-"""How long labels must stand before it looks: it must not run beside a repaint."""
+"""How long labels must stand before it compares: it must not run beside a repaint."""
 _PAUSE_S = 0.2
 
 
@@ -39,7 +39,7 @@ def warnings_of(segmenter: Segmenter, labelled: Scene, scenes: Sequence[Scene]) 
 
 
 class CoverageWatch:
-    """Looks at images without labels in the background, once the labels stand; the image in view first."""
+    """Compares images without labels in the background, once the labels stand; the image in view first."""
 
     def __init__(
         self,

@@ -225,8 +225,8 @@ def _update_class(editor: Editor, edit: UpdateClass) -> str:
     if position is not None:
         others = [other for other in editor.classes() if other.id != entry.id]
         others.insert(max(0, int(position)), entry)
-        for place, other in enumerate(others):
-            editor.put_class(dataclasses.replace(other, position=place))
+        for at, other in enumerate(others):
+            editor.put_class(dataclasses.replace(other, position=at))
     return f"Change class {entry.name}"
 
 

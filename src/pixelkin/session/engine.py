@@ -280,7 +280,7 @@ class Engine:
         self._publish("map", version, scene=scene_id, done=done, total=total)
 
     def _checked(self, version: int) -> None:
-        self._publish("contradictions", version)
+        self._publish("suspect-labels", version)
 
     def _judged(self, version: int) -> None:
         self._publish("coverage", version)
@@ -288,4 +288,4 @@ class Engine:
     def _follow_training(self, kind: str, data: dict[str, Any]) -> None:
         """Once no encoder is on its way any more, what the bands say of the labels counts."""
         if kind == "job" and data["kind"] == "train" and data["finished"]:
-            self._events.publish("contradictions", {"revision": self._state.revision})
+            self._events.publish("suspect-labels", {"revision": self._state.revision})

@@ -34,7 +34,7 @@ _TOO_FEW = "Mark at least two classes."
 _KEEP_EVERY_S = 60.0
 """How often what was learnt is kept for the next start."""
 _SUGGEST_FROM = 16
-"""Blocks in which suggestions are looked for: a megapixel."""
+"""Blocks from which suggestions are taken: a megapixel."""
 
 
 class LiveMap:
@@ -56,7 +56,7 @@ class LiveMap:
             scenes: Images by id.
             segmenter: Fresh; the live map is its only user.
             notify: Told from the background thread as blocks get done.
-            checked: Called from there with the version whose labels have been looked through for suspects.
+            checked: Called from there with the version whose labels have been gone through for suspects.
             cache_bytes: What the segmenter may keep of blocks. Where that is not all of them, it keeps those that were asked for.
             store: Where what was learnt of labels is kept over restarts.
         """
@@ -193,7 +193,7 @@ class LiveMap:
             return self._learner.segmenter.replica(cache_bytes=0)
 
     def suspects(self, version: int) -> tuple[bool, tuple[Suspect, ...]]:
-        """Whether the labels of this version have been looked through, and what was found then or when they last were."""
+        """Whether the labels of this version have been gone through, and what was found then or when they last were."""
         checked, found = self._checked
         return checked == version, found
 
@@ -219,7 +219,7 @@ class LiveMap:
 
     @property
     def checked_version(self) -> int:
-        """The last version whose labels were looked through."""
+        """The last version whose labels were gone through."""
         return self._checked[0]
 
     def learn_pending(self) -> None:

@@ -51,7 +51,7 @@ def make_segmenter(
 
 
 def comparison(segmenter: Segmenter) -> str:
-    """How a Segmenter decides: the measure of its nearest reference, or what its learner looks at."""
+    """How a Segmenter decides: the measure of its nearest reference, or what its learner goes by."""
     if segmenter.method == "nearest":
         return segmenter.measure
     return "learner on raw bands" if segmenter.model is None else "learner on features"
@@ -207,7 +207,7 @@ def segment_project(
         formats: Some of 'cog', 'confidence' (with the COG), 'polygons', 'areas'.
         overwrite: Replace files that are there.
         progress: Told the fraction done and a message.
-        warn: Told which images show what no label covers; without it nobody looks.
+        warn: Told which images show what no label covers; without it nothing is compared.
 
     Returns:
         The files written.

@@ -50,7 +50,7 @@ class LabelClass:
     key: str | None
     """'1'..'9', the key that picks it, or None."""
     position: int
-    """Place in the list; unique and rising, with gaps after deletions."""
+    """Order in the list; unique and rising, with gaps after deletions."""
 
     def to_json(self) -> dict[str, Any]:
         """A row that `from_json` reads back."""

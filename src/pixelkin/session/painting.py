@@ -108,7 +108,7 @@ def same_lessons(one: Sequence[Lesson], other: Sequence[Lesson]) -> bool:
 
 
 def _priority(pixels: IntArray) -> IntArray:
-    """A number for each pixel that looks random and is always the same (the finaliser of SplitMix64)."""
+    """A number for each pixel that seems random and is always the same (the finaliser of SplitMix64)."""
     x = pixels.astype(np.uint64)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

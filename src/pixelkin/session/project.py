@@ -4,10 +4,10 @@
     images/         images that were given as arrays
     labels.gpkg     marks, classes and their history (see `store`); QGIS opens it
     models/         trained encoders, safetensors
-    cache/          what can be made again: delete it when you like. blocks/: what is known of the parts looked at
+    cache/          what can be made again: delete it when you like. blocks/: what is known of the parts that were shown
     exports/        maps, polygons and area tables written from the page
 
-Copy the folder, with the images at the same place beside it, and the project opens on another machine.
+Copy the folder, with the images beside it as they are now, and the project opens on another machine.
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ def read_sources(folder: Path) -> list[Source]:
 
 
 def open_sources(folder: Path, entries: Sequence[Mapping[str, Any]]) -> list[Source]:
-    """The images of a project; dated images of one place, named as a folder or one by one, are a series.
+    """The images of a project; dated images on one grid, named as a folder or one by one, are a series.
 
     Args:
         folder: The project's.

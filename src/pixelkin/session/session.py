@@ -67,7 +67,7 @@ class Session:
         self.tiles = MapTiles(project, self.engine)
         """The map."""
         self.advice = Advice(project, self.state, self.engine)
-        """What is worth a look."""
+        """What is worth attention."""
         self.pictures = Pictures(project)
         """The images."""
         self.outputs = Outputs(project, self.engine, self.jobs)

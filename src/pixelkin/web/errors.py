@@ -59,8 +59,8 @@ def install_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, exc: RequestValidationError) -> JSONResponse:
         first = exc.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        return error_response("ValidationError", f"{place}: {first['msg']}. See /api/openapi.json for what this route takes.", 422)
+        where = ".".join(str(part) for part in first["loc"])
+        return error_response("ValidationError", f"{where}: {first['msg']}. See /api/openapi.json for what this route takes.", 422)
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, exc: HTTPException) -> JSONResponse:

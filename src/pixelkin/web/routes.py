@@ -35,11 +35,11 @@ _BIG = 2**53 - 1
 
 SceneId = Annotated[str, PathParameter(max_length=200)]
 Level = Annotated[int, PathParameter(ge=0, le=40)]
-Place = Annotated[int, PathParameter(ge=0, le=_BIG)]
+TileNumber = Annotated[int, PathParameter(ge=0, le=_BIG)]
 Revision = Annotated[int, PathParameter(ge=0, le=_BIG)]
 BandList = Annotated[str | None, Query(pattern=r"^\d{1,5}(,\d{1,5}){0,2}$", description="One or three 1-based band numbers, e.g. 3,2,1.")]
 RangeList = Annotated[str | None, Query(max_length=300, description="low,high a band, separated by semicolons, e.g. 0,3000;0,3000;0,3000.")]
-TilePlaces = Annotated[
+TileNumbers = Annotated[
     str,
     Query(
         max_length=4000,
@@ -109,7 +109,7 @@ def _add_reading(router: APIRouter, services: Services) -> None:
 
     @router.get("/events", responses=_EVENTS, response_class=StreamingResponse)
     async def events() -> StreamingResponse:
-        """Server-sent events: hello, revision, map, contradictions, coverage, job, model."""
+        """Server-sent events: hello, revision, map, suspect-labels, coverage, job, model."""
         return StreamingResponse(
             event_stream(session, services.instance),
             media_type="text/event-stream",
@@ -135,15 +135,15 @@ def _add_reading(router: APIRouter, services: Services) -> None:
         canvas = session.state.canvases[scene_id]
         return s.MarkList(revision=session.revision, marks=views.mark_infos(session, list(canvas.marks)))
 
-    @router.get("/scenes/{scene_id}/conflicts")
-    def conflicts(scene_id: SceneId) -> s.Conflicts:
+    @router.get("/scenes/{scene_id}/overlaps")
+    def overlaps(scene_id: SceneId) -> s.Overlaps:
         """Pixels marked with different classes; the later mark counts."""
-        return views.conflicts_info(session, scene_id)
+        return views.overlaps_info(session, scene_id)
 
-    @router.get("/contradictions")
-    def contradictions() -> s.ContradictionsInfo:
-        """Marks that look like another class, and classes that cannot be told apart; worked out after the map."""
-        return views.contradictions_info(session)
+    @router.get("/suspect-labels")
+    def suspect_labels() -> s.SuspectLabelsInfo:
+        """Marks that are predicted as another class by the others, and classes that cannot be told apart; worked out after the map."""
+        return views.suspect_labels_info(session)
 
     @router.get("/coverage")
     def coverage() -> s.CoverageInfo:
@@ -197,8 +197,8 @@ def _add_pictures(router: APIRouter, services: Services) -> None:
     async def image_tile(
         scene_id: SceneId,
         z: Level,
-        x: Place,
-        y: Place,
+        x: TileNumber,
+        y: TileNumber,
         bands: BandList = None,
         range: RangeList = None,
         gamma: Gamma = 1.0,
@@ -216,14 +216,14 @@ def _add_pictures(router: APIRouter, services: Services) -> None:
 
     @router.get("/scenes/{scene_id}/tiles/{layer}/{revision}/{z}", responses=_TILES, response_class=StreamingResponse)
     async def tiles(
-        request: Request, scene_id: SceneId, layer: MapLayer, revision: Revision, z: Level, at: TilePlaces
+        request: Request, scene_id: SceneId, layer: MapLayer, revision: Revision, z: Level, at: TileNumbers
     ) -> StreamingResponse:
         """Tiles of the map in one answer, each as soon as it is there; none once the revision is superseded.
 
         A record a tile: x and y (uint32), how much of it is there (float32, 0..1), little-endian, then 256 x 256 bytes row by row:
         class ids, or confidence 1..255; 0 where there is nothing. The answer ends early when labels change.
         """
-        records = tile_stream(session, scene_id, revision, z, _places(at), layer, map_turns)
+        records = tile_stream(session, scene_id, revision, z, _tile_numbers(at), layer, map_turns)
         # What fails at once is told as an error, and not as an answer that is cut short.
         first = await anext(records, b"")
 
@@ -363,7 +363,7 @@ def _require_no_references(path: Path) -> None:
             )
 
 
-def _places(text: str) -> list[tuple[int, int]]:
+def _tile_numbers(text: str) -> list[tuple[int, int]]:
     # Each once, in the order given.
     return list(dict.fromkeys((int(x), int(y)) for x, _, y in (part.partition(",") for part in text.split(";"))))
 

@@ -51,7 +51,7 @@ class ClassInfo(Schema):
 
 
 class LonLatMesh(Schema):
-    """Longitude and latitude at some places of the image, to interpolate between."""
+    """Longitude and latitude at some points of the image, to interpolate between."""
 
     rows: list[float]
     cols: list[float]
@@ -180,7 +180,7 @@ class Changes(Schema):
     classes: list[ClassInfo]
     marks: list[MarkInfo]
     deleted: list[str]
-    conflict_pixels: int
+    overlap_pixels: int
     reset: bool
 
 
@@ -219,7 +219,7 @@ class ImportPreview(Schema):
     fields: list[str]
 
 
-class ConflictPixel(Schema):
+class OverlapPixel(Schema):
     """A pixel marked with different classes."""
 
     row: int
@@ -229,16 +229,16 @@ class ConflictPixel(Schema):
     marks: list[str]
 
 
-class Conflicts(Schema):
+class Overlaps(Schema):
     """Pixels marked with different classes; the later mark counts."""
 
     revision: int
     total: int
-    pixels: list[ConflictPixel]
+    pixels: list[OverlapPixel]
 
 
-class DoubtfulMarkInfo(Schema):
-    """A mark of which labels look like another class; row and col are the first of these."""
+class SuspectMarkInfo(Schema):
+    """A mark of which labels are predicted as another class by the others; row and col are the first of these."""
 
     scene: str
     mark: str
@@ -249,12 +249,12 @@ class DoubtfulMarkInfo(Schema):
     labels: int
 
 
-class ContradictionsInfo(Schema):
-    """What the labels of all scenes say against each other; `checked` once those of this revision were looked through."""
+class SuspectLabelsInfo(Schema):
+    """Labels of all scenes that the others speak against; `checked` once those of this revision were gone through."""
 
     revision: int
     checked: bool
-    marks: list[DoubtfulMarkInfo]
+    marks: list[SuspectMarkInfo]
     classes: list[tuple[int, int]]
 
 

@@ -15,8 +15,8 @@ from ..scene import Scene
 from ..session import pictures
 from ..session.edits import AddClass, AddMark, ClearMarks, DeleteClass, DeleteMark, Edit, MergeClass, UpdateClass, UpdateMark
 from ..session.jobs import Job
+from ..session.location import location_of, lonlat_of_pixel
 from ..session.marks import Mark, color_to_hex
-from ..session.places import lonlat_of_pixel, place_of
 from ..session.session import EditResult, Session
 from ..session.store import StoreChanges
 from ..types import Window
@@ -28,7 +28,7 @@ from .settings import WebSettings
 if TYPE_CHECKING:
     from ..session.imports import ImportOptions, ImportPlan
 
-MAX_CONFLICTS = 1000
+MAX_LISTED = 1000
 
 
 def project_info(session: Session, settings: WebSettings, instance: str) -> s.ProjectInfo:
@@ -84,10 +84,10 @@ def class_infos(session: Session) -> list[s.ClassInfo]:
 
 def scene_info(session: Session, scene_id: str, scene: Scene, series: int) -> s.SceneInfo:
     """An image without its statistics."""
-    grid, place = scene.grid, place_of(scene.grid)
+    grid, location = scene.grid, location_of(scene.grid)
     mesh = None
-    if place.mesh is not None:
-        mesh = s.LonLatMesh(rows=place.mesh[0], cols=place.mesh[1], lon=place.mesh[2], lat=place.mesh[3])
+    if location.mesh is not None:
+        mesh = s.LonLatMesh(rows=location.mesh[0], cols=location.mesh[1], lon=location.mesh[2], lat=location.mesh[3])
     return s.SceneInfo(
         id=scene_id,
         name=scene.name,
@@ -97,13 +97,13 @@ def scene_info(session: Session, scene_id: str, scene: Scene, series: int) -> s.
         bands=list(scene.bands),
         dtype=str(getattr(scene, "dtype", "")),
         crs=grid.crs,
-        crs_name=place.crs_name,
-        units=place.units,
+        crs_name=location.crs_name,
+        units=location.units,
         transform=list(grid.transform),
         series=series,
         levels=pictures.levels(grid),
         fingerprint=scene.fingerprint[:16],
-        metres_per_pixel=None if place.metres_per_pixel is None else list(place.metres_per_pixel),
+        metres_per_pixel=None if location.metres_per_pixel is None else list(location.metres_per_pixel),
         lonlat=mesh,
         default_bands=list(pictures.default_bands(scene)),
         labelled_pixels=int(session.state.canvases[scene_id].pixels_per_class().sum()),
@@ -179,7 +179,7 @@ def changes_info(session: Session, changes: StoreChanges) -> s.Changes:
         classes=class_infos(session),
         marks=mark_infos(session, changes.marks),
         deleted=changes.deleted,
-        conflict_pixels=sum(int(canvas.overlapping.sum()) for canvas in session.state.canvases.values()),
+        overlap_pixels=sum(int(canvas.overlapping.sum()) for canvas in session.state.canvases.values()),
         reset=changes.since > changes.revision,
     )
 
@@ -223,18 +223,18 @@ def edit_of(body: Any) -> Edit:
     raise InputError(f"edit {body!r} is of no known kind.")
 
 
-def conflicts_info(session: Session, scene_id: str) -> s.Conflicts:
+def overlaps_info(session: Session, scene_id: str) -> s.Overlaps:
     """Pixels marked with different classes."""
     width = session.project.scene(scene_id).grid.width
     canvas = session.state.canvases[scene_id]
     where = np.flatnonzero(canvas.overlapping)
     shown = []
     covers = [(mark, session.state.pixels_of(mark.id)) for mark in canvas.marks if mark.class_id]
-    for index in where[:MAX_CONFLICTS].tolist():
+    for index in where[:MAX_LISTED].tolist():
         pixel = int(canvas.pixels[index])
         on_it = [mark for mark, pixels in covers if (at := int(np.searchsorted(pixels, pixel))) < len(pixels) and pixels[at] == pixel]
         shown.append(
-            s.ConflictPixel(
+            s.OverlapPixel(
                 row=pixel // width,
                 col=pixel % width,
                 class_ids=list(dict.fromkeys(mark.class_id for mark in on_it)),
@@ -242,17 +242,17 @@ def conflicts_info(session: Session, scene_id: str) -> s.Conflicts:
                 marks=[mark.id for mark in on_it],
             )
         )
-    return s.Conflicts(revision=session.revision, total=len(where), pixels=shown)
+    return s.Overlaps(revision=session.revision, total=len(where), pixels=shown)
 
 
-def contradictions_info(session: Session) -> s.ContradictionsInfo:
-    """What the labels say against each other."""
+def suspect_labels_info(session: Session) -> s.SuspectLabelsInfo:
+    """Labels that the others speak against."""
     found = session.advice.suspect_labels()
-    return s.ContradictionsInfo(
+    return s.SuspectLabelsInfo(
         revision=found.revision,
         checked=found.is_checked,
         marks=[
-            s.DoubtfulMarkInfo(
+            s.SuspectMarkInfo(
                 scene=one.mark.scene,
                 mark=one.mark.id,
                 row=one.row,
@@ -261,7 +261,7 @@ def contradictions_info(session: Session) -> s.ContradictionsInfo:
                 predicted=one.predicted,
                 labels=one.labels,
             )
-            for one in found.marks[:MAX_CONFLICTS]
+            for one in found.marks[:MAX_LISTED]
         ],
         classes=found.classes,
     )

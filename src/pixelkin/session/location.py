@@ -16,7 +16,7 @@ _MESH = 9
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """What a page shows of a grid's CRS."""
 
     crs_name: str | None
@@ -29,10 +29,10 @@ class Place:
 
 
 @lru_cache(maxsize=512)
-def place_of(grid: Grid) -> Place:
+def location_of(grid: Grid) -> Location:
     """What a page shows of a grid; everything None without a CRS."""
     if grid.crs is None:
-        return Place(None, None, None, None)
+        return Location(None, None, None, None)
     import pyproj
 
     crs = pyproj.CRS.from_user_input(grid.crs)
@@ -48,11 +48,11 @@ def place_of(grid: Grid) -> Place:
         right = geod.inv(lons[0], lats[0], lons[1], lats[1])[2]
         down = geod.inv(lons[0], lats[0], lons[2], lats[2])[2]
         metres = (float(right), float(down))
-    return Place(crs.name, units, metres, mesh)
+    return Location(crs.name, units, metres, mesh)
 
 
 def lonlat(grid: Grid, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> tuple[Any, Any]:
-    """Longitude and latitude on WGS 84 of places in pixel space; infinite where the CRS has none there."""
+    """Longitude and latitude on WGS 84 of points in pixel space; infinite where the CRS has none there."""
     a, b, c, d, e, f = grid.transform
     return tuple(_to_degrees(grid.crs or "").transform(a * x + b * y + c, d * x + e * y + f))
 
