@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .assessment import design_sample as design_sample
     from .features import References as References
     from .labels import read_labels as read_labels
     from .maps import score as score
@@ -34,6 +35,7 @@ _ROOMS = {
     "Segmenter": ("segmenter", "Segmenter"),
     "Series": ("scene", "Series"),
     "TrainingOptions": ("training", "TrainingOptions"),
+    "design_sample": ("assessment", "design_sample"),
     "label": ("web", "label"),
     "load": ("model", "load_model"),
     "load_model": ("model", "load_model"),

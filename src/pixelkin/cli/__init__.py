@@ -27,6 +27,7 @@ _COMMANDS = {
     "info": (".info", "Say what an image, series, model, references file or map is."),
     "labels": (".labels", "Convert and check label files."),
     "reproduce": ("..experiments.command", "Run an experiment of the paper on your data."),
+    "sample": (".sample", "Draw the points at which to check a map."),
     "segment": (".segment", "Map an image or a series from a few labels."),
     "serve": ("..web.command", "Label images on a page, and watch the map answer."),
     "train": (".train", "Learn a model from imagery, without labels."),

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
-from ..errors import LabelError
+from ..errors import InputError, LabelError
 from .options import in_options, json_option, label_arguments, label_options, overwrite_option, print_json
 
 if TYPE_CHECKING:
-    from ..segmentation import Segmentation
+    from ..labels import LoadedLabels
+    from ..labels.layers import RawLayer
     from ..types import LabelledPixels
 
 
 @click.command("evaluate")
-@click.argument("map_file", metavar="MAP")
-@click.option("--truth", "-t", required=True, type=click.Path(), help="Labels kept back: vectors, CSV, or a raster of class ids.")
+@click.argument("map_files", metavar="MAP...", nargs=-1, required=True)
+@click.option(
+    "--truth",
+    "-t",
+    required=True,
+    type=click.Path(),
+    help="Labels kept back: points of `pixelkin sample` with their true class, other vectors, CSV, or a raster of class ids.",
+)
 @click.option("--ignore", multiple=True, metavar="CLASS", help="Class of the truth to leave out, name or id; may be given several times.")
 @click.option("--figure", type=click.Path(dir_okay=False), help="Also draw the confusion matrix, .png.")
 @click.option(
@@ -30,7 +37,7 @@ if TYPE_CHECKING:
 @overwrite_option
 @json_option
 def evaluate_command(
-    map_file: str,
+    map_files: tuple[str, ...],
     truth: str,
     ignore: tuple[str, ...],
     figure: str | None,
@@ -41,43 +48,108 @@ def evaluate_command(
 ) -> None:
     """Score a map against labels that were kept back.
 
-    Prints accuracy, mean IoU, each class's IoU, and the confusion matrix: rows are the truth, columns the map. Pixels that the map
-    leaves undecided count as wrong; those without data are left out and counted.
+    Points of `pixelkin sample` give accuracies and areas of the whole map with 95 % intervals, by their design; several maps of one place
+    are then compared at the same points. Other labels give the figures of their own pixels: accuracy, mean IoU, each class's IoU, and the
+    confusion matrix. Pixels that a map leaves undecided count as wrong; those without data are left out and counted.
     """
     from ..files import require_outputs
-    from ..labels import load_labels
-    from ..maps import confusion_figure, estimate_areas, score, write_area_table
     from ..maps.areas import table_target
     from ..maps.figure import picture_target
-    from ..raster import read_map
     from ..raster.inputs import files_of
 
     outputs = [*([picture_target(figure)] if figure else []), *([table_target(areas)] if areas else [])]
-    require_outputs(outputs, inputs={"map": files_of(map_file), "truth": files_of(truth)}, overwrite=overwrite)
-    segmentation, note = _with_undecided(read_map(map_file))
+    require_outputs(outputs, inputs={"map": files_of(map_files), "truth": files_of(truth)}, overwrite=overwrite)
+    sample = _sample(truth, options)
+    if sample is not None:
+        printed = _by_design(map_files, sample, truth, figure, areas, overwrite, options)
+    elif len(map_files) > 1:
+        raise InputError(f"{len(map_files)} maps were given, expected one: several are compared at the points of `pixelkin sample` only.")
+    else:
+        printed = _by_count(map_files[0], truth, ignore, figure, areas, overwrite, options)
+    if as_json:
+        print_json(printed[0])
+    else:
+        click.echo(printed[1])
+
+
+def _by_count(
+    map_file: str, truth: str, ignore: tuple[str, ...], figure: str | None, areas: str | None, overwrite: bool, options: dict[str, Any]
+) -> tuple[Any, str]:
+    from ..labels import load_labels
+    from ..maps import confusion_figure, estimate_areas, score, write_area_table
+    from ..maps.accuracy import with_undecided
+    from ..raster import read_map
+
+    segmentation, note = with_undecided(read_map(map_file))
     # On the grid alone: where the map has no data is for `score` to judge, which knows an undecided pixel from one without data.
     loaded = load_labels(truth, segmentation.grid, **label_arguments(options))
     result = score(segmentation, loaded.labels, ignore=_ids(loaded.labels, ignore))
-    result = replace(result, notes=tuple(map(in_options, (*note, *loaded.notes, *result.notes))))
+    result = replace(result, notes=tuple(map(in_options, (*note, *loaded.notes, *_dependent(loaded), *result.notes))))
     if figure:
         confusion_figure(result, figure, overwrite=overwrite)
     if areas:
         write_area_table(estimate_areas(segmentation, result), areas, overwrite=overwrite)
-    if as_json:
-        print_json(result.to_json())
-    else:
-        click.echo(result.to_table())
+    return result.to_json(), result.to_table()
 
 
-def _with_undecided(segmentation: Segmentation) -> tuple[Segmentation, tuple[str, ...]]:
-    """A map whose undecided pixels are valid. Without a confidence file these look like pixels without data."""
-    if not segmentation.provenance.get("abstain") or segmentation.valid[segmentation.classes == 0].any():
-        return segmentation, ()
-    note = (
-        "the map was made with --abstain and without --confidence, so its pixels of class 0 may be undecided or without data: "
-        "all are taken as undecided."
-    )
-    return replace(segmentation, valid=np.ones_like(segmentation.valid)), (note,)
+def _sample(truth: str, options: dict[str, Any]) -> RawLayer | None:
+    """The points of a design, None where the truth is something else."""
+    from ..assessment import is_sample
+    from ..labels.files import named, read_layer
+    from ..labels.label_raster import SUFFIXES
+    from ..labels.project_labels import is_project_labels
+
+    path = Path(truth.partition("|")[0])
+    if path.suffix.lower() in SUFFIXES or is_project_labels(path):
+        return None
+    with named(path):
+        layer = read_layer(truth, crs=options["labels_crs"], layer=options["layer"], xy=options["xy"])
+    return layer if is_sample(layer) else None
+
+
+def _by_design(
+    map_files: tuple[str, ...], layer: RawLayer, truth: str, figure: str | None, areas: str | None, overwrite: bool, options: dict[str, Any]
+) -> tuple[Any, str]:
+    from ..assessment import compare, evaluate, read_reference
+    from ..assessment.evaluation import write_areas
+    from ..labels.files import named
+    from ..maps import confusion_figure
+    from ..maps.accuracy import with_undecided
+    from ..raster import read_map
+
+    found = []
+    for map_file in map_files:
+        segmentation, note = with_undecided(read_map(map_file))
+        with named(Path(truth)):
+            reference = read_reference(layer, segmentation.grid, class_property=options["class_property"])
+        result = evaluate(segmentation, reference)
+        found.append((map_file, segmentation, reference, replace(result, notes=(*map(in_options, note), *result.notes))))
+    document: dict[str, Any] = {name: result.to_json() for name, _, _, result in found}
+    text = [result.to_table() if len(found) == 1 else f"{name}\n\n{result.to_table()}\n" for name, _, _, result in found]
+    for name, segmentation, reference, result in found[1:]:
+        first = found[0]
+        gap, error = compare((first[1], first[3]), (segmentation, result), reference)["overall_accuracy"]
+        said = {"first": first[0], "second": name, "difference": gap, "standard_error": error, "half_95": 1.96 * error}
+        document.setdefault("comparisons", []).append(said)
+        text.append(f"overall accuracy of {first[0]} less that of {name}, at the same points: {gap:+.3f} ± {1.96 * error:.3f}")
+    if figure:
+        confusion_figure(found[0][3].to_score(), figure, overwrite=overwrite)
+    if areas:
+        write_areas(found[0][3], areas, overwrite=overwrite)
+    return (document[map_files[0]] if len(found) == 1 else document), "\n".join(text)
+
+
+def _dependent(loaded: LoadedLabels) -> list[str]:
+    """A word on truth whose pixels are no independent evidence."""
+    if loaded.annotations is None:
+        return []
+    shapes = [feature for feature in loaded.annotations.features if feature.geometry.geom_type != "Point"]
+    if not shapes or len(loaded.labels) <= len(loaded.annotations):
+        return []
+    return [
+        f"the {len(loaded.labels):,} pixels come from {len(loaded.annotations):,} shapes; pixels of one shape are alike, so that they count for fewer. "
+        "Points of `pixelkin sample` say how sure a figure is."
+    ]
 
 
 def _ids(labels: LabelledPixels, ignored: tuple[str, ...]) -> list[int]:

@@ -23,7 +23,7 @@ from .annotations import Annotations
 from .classes import match_classes, rename_classes
 from .crs import crs_name
 from .geojson import read_geojson, write_geojson
-from .layers import annotate
+from .layers import RawLayer, annotate
 from .project_labels import is_project_labels, read_project_labels
 from .rasterize import Outside, Overlap, label_pixels, to_annotations
 from .tables import read_csv, write_csv
@@ -76,22 +76,25 @@ def read_annotations(
         MissingFileError: The file is not there.
         LabelError: The file cannot be read, or a feature cannot be used: the message names it.
     """
-    path, layer = _located(path, layer)
-    with _named(path):
-        if path.suffix.lower() in label_raster.SUFFIXES:
-            raise LabelError("it is a raster, which holds pixels and no shapes. Read it with read_labels.")
-        if is_project_labels(path):
-            raise LabelError("it holds the marks of a project, of which some take others away. Read it on its image with read_labels.")
-        crs = None if crs is None else crs_name(crs)
-        if path.suffix.lower() in _GEOJSON:
-            raw = read_geojson(path, crs)
-        elif path.suffix.lower() == ".csv":
-            raw = read_csv(path, crs, xy)
-        else:
-            from .vectors import read_vectors  # pyogrio takes half a second to import
+    with named(_located(path, layer)[0]):
+        return annotate(read_layer(path, crs=crs, layer=layer, xy=xy), class_property, names)
 
-            raw = read_vectors(path, crs, layer)
-        return annotate(raw, class_property, names)
+
+def read_layer(path: str | Path, *, crs: str | None = None, layer: str | None = None, xy: tuple[str, str] | None = None) -> RawLayer:
+    """Features of a label file with all their properties, as they stand there; arguments and errors of `read_annotations`."""
+    path, layer = _located(path, layer)
+    if path.suffix.lower() in label_raster.SUFFIXES:
+        raise LabelError("it is a raster, which holds pixels and no shapes. Read it with read_labels.")
+    if is_project_labels(path):
+        raise LabelError("it holds the marks of a project, of which some take others away. Read it on its image with read_labels.")
+    crs = None if crs is None else crs_name(crs)
+    if path.suffix.lower() in _GEOJSON:
+        return read_geojson(path, crs)
+    if path.suffix.lower() == ".csv":
+        return read_csv(path, crs, xy)
+    from .vectors import read_vectors  # pyogrio takes half a second to import
+
+    return read_vectors(path, crs, layer)
 
 
 def write_annotations(annotations: Annotations, path: str | Path, *, overwrite: bool = False) -> Path:
@@ -219,26 +222,26 @@ def load_labels(
     grid = place if isinstance(place, Grid) else place.grid
     annotations: Annotations | None = None
     if path.suffix.lower() in label_raster.SUFFIXES:
-        with _named(path):
+        with named(path):
             raster = label_raster.read_label_raster(path, None if crs is None else crs_name(crs), names)
             label_raster.require_grid(raster.grid, grid)
             labels, notes = raster.labels, list(raster.notes)
     elif is_project_labels(path):
-        with _named(path):
+        with named(path):
             labels, notes = read_project_labels(path, grid, None if scene is None else scene.name)
     else:
         annotations = read_annotations(path, class_property=class_property, crs=crs, layer=layer, names=names, xy=xy)
         notes = list(annotations.notes)
-        with _named(path):
+        with named(path):
             if not annotations.features:
                 raise LabelError("it has no feature, expected at least one mark. Check that it is the right file.")
             valid_at = None if scene is None else lambda rows, cols: _valid_at(scene, rows, cols)
             labels = label_pixels(annotations, grid, brush_px=brush_px, overlap=overlap, valid_at=valid_at, outside=outside, notes=notes)
     if annotations is None and scene is not None:
-        with _named(path):
+        with named(path):
             labels = _with_data(labels, scene, outside, notes)
     if classes is not None and len(classes):
-        with _named(path):
+        with named(path):
             present = np.unique(labels.classes).tolist()
             matched, said = match_classes(labels.legend, classes, present, names=("the file", called), new_allowed=True)
         notes += said
@@ -330,7 +333,7 @@ def convert(
         )  # fmt: skip
         return write_labels(labels, scene.grid, target, overwrite=overwrite)
     if file.suffix.lower() in label_raster.SUFFIXES:
-        with _named(file):
+        with named(file):
             raster = label_raster.read_label_raster(file, None if crs is None else crs_name(crs), names)
         _warn(file, raster.notes)
         return write_labels(raster.labels, raster.grid, target, overwrite=overwrite)
@@ -400,7 +403,7 @@ def _located(path: str | Path, layer: str | None) -> tuple[Path, str | None]:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def named(path: Path) -> Iterator[None]:
     """Put the file's name before what is wrong with it."""
     try:
         yield

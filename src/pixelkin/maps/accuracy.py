@@ -6,7 +6,7 @@ One orientation everywhere: a row of the confusion matrix is the truth, a column
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -238,6 +238,21 @@ def _matched(truth: LabelledPixels, legend: Legend, ignore: frozenset[int]) -> t
         raise LabelError(f"several classes of the truth are taken as one of the map: {matched}. Give them one name.")
     entries = (LegendClass(entry.id, matched.get(entry.id, entry.name), entry.color) for entry in truth.legend if counts[entry.id])
     return LabelledPixels(truth.rows, truth.cols, truth.classes, Legend(tuple(entries))), notes
+
+
+def with_undecided(segmentation: Segmentation) -> tuple[Segmentation, tuple[str, ...]]:
+    """A map whose undecided pixels are valid, and what there is to say of it.
+
+    Without a confidence file, pixels that the map leaves undecided look like those without data. Where the map was made with a
+    threshold of confidence, all are taken as undecided.
+    """
+    if not segmentation.provenance.get("abstain") or segmentation.valid[segmentation.classes == 0].any():
+        return segmentation, ()
+    note = (
+        "the map was made with --abstain and without --confidence, so its pixels of class 0 may be undecided or without data: "
+        "all are taken as undecided."
+    )
+    return replace(segmentation, valid=np.ones_like(segmentation.valid)), (note,)
 
 
 def _class_ids(name: str, array: AnyArray) -> AnyArray:

@@ -1,0 +1,155 @@
+"""Sample points in files. Every point carries its design, so that no program on the way can part the two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import LabelError, OutputError
+from ..labels import Annotation, Annotations, write_annotations
+from ..labels.annotations import class_text
+from ..labels.layers import RawLayer
+from ..labels.rasterize import shapes_in_pixels
+from ..types import AnyArray, Grid, IntArray, Legend, LegendClass
+from .design import SampleDesign
+from .estimators import Sample
+
+COLUMNS = ("inclusion", "stratum", "cluster", "unit_area", "drawn", "units", "stratum_area", "design")
+_SUFFIXES = (".gpkg", ".geojson", ".json", ".csv")
+UNLABELLED = "?"
+"""The class of a point that nobody has labelled yet: no file format here has points without a class."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Sample points whose true class is known."""
+
+    sample: Sample
+    classes: tuple[str, ...]
+    """True class of each point."""
+    rows: IntArray
+    """Of each point on the map's grid."""
+    cols: IntArray
+    area: float
+    """Of the whole population, in the units of `Sample.areas`."""
+    strata_names: tuple[str, ...]
+    clustered: bool
+    notes: tuple[str, ...]
+
+
+def write_sample(design: SampleDesign, path: str | Path, *, overwrite: bool = False) -> Path:
+    """Write the points of a design: GeoPackage, GeoJSON or CSV.
+
+    Each point has an empty class ('?') to be filled in, and columns that say how it was drawn.
+
+    Raises:
+        OutputError: Another suffix, the file is there and overwrite is False, or the disk refuses it.
+    """
+    path = sample_target(path)
+    legend = Legend((LegendClass(1, UNLABELLED, (128, 128, 128)),))
+    features = []
+    for i, point in enumerate(design.points):
+        stratum = design.strata[int(design.stratum[i])]
+        properties = {
+            "point": i + 1,
+            "inclusion": float(design.inclusion[i]),
+            "stratum": stratum.name,
+            "cluster": int(design.cluster[i]) + 1,
+            "unit_area": float(design.unit_area[i]),
+            "drawn": stratum.drawn,
+            "units": stratum.units,
+            "stratum_area": stratum.area,
+            "design": f"{design.kind}; seed {design.seed}; {len(design)} points; {design.assumptions}",
+        }
+        features.append(Annotation(point, UNLABELLED, properties=properties))
+    return write_annotations(Annotations(tuple(features), design.grid.crs, legend), path, overwrite=overwrite)
+
+
+def sample_target(path: str | Path) -> Path:
+    """The path, where sample points can be written to it; OutputError where its suffix says otherwise."""
+    path = Path(path)
+    if path.suffix.lower() not in _SUFFIXES:
+        raise OutputError(f"{path.name} ends in {path.suffix!r}, expected one of {', '.join(_SUFFIXES)} for sample points. Rename it.")
+    return path
+
+
+def is_sample(layer: RawLayer) -> bool:
+    """True where the features of a label file are points of a design."""
+    return bool(layer.features) and all(name in layer.features[0].properties for name in COLUMNS)
+
+
+def read_reference(layer: RawLayer, grid: Grid, *, class_property: str = "class") -> Reference:
+    """Labelled points of a design, on the grid of a map.
+
+    Points that nobody labelled, or that are 'unsure', are left out with a word: their stratum is then known by the others.
+
+    Args:
+        layer: As `pixelkin.labels.files.read_layer` gives it.
+        grid: Of the map.
+        class_property: Property that holds the true class.
+
+    Raises:
+        LabelError: No labelled point, a stratum without one, points of several designs, or a point outside the map.
+    """
+    features = layer.features
+    designs = {str(feature.properties["design"]) for feature in features}
+    if len(designs) > 1:
+        raise LabelError(
+            f"its points come from {len(designs)} designs ({'; '.join(sorted(designs)[:2])}), expected one. Evaluate them one by one."
+        )
+    texts = [class_text(feature.properties.get(class_property)) for feature in features]
+    answered = [text is not None and text.strip().lower() not in (UNLABELLED, "unsure") for text in texts]
+    if not any(answered):
+        raise LabelError(f"none of its {len(features)} sample points has a {class_property}, expected true classes. Label them first.")
+    names = list(dict.fromkeys(str(feature.properties["stratum"]) for feature in features))
+    stratum = np.array([names.index(str(feature.properties["stratum"])) for feature in features])
+    kept = np.flatnonzero(answered)
+    lost = sorted(set(range(len(names))) - set(stratum[kept].tolist()))
+    if lost:
+        raise LabelError(f"stratum {names[lost[0]]!r} has no labelled point, expected at least 2. Label some of its points.")
+
+    def column(name: str) -> AnyArray:
+        return np.array([float(feature.properties[name]) for feature in features])
+
+    first = [int(np.flatnonzero(stratum == index)[0]) for index in range(len(names))]
+    drawn, units, area = column("drawn")[first], column("units")[first], column("stratum_area")[first]
+    clusters = column("cluster").astype(np.int64)
+    found = np.array([len(np.unique(clusters[kept][stratum[kept] == index])) for index in range(len(names))])
+    notes = list(layer.notes)
+    if len(kept) < len(features):
+        notes.append(
+            f"{len(features) - len(kept):,} of {len(features):,} sample points have no class and are left out: their strata are taken to be like the others."
+        )
+    if found.sum() < drawn.sum():
+        notes.append(f"{int(drawn.sum())} points or clusters were drawn and {int(found.sum())} are used.")
+    # Points that are left out hand their weight to the others of their stratum.
+    weights = (1 / column("inclusion") * (drawn / found)[stratum])[kept]
+    clustered = len(np.unique(clusters[kept])) < len(kept)
+    # Of a cluster only a part was seen, so that the share of clusters says too much.
+    seen = np.zeros(len(names)) if clustered else found / units
+    sample = Sample(weights, stratum[kept], clusters[kept], column("unit_area")[kept], seen)
+    rows, cols = _pixels(layer, grid, kept)
+    return Reference(
+        sample, tuple(str(texts[i]) for i in kept), rows, cols, float(area.sum()), tuple(names),
+        clustered, tuple(notes),
+    )  # fmt: skip
+
+
+def _pixels(layer: RawLayer, grid: Grid, kept: IntArray) -> tuple[IntArray, IntArray]:
+    marks = Annotations(
+        tuple(Annotation(layer.features[i].geometry, UNLABELLED) for i in kept), layer.crs, Legend((LegendClass(1, UNLABELLED, (0, 0, 0)),))
+    )
+    shapes: Any = shapes_in_pixels(marks, grid)
+    rows, cols = np.full(len(kept), -1), np.full(len(kept), -1)
+    for i, shape in enumerate(shapes):
+        if shape is not None and shape.geom_type == "Point":
+            rows[i], cols[i] = int(np.floor(shape.y + 1e-6)), int(np.floor(shape.x + 1e-6))
+    outside = (rows < 0) | (cols < 0) | (rows >= grid.height) | (cols >= grid.width)
+    if outside.any():
+        raise LabelError(
+            f"{marks.describe(int(np.argmax(outside)))} is no point of this map. Evaluate the map that the sample was drawn for."
+        )
+    return rows, cols
