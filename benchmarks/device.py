@@ -17,12 +17,15 @@ What was not done in time is left out. OUT gets `results.json`, `cells.jsonl` an
 from __future__ import annotations
 
 import argparse
+import importlib.abc
+import importlib.machinery
 import json
 import multiprocessing
 import os
 import shutil
 import sys
 import time
+import types
 import zipfile
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import replace
@@ -43,6 +46,8 @@ _KEPT_SEED = 0
 
 def prepare(folder: Path) -> None:
     """Write what `run` reads."""
+    import cachetools
+
     from pixelkin.experiments.datasets import open_data
     from pixelkin.experiments.protocol import BUDGETS, _some
     from pixelkin.scene import Series
@@ -83,6 +88,8 @@ def prepare(folder: Path) -> None:
     info = folder / "site" / f"pixelkin-{packages['pixelkin']}.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: pixelkin\nVersion: {packages['pixelkin']}\n")
+    # Of what the package imports, all but this is there.
+    shutil.copytree(Path(cachetools.__file__).parent, folder / "site" / "cachetools", ignore=shutil.ignore_patterns("__pycache__"))
     print(f"{folder}: {sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) / 2**20:.1f} MiB")
 
 
@@ -122,15 +129,53 @@ def load(folder: Path, name: str) -> Any:
     return Dataset(name, "images", legend, tuple(training), tuple(tasks), head["fingerprint"], head["merged"])
 
 
+_FILES_ONLY = ("rasterio", "shapely", "geopandas", "pyogrio", "pyproj", "xarray", "zarr", "dask", "fastapi")
+"""Packages that read and write files: nothing of them is called here, but modules beside those that are name them."""
+
+
+class _Placeholder(type):
+    """A class for every name of a package that is not there."""
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _Placeholder(name, (Exception,), {})
+
+
+class _Missing(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Asked last, for packages that only read and write files."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
+        """Any module of such a package."""
+        if name.split(".")[0] not in _FILES_ONLY:
+            return None
+        return importlib.machinery.ModuleSpec(name, self, is_package=True)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        """A module that has every name."""
+
+        def named(name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            return _Placeholder(name, (Exception,), {})
+
+        module.__getattr__ = named  # type: ignore[method-assign]
+
+
 class _LateError(Exception):
     """The time is up."""
+
+
+def _without_gdal(folder: Path) -> None:
+    sys.path.append(str(folder / "site"))
+    sys.meta_path.append(_Missing())
 
 
 def _set_up(folder: str, stop: float) -> None:
     """In every worker."""
     global _folder, _stop
     _folder, _stop = Path(folder), stop
-    sys.path.insert(0, str(_folder / "site"))
+    _without_gdal(_folder)
     os.environ["OMP_NUM_THREADS"] = "1"
     import torch
 
@@ -261,6 +306,7 @@ def _encoder(method: Any) -> str:
 def run(folder: Path, out: Path, *, seconds: float, device: str, workers: int, smoke: bool) -> None:
     """Everything, within a time."""
     started = time.time()
+    _without_gdal(folder)
     out.mkdir(parents=True, exist_ok=True)
     scratch = out / "scratch" if smoke else Path("/tmp") / f"pixelkin-device-{os.getpid()}"
     scratch.mkdir(parents=True, exist_ok=True)
@@ -272,7 +318,6 @@ def run(folder: Path, out: Path, *, seconds: float, device: str, workers: int, s
     short = 3 if smoke else 100
     points = (1, 2) if smoke else POINTS
     budget = "smoke" if smoke else "medium"
-    sys.path.insert(0, str(folder / "site"))
     names = list(dict.fromkeys(_encoder(method) for method, *_ in _rows(load(folder, "dubai"))))
     names = names[:2] if smoke else names
     # Alone, so that what is timed is timed alone.
