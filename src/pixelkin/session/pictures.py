@@ -18,7 +18,8 @@ from ..errors import InputError
 from ..maps.colours import display_bands, stretch
 from ..raster.overview import read_overview
 from ..scene import Scene
-from ..types import BoolArray, Grid, UInt8Array, Window
+from ..types import AnyArray, BoolArray, FloatArray, Grid, UInt8Array, Window
+from .formula import Formula, parse_formula
 from .project import Project
 
 TILE = 256
@@ -71,14 +72,25 @@ def statistics(scene: Scene) -> list[BandStatistics]:
     share = float(pixels.valid.mean())
     out = []
     for index, name in enumerate(scene.bands):
-        values = pixels.data[index][pixels.valid].astype(np.float64)
-        if not values.size:
-            out.append(BandStatistics(index + 1, name, 0.0, 1.0, 0.0, 1.0, 0.0, share, [0] * 64))
-            continue
-        low, p2, p98, high = (float(v) for v in np.percentile(values, [0, 2, 98, 100]))
-        histogram, _ = np.histogram(values, bins=64, range=(low, high if high > low else low + 1))
-        out.append(BandStatistics(index + 1, name, low, high, p2, p98, float(values.mean()), share, histogram.tolist()))
+        out.append(_describe(index + 1, name, pixels.data[index][pixels.valid].astype(np.float64), share))
     return out
+
+
+def formula_statistics(scene: Scene, formula: Formula) -> BandStatistics:
+    """Statistics of an index, as of a band; its number is 0. Pixels where it has no value are left out."""
+    factor = max(1, -(-max(scene.grid.shape) // _STATISTICS_SIDE))
+    pixels = read_overview(scene, scene.grid.window, 1 << (factor - 1).bit_length())
+    values = formula(pixels.data)
+    has_value = pixels.valid & np.isfinite(values)
+    return _describe(0, formula.text, values[has_value].astype(np.float64), float(has_value.mean()))
+
+
+def _describe(band: int, name: str, values: AnyArray, share: float) -> BandStatistics:
+    if not values.size:
+        return BandStatistics(band, name, 0.0, 1.0, 0.0, 1.0, 0.0, share, [0] * 64)
+    low, p2, p98, high = (float(v) for v in np.percentile(values, [0, 2, 98, 100]))
+    histogram, _ = np.histogram(values, bins=64, range=(low, high if high > low else low + 1))
+    return BandStatistics(band, name, low, high, p2, p98, float(values.mean()), share, histogram.tolist())
 
 
 def default_bands(scene: Scene) -> tuple[int, ...]:
@@ -96,6 +108,8 @@ class Display:
     """Values shown as black and as full brightness, a pair a band."""
     gamma: float = 1.0
     """Brightness is raised to 1 / gamma; 0.1..10."""
+    formula: Formula | None = None
+    """Shown in place of the bands, in the colours of `index_ramp`; its only pair of limits holds their ends."""
 
 
 def make_display(
@@ -117,6 +131,19 @@ def make_display(
     return Display(chosen, tuple(pairs), gamma)
 
 
+def make_index(scene: Scene, text: str, limits: Sequence[tuple[float, float]] | None) -> Display:
+    """A checked Display of an index layer; limits of None are -1 and 1, between which normalised differences lie.
+
+    Raises:
+        InputError: The formula cannot be read, or there is another number of ranges than one.
+    """
+    formula = parse_formula(text, scene.bands)
+    pairs = [(-1.0, 1.0)] if limits is None else list(limits)
+    if len(pairs) != 1 or not np.isfinite(pairs).all():
+        raise InputError(f"{len(pairs)} ranges {pairs} for a formula, expected a low and a high number.")
+    return Display((), tuple(pairs), formula=formula)
+
+
 class Pictures:
     """The images of a project as pictures. All methods may be called from any thread."""
 
@@ -132,10 +159,17 @@ class Pictures:
         return self._statistics[scene_id]
 
     def display(
-        self, scene_id: str, bands: Sequence[int] | None = None, limits: Sequence[tuple[float, float]] | None = None, gamma: float = 1.0
+        self,
+        scene_id: str,
+        bands: Sequence[int] | None = None,
+        limits: Sequence[tuple[float, float]] | None = None,
+        gamma: float = 1.0,
+        formula: str | None = None,
     ) -> Display:
-        """How to show a scene; None = its default."""
+        """How to show a scene; None = its default. A formula takes the place of the bands."""
         scene = self._project.scene(scene_id)
+        if formula is not None:
+            return make_index(scene, formula, limits)
         # Statistics cost a read of the overview: skipped where nothing of them is used.
         return make_display(scene, self.statistics(scene_id) if limits is None else [], bands, limits, gamma)
 
@@ -170,6 +204,8 @@ def thumbnail(scene: Scene, display: Display, size: int) -> bytes:
 
 def _shown(scene: Scene, display: Display, window: Window, factor: int) -> UInt8Array:
     pixels = read_overview(scene, window, factor)
+    if display.formula is not None:
+        return _index_colours(display.formula(pixels.data), pixels.valid, display.limits[0])
     colours = stretch(pixels.data[[band - 1 for band in display.bands]], display.limits)
     if display.gamma != 1.0:
         table = np.round(255 * (np.arange(256) / 255) ** (1 / display.gamma)).astype(np.uint8)
@@ -179,6 +215,22 @@ def _shown(scene: Scene, display: Display, window: Window, factor: int) -> UInt8
     rgba[..., 3] = 255
     rgba[~pixels.valid] = 0
     return rgba
+
+
+def _index_colours(values: FloatArray, valid: BoolArray, limits: tuple[float, float]) -> UInt8Array:
+    steps = stretch(values[None], [limits])[..., 0]
+    rgba = np.empty((*values.shape, 4), np.uint8)
+    rgba[..., :3] = index_ramp()[steps]
+    rgba[..., 3] = 255
+    rgba[~(valid & np.isfinite(values))] = 0
+    return rgba
+
+
+def index_ramp() -> UInt8Array:
+    """Colours of an index from its low to its high end, shape (256, 3): Matplotlib's BrBG, brown to green, told apart by colour-blind readers."""
+    from matplotlib import colormaps
+
+    return np.asarray(colormaps["BrBG"](np.arange(256), bytes=True)[:, :3], np.uint8)
 
 
 def confidence_ramp() -> UInt8Array:

@@ -20,6 +20,7 @@ from starlette.responses import FileResponse, StreamingResponse
 from ..errors import InputError
 from ..session import pictures
 from ..session.errors import TooLargeError
+from ..session.formula import LONGEST, parse_formula
 from ..session.session import Session
 from ..session.tiles import MapLayer
 from . import bodies as b
@@ -48,6 +49,7 @@ TileNumbers = Annotated[
     ),
 ]
 Gamma = Annotated[float, Query(ge=0.1, le=10)]
+FormulaText = Annotated[str | None, Query(max_length=LONGEST, description="Index to show in place of bands: (nir - red) / (nir + red).")]
 Upload = Annotated[UploadFile, File()]
 ImportForm = Annotated[str, Form(max_length=100_000, description="JSON of the schema ImportOptionsBody.")]
 
@@ -128,6 +130,19 @@ def _add_reading(router: APIRouter, services: Services) -> None:
         """One pixel: values, coordinates, label, class and confidence."""
         return views.pixel_info(session, scene_id, row, col)
 
+    @router.get("/scenes/{scene_id}/index")
+    def index(scene_id: SceneId, formula: Annotated[str, Query(max_length=LONGEST)]) -> pictures.BandStatistics:
+        """Statistics of a formula over bands, as of a band; 422 where it cannot be read."""
+        scene = session.project.scene(scene_id)
+        return pictures.formula_statistics(scene, parse_formula(formula, scene.bands))
+
+    @router.get("/scenes/{scene_id}/profile")
+    def profile(
+        scene_id: SceneId, row: Annotated[int, Query(ge=-_BIG, le=_BIG)], col: Annotated[int, Query(ge=-_BIG, le=_BIG)]
+    ) -> list[s.ProfilePoint]:
+        """Values of one pixel on every date of an image's series, in order."""
+        return views.profile(session, scene_id, row, col)
+
     @router.get("/scenes/{scene_id}/marks")
     def marks(scene_id: SceneId) -> s.MarkList:
         """Marks of a scene in the order in which they were drawn."""
@@ -202,14 +217,17 @@ def _add_pictures(router: APIRouter, services: Services) -> None:
         bands: BandList = None,
         range: RangeList = None,
         gamma: Gamma = 1.0,
+        formula: FormulaText = None,
         v: Annotated[str | None, Query(max_length=64, description="The scene's fingerprint: lets the browser keep the tile.")] = None,
     ) -> Response:
         """A tile of the image in its own grid, nearest neighbour; transparent without data."""
 
         def make() -> bytes:
-            return session.pictures.tile(scene_id, session.pictures.display(scene_id, _numbers(bands), _ranges(range), gamma), z, x, y)
+            return session.pictures.tile(
+                scene_id, session.pictures.display(scene_id, _numbers(bands), _ranges(range), gamma, formula), z, x, y
+            )
 
-        key = "image", scene_id, z, x, y, bands, range, gamma
+        key = "image", scene_id, z, x, y, bands, range, gamma, formula
         png = await anyio.to_thread.run_sync(lambda: cache.get(key, make), limiter=image_turns)
         kept = v is not None and v == session.project.scene(scene_id).fingerprint[:16]
         return _Png(png, headers={"Cache-Control": "private, max-age=31536000, immutable" if kept else "no-cache"})

@@ -82,6 +82,14 @@ class SceneInfo(Schema):
     labelled_pixels: int
 
 
+class ProfilePoint(Schema):
+    """What a pixel holds on one date; null values where there is no data."""
+
+    scene: str
+    date: str | None
+    values: list[float] | None
+
+
 class SceneDetail(SceneInfo):
     """An image with its statistics."""
 

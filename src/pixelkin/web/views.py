@@ -117,13 +117,32 @@ def scene_detail(session: Session, scene_id: str) -> s.SceneDetail:
     return s.SceneDetail(**info.model_dump(), statistics=session.pictures.statistics(scene_id))
 
 
+def profile(session: Session, scene_id: str, row: int, col: int) -> list[s.ProfilePoint]:
+    """A pixel through the dates of its series; InputError outside the image."""
+    session.project.scene(scene_id)  # refuses one that is not there
+    series = session.project.series()
+    points = []
+    for other, scene in session.project.scenes.items():
+        if series[other] != series[scene_id]:
+            continue
+        pixels = scene.read(Window(*_inside(scene, row, col), 1, 1))
+        values = [float(value) for value in pixels.data[:, 0, 0]] if pixels.valid[0, 0] else None
+        points.append(s.ProfilePoint(scene=other, date=None if scene.date is None else scene.date.isoformat(), values=values))
+    return points
+
+
+def _inside(scene: Scene, row: int, col: int) -> tuple[int, int]:
+    grid = scene.grid
+    if not (0 <= row < grid.height and 0 <= col < grid.width):
+        raise InputError(f"pixel is row {row}, column {col}, expected one inside {grid.height} x {grid.width} pixels.")
+    return row, col
+
+
 def pixel_info(session: Session, scene_id: str, row: int, col: int) -> s.PixelInfo:
     """One pixel; InputError outside the image."""
     scene = session.project.scene(scene_id)
     grid = scene.grid
-    if not (0 <= row < grid.height and 0 <= col < grid.width):
-        raise InputError(f"pixel is row {row}, column {col}, expected one inside {grid.height} x {grid.width} pixels.")
-    pixels = scene.read(Window(row, col, 1, 1))
+    pixels = scene.read(Window(*_inside(scene, row, col), 1, 1))
     valid = bool(pixels.valid[0, 0])
     x, y = grid.xy(row, col)
     degrees = lonlat_of_pixel(grid, row, col)
