@@ -206,6 +206,7 @@ const texts = {
   "grey": "Grau",
   "hold: peek below the map": "halten: unter die Karte sehen",
   "import labels": "Markierungen importieren",
+  "in doubt, and like many others": "im Zweifel, und vielen anderen ähnlich",
   "jobs": "Aufträge",
   "labelled pixels": "markierte Pixel",
   "largest first": "größte zuerst",

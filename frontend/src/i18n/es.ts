@@ -208,6 +208,7 @@ const texts: Texts = {
   "grey": "gris",
   "hold: peek below the map": "mantener: ver debajo del mapa",
   "import labels": "importar etiquetas",
+  "in doubt, and like many others": "dudoso, y parecido a muchos otros",
   "jobs": "tareas",
   "labelled pixels": "píxeles etiquetados",
   "largest first": "mayores primero",

@@ -208,6 +208,7 @@ const texts: Texts = {
   "grey": "gris",
   "hold: peek below the map": "maintenir : voir sous la carte",
   "import labels": "importer des étiquettes",
+  "in doubt, and like many others": "douteux, et semblable à beaucoup d’autres",
   "jobs": "tâches",
   "labelled pixels": "pixels étiquetés",
   "largest first": "les plus grandes d’abord",

@@ -208,6 +208,7 @@ const texts: Texts = {
   "grey": "灰色",
   "hold: peek below the map": "按住：查看地图下方",
   "import labels": "导入标签",
+  "in doubt, and like many others": "存疑，且与许多像素相似",
   "jobs": "任务",
   "labelled pixels": "已标记像素",
   "largest first": "最大在前",
