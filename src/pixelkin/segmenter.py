@@ -14,6 +14,7 @@ import numpy as np
 
 from .blockcache import BlockStore
 from .decision import Method, Priors, Suggestion, SuspectLabel, TrainingSet, make_decision
+from .encoding import common_encoding, require_encoding
 from .engine import BlockEngine
 from .errors import InputError, LabelError, ModelError, NotFittedError
 from .features import FeatureSource, FeatureStack, References, blocks_of, scene_number, stack_of
@@ -151,6 +152,7 @@ class Segmenter:
         if len(scenes) != len(parts):
             raise LabelError(f"{len(parts)} sets of labels for {len(scenes)} images, expected one for each. Pair them up.")
         _require_classes(parts)
+        common_encoding(scenes)
         references = self._collect(scenes[0], parts[0])
         for other, more in zip(scenes[1:], parts[1:], strict=True):
             references = references.merge(self._collect(other, more))
@@ -298,7 +300,8 @@ class Segmenter:
         return self._engine.suggest(scene, k, self._engine.ask(scene, training), where, free)
 
     def provenance(self, scene: Scene) -> dict[str, str]:
-        """What it takes to make this scene's map again, as a Segmentation will carry it; NotFittedError before labels."""
+        """What it takes to make this scene's map again, as a Segmentation will carry it; errors are those of `predict`."""
+        self._require_bands(scene)
         return self._provenance(scene, self._require_fitted())
 
     def _provenance(self, scene: Scene, training: TrainingSet) -> dict[str, str]:
@@ -330,6 +333,8 @@ class Segmenter:
             raise ModelError(
                 f"{scene.name} has bands {list(bands)}, the labelled image had {list(self._training.references.band_names)}. Choose the same bands."
             )
+        if self._training is not None:
+            require_encoding(scene, self._training.references.encoding, "the labelled image")
 
     def _set(self, references: References, serials: list[int]) -> None:
         present = set(references.classes.tolist())

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..encoding import STORED, encoding_of
 from ..errors import LabelError, ModelError
 from ..model import Model
 from ..model.checkpoint import read_file, write_file
@@ -63,6 +64,8 @@ class References:
     """What the columns of `features` are."""
     limit: float | None = None
     """What `pixelkin.coverage` found on the labelled image: the distance to the nearest reference that is usual there."""
+    encoding: str | None = None
+    """What the numbers of the labelled images mean, see `pixelkin.encoding`; None where that is not known."""
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -129,6 +132,7 @@ class References:
             sizes=torch.cat([self.sizes, other.sizes]),
             # More references only bring the nearest closer, so the larger limit holds for both images.
             limit=None if self.limit is None or other.limit is None else max(self.limit, other.limit),
+            encoding=self.encoding or other.encoding,
         )
 
     @property
@@ -170,7 +174,7 @@ class References:
         }  # fmt: skip
         header = {
             "legend": self.legend.to_json(), "model_hash": self.model_hash, "band_names": list(self.band_names),
-            "columns": self.columns.to_json(), "limit": self.limit,
+            "columns": self.columns.to_json(), "limit": self.limit, "encoding": self.encoding,
         }  # fmt: skip
         return write_file(path, "references", tensors, header, overwrite=overwrite)
 
@@ -194,6 +198,8 @@ class References:
                 tensors["classes"].numpy(), Legend.from_json(header["legend"]), tensors["bands"], tensors["s"], tensors["c"],
                 tensors["windows"].long(), header["model_hash"], tuple(header["band_names"]),
                 tensors["features"], tensors["background"], tensors["origins"], tensors["sizes"], columns, header.get("limit"),
+                # Those of 0.1 saw numbers as they are stored.
+                header.get("encoding", STORED),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as exc:
             raise ModelError(
@@ -285,7 +291,7 @@ def collect(
     found = References(
         labels.classes.copy(), labels.legend, at_pixels, s, torch.cat(vectors) if vectors else torch.empty(0, f), windows,
         stack.hash, bands, features, background, origins_of(scene, labels),
-        torch.full((len(labels),), max(scene.grid.shape)), columns,
+        torch.full((len(labels),), max(scene.grid.shape)), columns, encoding=encoding_of(scene),
     )  # fmt: skip
     return found if known.all() else found.take(np.flatnonzero(known))
 

@@ -94,7 +94,13 @@ def _open_ready(source: Scene | Series, options: OpenOptions) -> Scene | Series:
     return source
 
 
+def _refuse_fill(options: OpenOptions, kind: str) -> None:
+    if options.missing == "fill":
+        raise InputError(f"missing is 'fill', which is for files, and this is {kind}. Fill its missing values before it is opened.")
+
+
 def _open_array(source: AnyArray, options: OpenOptions) -> Scene:
+    _refuse_fill(options, "an array")
     scene = ArrayScene(source, date=options.date)
     if options.bands is not None:
         picked = [index - 1 for index in select_bands("the array", scene.bands, options.bands)]
@@ -108,6 +114,7 @@ def _open_xarray(source: Any, options: OpenOptions) -> Scene | Series:
     from .xarray import open_xarray
 
     _refuse_date(options)
+    _refuse_fill(options, "an xarray object")
     return open_xarray(source, bands=options.bands, nodata=options.nodata, scale=options.scale)
 
 
@@ -122,6 +129,7 @@ def _open_zarr(source: str | os.PathLike[str], options: OpenOptions) -> Scene | 
     from .xarray import open_zarr
 
     _refuse_date(options)
+    _refuse_fill(options, "a Zarr store")
     return open_zarr(os.fspath(source), bands=options.bands, nodata=options.nodata, scale=options.scale)
 
 

@@ -98,7 +98,7 @@ def _require_inside(path: str, roots: Sequence[Path]) -> None:
 
 def _sources(path: str) -> list[str]:
     """Files that an image is read from: its own, and what a virtual one refers to, however deep."""
-    import rasterio
+    from ..raster.reader import open_dataset
 
     found: list[str] = []
     waiting = [path] if path else []
@@ -108,7 +108,7 @@ def _sources(path: str) -> list[str]:
             continue
         found.append(name)
         if name.lower().endswith(".vrt"):
-            with rasterio.open(name) as dataset:
+            with open_dataset(name) as dataset:
                 waiting += dataset.files
     return found
 

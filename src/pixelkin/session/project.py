@@ -293,6 +293,7 @@ def open_project(paths: Sequence[str | Path], *, project: str | Path | None = No
         InputError: Nothing was named, or what was named does not fit the project that is there.
     """
     from ..raster import open_scene
+    from ..raster.bandset import band_sets
 
     if len(paths) == 1 and is_project(paths[0]):
         return Project.open(paths[0])
@@ -304,7 +305,8 @@ def open_project(paths: Sequence[str | Path], *, project: str | Path | None = No
     folder = (
         Path(project).absolute() if project is not None else first.with_name((first.stem if first.is_file() else first.name) + ".pixelkin")
     )
-    sources = [open_scene(path) for path in paths]
+    # Files of one band each are one image, or a series of one.
+    sources = [open_scene(list(paths))] if len(paths) > 1 and band_sets(paths) else [open_scene(path) for path in paths]
     if not is_project(folder):
         return Project.create(folder, sources)
     opened = Project.open(folder)
