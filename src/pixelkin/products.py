@@ -30,7 +30,7 @@ from .segmenter import Segmenter
 from .types import AnyArray, FloatArray, Grid, LabelledPixels, Legend, Window
 
 if TYPE_CHECKING:
-    from .maps import AreaTable
+    from .maps import AreaCounter, AreaTable
 
 
 FILE_SUFFIXES = (".tif", ".tiff", ".png", ".gpkg", ".geojson", ".json", ".csv", ".zarr", ".vrt", ".zip")
@@ -59,6 +59,8 @@ class Outputs:
     """Area of each class, `.csv` or `.json`."""
     picture: Path | None = None
     """Image, marks, map and confidence, `.png`."""
+    counted: bool = False
+    """Count the areas though no table is written."""
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -243,7 +245,8 @@ class Written(NamedTuple):
     """What `write_products` made."""
 
     files: list[Path]
-    areas: AreaTable
+    areas: AreaTable | None
+    """Where they are wanted."""
 
 
 def map_part(segmenter: Segmenter, scene: Scene, window: Window, layers: Iterable[str], legend: Legend | None = None) -> Part:
@@ -295,15 +298,19 @@ def write_products(
         tell: Told what is done after the last part, now and then; may raise to end it.
 
     Returns:
-        The files, and the areas, which are counted in any case.
+        The files and the areas.
 
     Raises:
         OutputError: A file is there and overwrite is False, or the disk refuses it.
     """
-    from .maps import AreaCounter, write_area_table, write_polygons_of
-
     targets = outputs.targets(scene.grid)
-    counter = AreaCounter(scene.grid, legend)
+    counted = outputs.counted or outputs.areas is not None or outputs.picture is not None
+    # What counts, draws and outlines takes a second to import: only for who asks for it.
+    counter: AreaCounter | None = None
+    if counted:
+        from .maps.areas import AreaCounter, write_area_table
+
+        counter = AreaCounter(scene.grid, legend)
     with ExitStack() as stack:
         stack.enter_context(small_cache())
         target, view = outputs.map, None
@@ -326,15 +333,18 @@ def write_products(
                     writer.write(part, window, layers)
                 if view is not None:
                     view.add(part, window)
-                counter.add(part.classes, part.valid, window)
+                if counter is not None:
+                    counter.add(part.classes, part.valid, window)
             tell("writing")
         if outputs.polygons is not None:
+            from .maps.polygons import write_polygons_of
+
             assert target is not None
             write_polygons_of(target, scene.grid, legend, outputs.polygons, overwrite=overwrite, progress=lambda: tell("outlining"))
-        table = counter.table()
-        if outputs.areas is not None:
+        table = counter.table() if counter is not None else None
+        if table is not None and outputs.areas is not None:
             write_area_table(table, outputs.areas, overwrite=overwrite)
-        if view is not None and outputs.picture is not None:
+        if view is not None and table is not None and outputs.picture is not None:
             tell("drawing")
             view.draw(labels, table, outputs.picture, overwrite=overwrite)
     return Written(targets, table)

@@ -29,6 +29,7 @@ SEGMENT = Words(command_of(cli, ["segment"]))
         ("Use bands=['red', 'nir'].", "Use --bands red,nir."),
         ("or use overlap='last' to let it win.", "or use --overlap last to let it win."),
         ("name it: names={0: 'NAME', 1: 'LAND'}.", "name it: --names 0=NAME,1=LAND."),
+        ("name them with xy=('lon', 'lat').", "name them with --xy lon,lat."),
         ("memory is 'x', expected a size.", "--memory is 'x', expected a size."),
         ("date is '21.06.2020', expected a day.", "--labels-date is '21.06.2020', expected a day."),
         ("leave it out with migrate=False", "leave it out with --no-migrate"),

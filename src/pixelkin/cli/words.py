@@ -66,7 +66,7 @@ class Words:
         if known is None:
             return None
         option, parameter = known
-        value = re.sub(r"['\"\[\]{}]", "", found["value"]).replace(", ", ",").replace(": ", "=")
+        value = re.sub(r"['\"\[\](){}]", "", found["value"]).replace(", ", ",").replace(": ", "=")
         if value == "False" and parameter.secondary_opts:
             return parameter.secondary_opts[0]
         if parameter.is_flag or value in ("", "...", "True"):

@@ -12,7 +12,6 @@ import numpy as np
 import rasterio
 
 from ..errors import InputError
-from ..maps.areas import AreaTable
 from ..products import Outputs, SeriesOutputs, Written, made_folder, write_products
 from ..raster.inputs import files_of
 from ..raster.layers import LAYERS, known_layers
@@ -105,15 +104,24 @@ def segment(
         _segment_scene(scene, how, wanted, overwrite)
         return Path(out)
     assert isinstance(scene, Series)
-    inputs = {"scenes": [[date.fingerprint, segmenter.provenance(date)] for date in scene], "layers": wanted.each.kept, "tile": tile}
+    inputs = {
+        "scenes": [[date.fingerprint, segmenter.provenance(date)] for date in scene],
+        "layers": wanted.each.kept,
+        "tile": tile,
+        "counted": wanted.each.counted,
+    }
     run = Run(wanted.folder / "series", inputs, resume=resume)
     finished = run.marked if resume else lambda _: False
     wanted.require(scene, segmenter.references.legend, overwrite=overwrite, finished=finished)
     with made_folder(wanted.folder), run:
         for date, stem, outputs in wanted.by_date(scene):
             if not run.marked(stem):
-                run.mark(stem, _segment_scene(date, how, outputs, True).areas.to_json())
-        wanted.write(scene, [AreaTable.from_json(run.facts(stem)) for _, stem, _ in wanted.by_date(scene)], overwrite=overwrite)
+                table = _segment_scene(date, how, outputs, True).areas
+                run.mark(stem, None if table is None else table.to_json())
+        if wanted.each.counted:
+            from ..maps.areas import AreaTable
+
+            wanted.write(scene, [AreaTable.from_json(run.facts(stem)) for _, stem, _ in wanted.by_date(scene)], overwrite=overwrite)
         run.discard()
     return wanted.folder
 
@@ -137,7 +145,8 @@ def outputs_of(
     named = {name: None if path is None else Path(path) for name, path in paths.items()}
     names = known_layers(layers)
     if isinstance(scene, Series):
-        each = Outputs(None, names, polygons=named["polygons"], picture=named["picture"])
+        counted = named["areas"] is not None or named["chart"] is not None
+        each = Outputs(None, names, polygons=named["polygons"], picture=named["picture"], counted=counted)
         return SeriesOutputs(Path(out), each, areas=named["areas"], chart=named["chart"])
     if chart is not None:
         raise InputError("a chart shows a series over time, and one image was given. Leave out chart=..., or give a series.")
