@@ -16,6 +16,7 @@ from .project import Project
 
 if TYPE_CHECKING:
     from ..coverage import Coverage
+    from .accuracy import AccuracyNow
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,12 @@ class Advice:
         watch = self._engine.coverage
         is_checked, found = (False, {}) if watch is None else watch.found(version)
         return revision, is_checked, found
+
+    def accuracy(self) -> tuple[int, AccuracyNow | None]:
+        """The revision, and how good the map is as far as its own labels can say; None before the engine is loaded."""
+        _, revision, version = self._engine.answering()
+        watch = self._engine.accuracy
+        return revision, None if watch is None else watch.found(version)
 
     def suggest(self, scene_id: str, count: int = 10) -> list[SuggestedPixel]:
         """Where a mark would help most: pixels in doubt, each standing for many, as `Segmenter.suggest` finds them.

@@ -5,24 +5,20 @@ The judgement is `pixelkin.coverage`'s, as for the command line.
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 from ..coverage import Coverage, measure_coverage, with_limit
-from ..errors import PkError
 from ..scene import Scene
 from ..segmenter import Segmenter
 from .livemap import LiveMap
 from .painting import Lesson
+from .watcher import Watcher
 
-_log = logging.getLogger(__name__)
 _BLOCKS = 4
 """Blocks of an image that are compared: enough for a share, little beside the map."""
 _SETTLE_S = 2.0
 """How long labels must stand before it compares: it must not run beside a repaint."""
-_PAUSE_S = 0.2
 
 
 def most_labelled(lessons: Sequence[Lesson]) -> str:
@@ -56,66 +52,37 @@ class CoverageWatch:
             labelled: Says which images have labels, the one with most of them first.
             tell: Called from the background with the version as images get done.
         """
-        self._scenes = scenes
-        self._live = live
-        self._labelled = labelled
-        self._tell = tell
+        self._scenes, self._live, self._labelled, self._tell = scenes, live, labelled, tell
         self._found: dict[str, Coverage | None] = {}
-        self._judged: tuple[int, frozenset[str]] = (-1, frozenset())
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="pixelkin-coverage", daemon=True)
-        self._thread.start()
+        self._watcher = Watcher(live, self._compare, name="coverage", settle_s=_SETTLE_S)
 
     def close(self) -> None:
         """End the background."""
-        self._closed.set()
-        self._thread.join(timeout=30)
+        self._watcher.close()
 
     def found(self, version: int) -> tuple[bool, dict[str, Coverage | None]]:
         """Whether all images were judged by the labels of this version, and what was found then or when they last were; None = has labels."""
-        judged, done = self._judged
-        return judged == version and len(done) == len(self._scenes), dict(self._found)
+        return self._watcher.done == version, dict(self._found)
 
-    def _watch(self) -> None:
-        while not self._closed.wait(_PAUSE_S):
-            version = self._live.version
-            judged, done = self._judged
-            if (judged == version and len(done) == len(self._scenes)) or self._live.settled_for() < _SETTLE_S:
-                continue
-            try:
-                self._judge(version)
-            except PkError as exc:  # a damaged file: the map says so too
-                _log.warning("images were not compared with the labels: %s", exc)
-                self._judged = version, frozenset(self._scenes)
-            except Exception:  # a thread's own border
-                _log.exception("images were not compared with the labels")
-                self._judged = version, frozenset(self._scenes)
-
-    def _judge(self, version: int) -> None:
+    def _compare(self, version: int) -> None:
         segmenter, labelled = self._live.learnt(version), self._labelled()
         if segmenter is None or not labelled:
-            if version == self._live.version:
-                self._found, self._judged = {}, (version, frozenset(self._scenes))
+            if not self._watcher.is_over(version):
+                self._found = {}
             return
-        self._judged = version, frozenset()
         unlabelled = [scene_id for scene_id in self._live.by_focus() if scene_id not in labelled]
         self._found = {scene_id: self._found.get(scene_id) for scene_id in unlabelled} | dict.fromkeys(labelled)
         if unlabelled:
             segmenter.references = with_limit(segmenter, self._scenes[labelled[0]], blocks=_BLOCKS)
-        self._judged = version, frozenset(labelled)
         for scene_id in unlabelled:
             began = time.monotonic()
-            while self._live.busy and not self._closed.wait(_PAUSE_S):
-                pass
-            if self._closed.is_set() or self._live.version != version:
+            self._watcher.wait_for_painters()
+            if self._watcher.is_over(version):
                 return
             (found,) = measure_coverage(segmenter, None, self._scenes[scene_id], blocks=_BLOCKS)
-            if self._live.version != version:
+            if self._watcher.is_over(version):
                 return
-            self._found[scene_id] = found
-            self._judged = version, self._judged[1] | {scene_id}
+            self._found = {**self._found, scene_id: found}
             self._tell(version)
             # Half of the time is left to whoever paints.
-            self._closed.wait(time.monotonic() - began)
-        if not unlabelled:
-            self._tell(version)
+            self._watcher.wait(time.monotonic() - began)

@@ -21,6 +21,7 @@ from .trainer import Trainer
 if TYPE_CHECKING:
     from ..blockcache import BlockStore
     from ..model import Model
+    from .accuracy import AccuracyWatch
     from .coverage import CoverageWatch
     from .livemap import LiveMap
     from .mapping import Recipe
@@ -75,6 +76,7 @@ class Engine:
         self.live: LiveMap | None = None
         """None until it is loaded."""
         self.coverage: CoverageWatch | None = None
+        self.accuracy: AccuracyWatch | None = None
         self.model: Model | None = None
         self._model_path = project.model_path
         self._store: BlockStore | None = None
@@ -96,7 +98,7 @@ class Engine:
         self._closed.set()
         self._hurry.set()
         self._thread.join(timeout=30)
-        for part in (self.coverage, self.live, self._store):
+        for part in (self.coverage, self.accuracy, self.live, self._store):
             if part is not None:
                 part.close()
 
@@ -186,6 +188,7 @@ class Engine:
             if self.live is not None:
                 return
             from ..blockcache import BlockStore
+            from .accuracy import AccuracyWatch
             from .coverage import CoverageWatch
             from .livemap import LiveMap
             from .mapping import comparison, load_encoder, make_segmenter
@@ -200,6 +203,7 @@ class Engine:
                 self.live = live
                 self.teach()
             self.coverage = CoverageWatch(scenes, live, self._state.labelled_scenes, self._judged)
+            self.accuracy = AccuracyWatch(live, self._assessed)
             self._tell_in_use()
             self._events.publish("revision", {"revision": self._state.revision, "cause": "model", "key": None})
 
@@ -284,6 +288,9 @@ class Engine:
 
     def _judged(self, version: int) -> None:
         self._publish("coverage", version)
+
+    def _assessed(self, version: int) -> None:
+        self._publish("accuracy", version)
 
     def _follow_training(self, kind: str, data: dict[str, Any]) -> None:
         """Once no encoder is on its way any more, what the bands say of the labels counts."""

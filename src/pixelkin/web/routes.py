@@ -111,7 +111,7 @@ def _add_reading(router: APIRouter, services: Services) -> None:
 
     @router.get("/events", responses=_EVENTS, response_class=StreamingResponse)
     async def events() -> StreamingResponse:
-        """Server-sent events: hello, revision, map, suspect-labels, coverage, job, model."""
+        """Server-sent events: hello, revision, map, suspect-labels, accuracy, coverage, job, model."""
         return StreamingResponse(
             event_stream(session, services.instance),
             media_type="text/event-stream",
@@ -164,6 +164,11 @@ def _add_reading(router: APIRouter, services: Services) -> None:
     def coverage() -> s.CoverageInfo:
         """How much of each image is like nothing that was labelled; worked out after the map."""
         return views.coverage_info(session)
+
+    @router.get("/accuracy")
+    def accuracy() -> s.AccuracyInfo:
+        """How good the map is as far as its own labels can say, each predicted from those elsewhere; worked out after the map."""
+        return views.accuracy_info(session)
 
     @router.get("/scenes/{scene_id}/areas")
     def areas(scene_id: SceneId) -> s.Areas:

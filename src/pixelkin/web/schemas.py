@@ -282,6 +282,35 @@ class CoverageInfo(Schema):
     scenes: list[SceneCoverage]
 
 
+class ShareInfo(Schema):
+    """A share of spatial groups of labels with its 95 % interval; a group is one observation, however many pixels were marked in it."""
+
+    value: float
+    low: float
+    high: float
+    groups: int
+
+
+class ClassAccuracyInfo(Schema):
+    """How well a class is told from the others; nulls where it is labelled in too few parts of the image."""
+
+    class_id: int
+    recall: Annotated[ShareInfo | None, Field(description="Of its labels, those that are predicted as it.")]
+    precision: Annotated[ShareInfo | None, Field(description="Of labels that are predicted as it, its own.")]
+    change: Annotated[float | None, Field(description="Of the recall, by the last marks.")]
+
+
+class AccuracyInfo(Schema):
+    """Each label predicted from those elsewhere; `checked` once this was done for the labels of this revision."""
+
+    revision: int
+    checked: bool
+    accuracy: Annotated[ShareInfo | None, Field(description="Of all labels, those that are predicted right.")]
+    change: Annotated[float | None, Field(description="Of the accuracy, by the last marks.")]
+    classes: list[ClassAccuracyInfo]
+    reason: Annotated[str | None, Field(description="What is missing for an estimate.")]
+
+
 class ClassAreaInfo(Schema):
     """How much of the map a class covers."""
 

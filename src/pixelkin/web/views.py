@@ -26,6 +26,7 @@ from .sample import is_available
 from .settings import WebSettings
 
 if TYPE_CHECKING:
+    from ..session.accuracy import Share
     from ..session.imports import ImportOptions, ImportPlan
 
 MAX_LISTED = 1000
@@ -327,6 +328,39 @@ def coverage_info(session: Session) -> s.CoverageInfo:
         foreign, warning = (None, None) if one is None else (one.foreign, one.warning)
         scenes.append(s.SceneCoverage(scene=scene_id, foreign=foreign, warning=warning))
     return s.CoverageInfo(revision=revision, checked=is_checked, scenes=scenes)
+
+
+def accuracy_info(session: Session) -> s.AccuracyInfo:
+    """How good the map is as far as its own labels can say."""
+    revision, now = session.advice.accuracy()
+    if now is None or now.estimate is None:
+        return s.AccuracyInfo(revision=revision, checked=False, accuracy=None, change=None, classes=[], reason=None)
+    before: dict[int | None, Share | None] = {}
+    if now.before is not None:
+        before = {None: now.before.accuracy, **{one.class_id: one.recall for one in now.before.classes}}
+
+    def change(share: Share | None, key: int | None) -> float | None:
+        earlier = before.get(key)
+        return None if share is None or earlier is None else share.value - earlier.value
+
+    def shown(share: Share | None) -> s.ShareInfo | None:
+        return None if share is None else s.ShareInfo(**dataclasses.asdict(share))
+
+    classes = [
+        s.ClassAccuracyInfo(
+            class_id=one.class_id, recall=shown(one.recall), precision=shown(one.precision), change=change(one.recall, one.class_id)
+        )
+        for one in now.estimate.classes
+    ]
+    found = now.estimate
+    return s.AccuracyInfo(
+        revision=revision,
+        checked=now.is_checked,
+        accuracy=shown(found.accuracy),
+        change=change(found.accuracy, None),
+        classes=classes,
+        reason=found.reason,
+    )
 
 
 def areas_info(session: Session, scene_id: str) -> s.Areas:
