@@ -7,7 +7,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_lock = threading.Lock()
+# Reentrant: a block may call something that silences on its own account.
+_lock = threading.RLock()
 
 
 @contextmanager
