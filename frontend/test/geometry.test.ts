@@ -86,14 +86,17 @@ describe("coordinates", () => {
 describe("pictures", () => {
   it("offers what the band names allow, then single bands", () => {
     const scene = { bands: ["red", "green", "blue", "nir"], default_bands: [1, 2, 3] } as Scene;
-    expect(presets(scene).slice(0, 3)).toEqual([
-      { name: "Natural colour", bands: [1, 2, 3] }, { name: "False colour (near infrared)", bands: [4, 1, 2] }, { name: "One band", band: "red", bands: [1] },
+    expect(presets(scene).slice(0, 5)).toEqual([
+      { name: "Natural colour", bands: [1, 2, 3] }, { name: "False colour (near infrared)", bands: [4, 1, 2] },
+      { name: "Vegetation (NDVI)", bands: [1, 2, 3], formula: "(nir - red) / (nir + red)" }, { name: "Water (NDWI)", bands: [1, 2, 3], formula: "(green - nir) / (green + nir)" },
+      { name: "One band", band: "red", bands: [1] },
     ]);
     expect(presets({ bands: ["band_1", "band_2"], default_bands: [1] } as Scene)[0]).toEqual({ name: "Default bands", bands: [1] });
   });
 
   it("leaves out of the address what the server knows by itself", () => {
-    expect(pictureQuery({ bands: [3, 2, 1], ranges: null, gamma: 1 })).toBe("bands=3,2,1");
-    expect(pictureQuery({ bands: [1], ranges: [[0, 30]], gamma: 1.5 })).toBe("bands=1&range=0,30&gamma=1.5");
+    expect(pictureQuery({ bands: [3, 2, 1], ranges: null, gamma: 1, formula: null })).toBe("bands=3,2,1");
+    expect(pictureQuery({ bands: [1], ranges: [[0, 30]], gamma: 1.5, formula: null })).toBe("bands=1&range=0,30&gamma=1.5");
+    expect(pictureQuery({ bands: [1], ranges: [[-1, 1]], gamma: 1, formula: "(nir - red) / (nir + red)" })).toBe("formula=(nir%20-%20red)%20%2F%20(nir%20%2B%20red)&range=-1,1");
   });
 });

@@ -1,7 +1,7 @@
 /** One function a route. Every failure is an ApiError with the server's one-line message. */
 
 import type {
-  Areas, Changes, Overlap, SuspectLabels, Coverage, Edit, EditResult, ExportOptions, Job, Mark, PixelInfo, Project, BandStatistics, Scene, Suggestion,
+  Areas, Changes, Overlap, SuspectLabels, Coverage, Edit, EditResult, ExportOptions, Job, Mark, PixelInfo, ProfilePoint, Project, BandStatistics, Scene, Suggestion,
 } from "./types";
 
 export class ApiError extends Error {
@@ -64,6 +64,9 @@ export const api = {
   areas: (scene: string) => get<Areas>(`${scenePath(scene)}/areas`),
   suggestions: (scene: string, count = 10) =>
     get<{ revision: number; suggestions: Suggestion[] }>(`${scenePath(scene)}/suggestions?count=${count}`),
+  index: (scene: string, formula: string) => get<BandStatistics>(`${scenePath(scene)}/index?formula=${encodeURIComponent(formula)}`),
+  profile: (scene: string, row: number, col: number, formula: string | null, signal: AbortSignal) =>
+    get<ProfilePoint[]>(`${scenePath(scene)}/profile?row=${row}&col=${col}${formula === null ? "" : `&formula=${encodeURIComponent(formula)}`}`, signal),
   pixel: (scene: string, row: number, col: number, signal: AbortSignal) =>
     get<PixelInfo>(`${scenePath(scene)}/pixel?row=${row}&col=${col}`, signal),
   confidenceRamp: () => get<string[]>("api/confidence-ramp"),

@@ -218,6 +218,13 @@ export interface PixelInfo {
   revision: number;
 }
 
+/** What a pixel holds on one date; null values where there is no data. */
+export interface ProfilePoint {
+  scene: string;
+  date: string | null;
+  values: number[] | null;
+}
+
 export interface Job {
   id: string;
   kind: "train" | "export" | "apply" | "import";

@@ -193,6 +193,17 @@ export class Session {
     return found;
   }
 
+  /** Show an index in place of bands, stretched over what it holds on the open image. */
+  async showIndex(formula: string): Promise<void> {
+    const { scene, picture } = this.store.get();
+    if (!scene) return;
+    await this.notices.guard(async () => {
+      const indexStatistics = await api.index(scene.id, formula);
+      this.store.set({ indexStatistics });
+      this.setPicture({ ...picture, formula, ranges: [[indexStatistics.p2, indexStatistics.p98]], gamma: 1 });
+    });
+  }
+
   setPicture(picture: Picture): void {
     const { scene } = this.store.get();
     if (scene) this.copy.pictures.set(scene.series, picture);

@@ -20,9 +20,13 @@ export interface State {
   suspectLabels: SuspectLabels;
   /** What the labels do not cover, by image. */
   uncovered: ReadonlyMap<string, SceneCoverage>;
+  /** On which the pointer rests. */
+  pixel: { readonly scene: Scene; readonly row: number; readonly col: number } | null;
   areas: Areas | null;
   statistics: readonly BandStatistics[];
   picture: Picture;
+  /** Of the index on show. */
+  indexStatistics: BandStatistics | null;
   jobs: readonly Job[];
   tool: Tool;
   classId: number;
@@ -48,7 +52,7 @@ export function sidesOf({ project, scene, compare }: Readonly<State>): readonly 
 
 export const initialState: State = {
   project: null, scene: null, compare: null, swipe: 0.5, marks: [], compareMarks: [], overlaps: [], overlapTotal: 0,
-  suspectLabels: { revision: -1, checked: false, marks: [], classes: [] }, uncovered: new Map(), areas: null, statistics: [],
-  picture: { bands: [1], ranges: null, gamma: 1 }, jobs: [], tool: "point", classId: 0, brush: 5, mapOpacity: 0.65, mapVisible: true,
+  suspectLabels: { revision: -1, checked: false, marks: [], classes: [] }, uncovered: new Map(), pixel: null, areas: null, statistics: [], indexStatistics: null,
+  picture: { bands: [1], ranges: null, gamma: 1, formula: null }, jobs: [], tool: "point", classId: 0, brush: 5, mapOpacity: 0.65, mapVisible: true,
   confidenceVisible: false, marksVisible: true, peek: false, waiting: 0, online: true, notices: [], suggestion: null,
 };

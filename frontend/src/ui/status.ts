@@ -92,6 +92,7 @@ export function buildStatus(session: Session, view: MapView, sceneAt: (point: Po
       if (!isInside) return;
       timer = window.setTimeout(() => {
         asked = new AbortController();
+        store.set({ pixel: { scene, row, col } });
         api.pixel(scene.id, row, col, asked.signal).then((info) => tell(info, scene), () => undefined);
       }, REST_MS);
     },

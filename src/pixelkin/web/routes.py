@@ -138,10 +138,13 @@ def _add_reading(router: APIRouter, services: Services) -> None:
 
     @router.get("/scenes/{scene_id}/profile")
     def profile(
-        scene_id: SceneId, row: Annotated[int, Query(ge=-_BIG, le=_BIG)], col: Annotated[int, Query(ge=-_BIG, le=_BIG)]
+        scene_id: SceneId,
+        row: Annotated[int, Query(ge=-_BIG, le=_BIG)],
+        col: Annotated[int, Query(ge=-_BIG, le=_BIG)],
+        formula: FormulaText = None,
     ) -> list[s.ProfilePoint]:
-        """Values of one pixel on every date of an image's series, in order."""
-        return views.profile(session, scene_id, row, col)
+        """Values of one pixel, of every band or of a formula over them, on every date of an image's series, in order."""
+        return views.profile(session, scene_id, row, col, formula)
 
     @router.get("/scenes/{scene_id}/marks")
     def marks(scene_id: SceneId) -> s.MarkList:

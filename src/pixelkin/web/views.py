@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..scene import Scene
 from ..session import pictures
 from ..session.edits import AddClass, AddMark, ClearMarks, DeleteClass, DeleteMark, Edit, MergeClass, UpdateClass, UpdateMark
+from ..session.formula import parse_formula
 from ..session.jobs import Job
 from ..session.location import location_of, lonlat_of_pixel
 from ..session.marks import Mark, color_to_hex
@@ -118,7 +119,7 @@ def scene_detail(session: Session, scene_id: str) -> s.SceneDetail:
     return s.SceneDetail(**info.model_dump(), statistics=session.pictures.statistics(scene_id))
 
 
-def profile(session: Session, scene_id: str, row: int, col: int) -> list[s.ProfilePoint]:
+def profile(session: Session, scene_id: str, row: int, col: int, formula: str | None) -> list[s.ProfilePoint]:
     """A pixel through the dates of its series; InputError outside the image."""
     session.project.scene(scene_id)  # refuses one that is not there
     series = session.project.series()
@@ -127,7 +128,8 @@ def profile(session: Session, scene_id: str, row: int, col: int) -> list[s.Profi
         if series[other] != series[scene_id]:
             continue
         pixels = scene.read(Window(*_inside(scene, row, col), 1, 1))
-        values = [float(value) for value in pixels.data[:, 0, 0]] if pixels.valid[0, 0] else None
+        found = pixels.data[:, 0, 0] if formula is None else parse_formula(formula, scene.bands)(pixels.data)[0]
+        values = [float(value) for value in found] if pixels.valid[0, 0] and np.isfinite(found).all() else None
         points.append(s.ProfilePoint(scene=other, date=None if scene.date is None else scene.date.isoformat(), values=values))
     return points
 
