@@ -83,6 +83,24 @@ def test_marks_are_drawn_changed_undone_and_followed(client: TestClient) -> None
     assert client.get("/api/changes", params={"since": 10_000}).json()["reset"]
 
 
+def test_a_class_is_split_and_many_marks_are_changed_in_one_step(client: TestClient) -> None:
+    edit(client, *CLASSES, *(add_mark(1, 20 + n, 30, id=f"m{n}") for n in range(4)))
+    split = edit(client, {"op": "split_class", "id": 1, "name": "shallow water", "marks": ["m1", "m3"]})
+    assert split["title"] == "Split class shallow water from water"
+    assert [(one["name"], one["marks"]) for one in split["changes"]["classes"]] == [("water", 2), ("land", 0), ("shallow water", 2)]
+    back = client.post("/api/undo", json={"key": key()}).json()
+    assert [(one["name"], one["marks"]) for one in back["changes"]["classes"]] == [("water", 4), ("land", 0)]
+    for marks, message in ((["m0", "m1", "m2", "m3"], "some and not all"), (["m9"], "there is no mark 'm9'")):
+        refused = client.post("/api/edits", json={"key": key(), "edits": [{"op": "split_class", "id": 1, "name": "new", "marks": marks}]})
+        assert refused.status_code in (404, 422)
+        assert message in refused.json()["error"]["message"]
+    assert len(client.get("/api/project").json()["classes"]) == 2
+    changed = edit(client, *({"op": "update_mark", "id": f"m{n}", "class_id": 2} for n in (0, 1)), {"op": "delete_mark", "id": "m2"})
+    assert [(one["name"], one["marks"]) for one in changed["changes"]["classes"]] == [("water", 1), ("land", 2)]
+    back = client.post("/api/undo", json={"key": key()}).json()
+    assert [(one["name"], one["marks"]) for one in back["changes"]["classes"]] == [("water", 4), ("land", 0)]
+
+
 def test_the_same_request_twice_is_done_once(client: TestClient) -> None:
     edit(client, *CLASSES)
     body = {"key": "once", "edits": [add_mark(1, 20, 30, id="a")]}

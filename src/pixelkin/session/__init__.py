@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .edits import AddClass, AddMark, ClearMarks, DeleteClass, DeleteMark, MergeClass, UpdateClass, UpdateMark
+    from .edits import AddClass, AddMark, ClearMarks, DeleteClass, DeleteMark, MergeClass, SplitClass, UpdateClass, UpdateMark
     from .mapping import segment_project
     from .project import Project, ProjectSettings, is_project, open_project
     from .session import Session
@@ -21,6 +21,7 @@ _HOME = {
     "DeleteClass": "edits",
     "DeleteMark": "edits",
     "MergeClass": "edits",
+    "SplitClass": "edits",
     "UpdateClass": "edits",
     "UpdateMark": "edits",
     "segment_project": "mapping",
@@ -41,6 +42,7 @@ __all__ = [
     "Project",
     "ProjectSettings",
     "Session",
+    "SplitClass",
     "UpdateClass",
     "UpdateMark",
     "is_project",

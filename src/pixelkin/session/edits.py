@@ -78,13 +78,25 @@ class MergeClass:
 
 
 @dataclass(frozen=True)
+class SplitClass:
+    """Give some marks of a class to a new one."""
+
+    id: int
+    name: str
+    """Of the new class."""
+    marks: Sequence[str]
+    """Ids of marks of the class; some of them, not all."""
+    color: str | None = None
+
+
+@dataclass(frozen=True)
 class DeleteClass:
     """Take a class and its marks away."""
 
     id: int
 
 
-Edit = AddMark | UpdateMark | DeleteMark | ClearMarks | AddClass | UpdateClass | MergeClass | DeleteClass
+Edit = AddMark | UpdateMark | DeleteMark | ClearMarks | AddClass | UpdateClass | MergeClass | SplitClass | DeleteClass
 
 
 def apply_edits(editor: Editor, edits: Sequence[Edit], scenes: Sequence[str]) -> str:
@@ -121,6 +133,8 @@ def _apply(editor: Editor, edit: Edit, scenes: Sequence[str]) -> str:
             return _update_class(editor, edit)
         case MergeClass():
             return _merge_class(editor, edit)
+        case SplitClass():
+            return _split_class(editor, edit)
         case DeleteClass():
             entry = editor.class_by_id(edit.id)
             for mark in editor.marks(class_id=entry.id):
@@ -238,3 +252,21 @@ def _merge_class(editor: Editor, edit: MergeClass) -> str:
         editor.put_mark(dataclasses.replace(mark, class_id=into.id))
     editor.delete_class(entry)
     return f"Merge class {entry.name} into {into.name}"
+
+
+def _split_class(editor: Editor, edit: SplitClass) -> str:
+    entry = editor.class_by_id(edit.id)
+    marks = [editor.mark(mark_id) for mark_id in dict.fromkeys(edit.marks)]
+    foreign = next((mark for mark in marks if mark.class_id != entry.id), None)
+    if foreign is not None:
+        raise LabelError(f"mark {foreign.id!r} is not of class {entry.name!r}, expected marks of it. Choose others.")
+    if not 0 < len(marks) < len(editor.marks(class_id=entry.id)):
+        raise LabelError(
+            f"{len(marks)} marks of class {entry.name!r} were chosen, expected some and not all. To rename it, change its name."
+        )
+    taken = {other.id for other in editor.classes()}
+    _add_class(editor, AddClass(edit.name, edit.color))
+    made = next(other for other in editor.classes() if other.id not in taken)
+    for mark in marks:
+        editor.put_mark(dataclasses.replace(mark, class_id=made.id))
+    return f"Split class {made.name} from {entry.name}"

@@ -165,6 +165,12 @@ class Project:
             raise NoSuchItemError(f"there is no scene {scene_id!r}, expected one of {list(self.scenes)[:20]}.")
         return self.scenes[scene_id]
 
+    def dates_of(self, scene_id: str) -> dict[str, Scene]:
+        """The images of the series of a scene, by id, the earliest first; of one without a series, itself."""
+        self.scene(scene_id)
+        (source,) = (source for source in self.sources if scene_id in source.scenes)
+        return dict(sorted(source.scenes.items(), key=lambda item: (str(item[1].date), item[1].name)))
+
     def reload(self) -> None:
         """Read settings and model again, which another process may have changed."""
         self._document = _read_json(self.folder / _FILE)

@@ -94,6 +94,16 @@ class MergeClassEdit(Schema):
     into: ClassId
 
 
+class SplitClassEdit(Schema):
+    """Give some marks of a class to a new one."""
+
+    op: Literal["split_class"]
+    id: ClassId
+    name: Name
+    marks: Annotated[list[Id], Field(min_length=1, max_length=100_000)]
+    color: Color | None = None
+
+
 class DeleteClassEdit(Schema):
     """Take a class and its marks away."""
 
@@ -102,7 +112,15 @@ class DeleteClassEdit(Schema):
 
 
 EditBody = Annotated[
-    AddMarkEdit | UpdateMarkEdit | DeleteMarkEdit | ClearMarksEdit | AddClassEdit | UpdateClassEdit | MergeClassEdit | DeleteClassEdit,
+    AddMarkEdit
+    | UpdateMarkEdit
+    | DeleteMarkEdit
+    | ClearMarksEdit
+    | AddClassEdit
+    | UpdateClassEdit
+    | MergeClassEdit
+    | SplitClassEdit
+    | DeleteClassEdit,
     Field(discriminator="op"),
 ]
 

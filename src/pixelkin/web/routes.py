@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +19,6 @@ from starlette.responses import FileResponse, StreamingResponse
 
 from ..errors import InputError
 from ..session import pictures
-from ..session.errors import TooLargeError
 from ..session.formula import LONGEST, parse_formula
 from ..session.session import Session
 from ..session.tiles import MapLayer
@@ -30,6 +29,7 @@ from .cache import ByteCache
 from .events import event_stream
 from .settings import WebSettings
 from .tiles import packed, tile_stream
+from .uploads import uploaded
 
 _CACHE_BYTES = 96 * 1024 * 1024
 _BIG = 2**53 - 1
@@ -37,6 +37,7 @@ _BIG = 2**53 - 1
 SceneId = Annotated[str, PathParameter(max_length=200)]
 Level = Annotated[int, PathParameter(ge=0, le=40)]
 TileNumber = Annotated[int, PathParameter(ge=0, le=_BIG)]
+Coordinate = Annotated[int, Query(ge=-_BIG, le=_BIG)]
 Revision = Annotated[int, PathParameter(ge=0, le=_BIG)]
 BandList = Annotated[str | None, Query(pattern=r"^\d{1,5}(,\d{1,5}){0,2}$", description="One or three 1-based band numbers, e.g. 3,2,1.")]
 RangeList = Annotated[str | None, Query(max_length=300, description="low,high a band, separated by semicolons, e.g. 0,3000;0,3000;0,3000.")]
@@ -124,9 +125,7 @@ def _add_reading(router: APIRouter, services: Services) -> None:
         return views.scene_detail(session, scene_id)
 
     @router.get("/scenes/{scene_id}/pixel")
-    def pixel(
-        scene_id: SceneId, row: Annotated[int, Query(ge=-_BIG, le=_BIG)], col: Annotated[int, Query(ge=-_BIG, le=_BIG)]
-    ) -> s.PixelInfo:
+    def pixel(scene_id: SceneId, row: Coordinate, col: Coordinate) -> s.PixelInfo:
         """One pixel: values, coordinates, label, class and confidence."""
         return views.pixel_info(session, scene_id, row, col)
 
@@ -137,13 +136,8 @@ def _add_reading(router: APIRouter, services: Services) -> None:
         return pictures.formula_statistics(scene, parse_formula(formula, scene.bands))
 
     @router.get("/scenes/{scene_id}/profile")
-    def profile(
-        scene_id: SceneId,
-        row: Annotated[int, Query(ge=-_BIG, le=_BIG)],
-        col: Annotated[int, Query(ge=-_BIG, le=_BIG)],
-        formula: FormulaText = None,
-    ) -> list[s.ProfilePoint]:
-        """Values of one pixel, of every band or of a formula over them, on every date of an image's series, in order."""
+    def profile(scene_id: SceneId, row: Coordinate, col: Coordinate, formula: FormulaText = None) -> list[s.ProfilePoint]:
+        """Values of one pixel, of every band or of a formula over them, on every date of an image's series, the earliest first."""
         return views.profile(session, scene_id, row, col, formula)
 
     @router.get("/scenes/{scene_id}/marks")
@@ -332,7 +326,7 @@ def _add_files(router: APIRouter, services: Services) -> None:
     @router.post("/labels/preview")
     def preview_import(scene: Annotated[str, Query(max_length=200)], file: Upload, options: ImportForm = "{}") -> s.ImportPreview:
         """What an import of the same file with the same options would do, with counts; nothing is changed."""
-        with _uploaded(file, services.settings.upload_bytes) as path:
+        with uploaded(file, services.settings.upload_bytes) as path:
             return views.import_preview(session.plan_import(path, scene, views.import_options(options)), session)
 
     @router.post("/labels/import")
@@ -340,7 +334,7 @@ def _add_files(router: APIRouter, services: Services) -> None:
         scene: Annotated[str, Query(max_length=200)], file: Upload, options: ImportForm = "{}", key: Annotated[b.Key | None, Form()] = None
     ) -> s.EditAnswer:
         """Labels of a GeoJSON, GeoPackage, CSV or label raster, as one step of undo; later features win over earlier ones."""
-        with _uploaded(file, services.settings.upload_bytes) as path:
+        with uploaded(file, services.settings.upload_bytes) as path:
             result = session.import_labels(path, scene, views.import_options(options), key=key)
         return views.edit_answer(session, result)
 
@@ -354,39 +348,6 @@ def _add_files(router: APIRouter, services: Services) -> None:
             folder.cleanup()
             raise
         return FileResponse(path, filename=f"{scene}_labels.{format}", background=BackgroundTask(folder.cleanup))
-
-
-@contextmanager
-def _uploaded(file: UploadFile, limit: int) -> Iterator[Path]:
-    """A label file that was sent, for as long as it is read."""
-    name = Path(file.filename or "").name
-    if Path(name).suffix.lower() not in (".geojson", ".json", ".gpkg", ".csv", ".tif", ".tiff"):
-        raise InputError(f"label file is {name[:100]!r}, expected .geojson, .gpkg, .csv or .tif. Convert it.")
-    with tempfile.TemporaryDirectory() as folder:
-        # Messages name the file as the user does.
-        path = Path(folder) / ("".join(ch if ch.isalnum() or ch in "._-() " else "_" for ch in name)[-100:])
-        _save(file, path, limit)
-        _require_no_references(path)
-        yield path
-
-
-def _save(upload: UploadFile, path: Path, limit: int) -> None:
-    taken = 0
-    with path.open("wb") as file:
-        while chunk := upload.file.read(1 << 20):
-            taken += len(chunk)
-            if taken > limit:
-                raise TooLargeError(f"the file is larger than {limit} bytes. Import it in parts.")
-            file.write(chunk)
-
-
-def _require_no_references(path: Path) -> None:
-    # GDAL goes by the content: a virtual dataset, whatever its name, reads other files of this machine.
-    with path.open("rb") as file:
-        if b"VRTData" in file.read(1 << 16):
-            raise InputError(
-                "the file is a virtual dataset, which refers to other files, expected labels. Convert it to GeoJSON or GeoTIFF."
-            )
 
 
 def _tile_numbers(text: str) -> list[tuple[int, int]]:

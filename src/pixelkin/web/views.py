@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from ..errors import InputError
 from ..scene import Scene
 from ..session import pictures
-from ..session.edits import AddClass, AddMark, ClearMarks, DeleteClass, DeleteMark, Edit, MergeClass, UpdateClass, UpdateMark
+from ..session.edits import AddClass, AddMark, ClearMarks, DeleteClass, DeleteMark, Edit, MergeClass, SplitClass, UpdateClass, UpdateMark
 from ..session.formula import parse_formula
 from ..session.jobs import Job
 from ..session.location import location_of, lonlat_of_pixel
@@ -120,13 +120,9 @@ def scene_detail(session: Session, scene_id: str) -> s.SceneDetail:
 
 
 def profile(session: Session, scene_id: str, row: int, col: int, formula: str | None) -> list[s.ProfilePoint]:
-    """A pixel through the dates of its series; InputError outside the image."""
-    session.project.scene(scene_id)  # refuses one that is not there
-    series = session.project.series()
+    """A pixel through the dates of its series, the earliest first; InputError outside the image."""
     points = []
-    for other, scene in session.project.scenes.items():
-        if series[other] != series[scene_id]:
-            continue
+    for other, scene in session.project.dates_of(scene_id).items():
         pixels = scene.read(Window(*_inside(scene, row, col), 1, 1))
         found = pixels.data[:, 0, 0] if formula is None else parse_formula(formula, scene.bands)(pixels.data)[0]
         values = [float(value) for value in found] if pixels.valid[0, 0] and np.isfinite(found).all() else None
@@ -135,9 +131,9 @@ def profile(session: Session, scene_id: str, row: int, col: int, formula: str | 
 
 
 def _inside(scene: Scene, row: int, col: int) -> tuple[int, int]:
-    grid = scene.grid
-    if not (0 <= row < grid.height and 0 <= col < grid.width):
-        raise InputError(f"pixel is row {row}, column {col}, expected one inside {grid.height} x {grid.width} pixels.")
+    height, width = scene.grid.shape
+    if not (0 <= row < height and 0 <= col < width):
+        raise InputError(f"pixel is row {row}, column {col}, expected one inside {height} x {width} pixels.")
     return row, col
 
 
@@ -240,6 +236,8 @@ def edit_of(body: Any) -> Edit:
             return UpdateClass(body.id, {name: value for name, value in given.items() if value is not None or name == "key"})
         case b.MergeClassEdit():
             return MergeClass(body.id, body.into)
+        case b.SplitClassEdit():
+            return SplitClass(body.id, body.name, body.marks, body.color)
         case b.DeleteClassEdit():
             return DeleteClass(body.id)
     raise InputError(f"edit {body!r} is of no known kind.")

@@ -1,0 +1,46 @@
+"""Label files that a browser sends: of a known kind, of a size that is allowed, and nothing but themselves."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fastapi import UploadFile
+
+from ..errors import InputError
+from ..session.errors import TooLargeError
+
+
+@contextmanager
+def uploaded(file: UploadFile, limit: int) -> Iterator[Path]:
+    """A label file that was sent, for as long as it is read."""
+    name = Path(file.filename or "").name
+    if Path(name).suffix.lower() not in (".geojson", ".json", ".gpkg", ".csv", ".tif", ".tiff"):
+        raise InputError(f"label file is {name[:100]!r}, expected .geojson, .gpkg, .csv or .tif. Convert it.")
+    with tempfile.TemporaryDirectory() as folder:
+        # Messages name the file as the user does.
+        path = Path(folder) / ("".join(ch if ch.isalnum() or ch in "._-() " else "_" for ch in name)[-100:])
+        _save(file, path, limit)
+        _require_no_references(path)
+        yield path
+
+
+def _save(upload: UploadFile, path: Path, limit: int) -> None:
+    taken = 0
+    with path.open("wb") as file:
+        while chunk := upload.file.read(1 << 20):
+            taken += len(chunk)
+            if taken > limit:
+                raise TooLargeError(f"the file is larger than {limit} bytes. Import it in parts.")
+            file.write(chunk)
+
+
+def _require_no_references(path: Path) -> None:
+    # GDAL goes by the content: a virtual dataset, whatever its name, reads other files of this machine.
+    with path.open("rb") as file:
+        if b"VRTData" in file.read(1 << 16):
+            raise InputError(
+                "the file is a virtual dataset, which refers to other files, expected labels. Convert it to GeoJSON or GeoTIFF."
+            )
