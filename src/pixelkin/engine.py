@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import itemgetter
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ import numpy as np
 from torch import Tensor
 
 from .blockcache import BlockStore, MemoryCache
-from .decision import CANDIDATES, Decision, Image, State, Suggestion, TrainingSet, lattice, pick
+from .decision import CANDIDATES, Coverage, Decision, Image, State, Suggestion, TrainingSet, lattice, pick
 from .features import FeatureStack, References, blocks_of, collect, labelled_on, overlap, sample
 from .scene import Scene
 from .types import AnyArray, BoolArray, FloatArray, IntArray, LabelledPixels, UInt8Array, Window
@@ -97,15 +97,28 @@ class BlockEngine:
             asked: Asked | None = training.asked.get(fingerprint)
         if asked is not None:
             return asked
+        image = self._image(scene, training)
+        rule = self.decision.fit(training, image)
+        with _asking:
+            # Two threads may both come here; the first one's counts, because blocks tell answers apart by what they were asked.
+            return training.asked.setdefault(fingerprint, Asked(fingerprint, training, image.marked, rule))  # type: ignore[no-any-return]
+
+    def coverage(self, scene: Scene, training: TrainingSet) -> Coverage:
+        """How much of an image is like nothing that was labelled; worked out once an image."""
+        with _asking:
+            found: Coverage | None = training.covered.get(scene.fingerprint)
+        if found is None:
+            found = self.decision.coverage(self.ask(scene, training).rule, self._image(scene, training))
+            with _asking:
+                training.covered[scene.fingerprint] = found
+        return replace(found, name=scene.name)
+
+    def _image(self, scene: Scene, training: TrainingSet) -> Image:
         references = training.references
         labelled = labelled_on(references, self.stack.model, scene)
         origins = references.origins.numpy()
         marked = origins[labelled, 2], origins[labelled, 3], references.classes[labelled]
-        there = partial(self.collect, scene, skip_nodata=True)
-        rule = self.decision.fit(training, Image(scene, labelled, marked, partial(self._sample, scene), there))
-        with _asking:
-            # Two threads may both come here; the first one's counts, because blocks tell answers apart by what they were asked.
-            return training.asked.setdefault(fingerprint, Asked(fingerprint, training, marked, rule))  # type: ignore[no-any-return]
+        return Image(scene, labelled, marked, partial(self._sample, scene), partial(self.collect, scene, skip_nodata=True))
 
     def classify(self, scene: Scene, window: Window, asked: Asked) -> tuple[UInt8Array, BoolArray]:
         """Class ids (row, col), 0 = no data, and where there is data."""

@@ -13,7 +13,7 @@ from typing import overload
 import numpy as np
 
 from .blockcache import BlockStore
-from .decision import Method, Priors, Suggestion, SuspectLabel, TrainingSet, make_decision
+from .decision import Coverage, Method, Priors, Suggestion, SuspectLabel, TrainingSet, make_decision
 from .encoding import common_encoding, require_encoding
 from .engine import BlockEngine
 from .errors import InputError, LabelError, ModelError, NotFittedError
@@ -298,6 +298,28 @@ class Segmenter:
         training, window = self._require_fitted(), self._window(scene, None)
         where = list(blocks_of(scene.grid, window) if blocks is None else blocks)
         return self._engine.suggest(scene, k, self._engine.ask(scene, training), where, free)
+
+    @property
+    def needs_limit(self) -> bool:
+        """True where references have to say what their image shows before `coverage` can be told: the nearest reference's; see `pixelkin.coverage.with_limit`."""
+        return self._engine.decision.needs_limit
+
+    def coverage(self, scene: Scene) -> Coverage:
+        """How much of an image is like nothing that was labelled, by what this Segmenter decides by; found once an image.
+
+        On an image without labels, of which a learner finds more than a tenth foreign, confidence is drawn towards that of a guess in proportion (not with
+        priors='equal', where an image as a whole has no say).
+
+        Args:
+            scene: Any image with the bands of the labelled one; a sample spread over all of it is read.
+
+        Raises:
+            NotFittedError: No labels yet.
+            InputError: `needs_limit`, and the references have none.
+        """
+        training = self._require_fitted()
+        self._require_bands(scene)
+        return self._engine.coverage(scene, training)
 
     def provenance(self, scene: Scene) -> dict[str, str]:
         """What it takes to make this scene's map again, as a Segmentation will carry it; errors are those of `predict`."""

@@ -53,7 +53,7 @@ def test_foreign_dates_are_named_and_the_limit_travels(series, tmp_path, capsys)
     marks = ["--labels", str(tmp_path / "labels.tif"), "--labels-date", "2020-01-05", "--raw"]
     assert run("segment", str(series), *marks, "--out", str(tmp_path / "maps"), "--save-references", str(references)) == 0
     said = capsys.readouterr().err
-    assert "50 % of 2020-03-05 is further from every label" in said
+    assert "40 % of 2020-03-05 is further from every label" in said
     assert "of 2020-02-05 is further" not in said
     assert References.load(references).limit is not None
     for date, foreign in (("2020-02-05", False), ("2020-03-05", True)):

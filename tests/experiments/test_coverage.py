@@ -42,7 +42,7 @@ def test_an_image_of_other_colours_is_foreign_and_the_same_image_is_not(rng):
     elsewhere = data.copy()
     elsewhere[:, 20:] = 500
     labels = LabelledPixels.from_arrays([3, 30, 5, 20], [4, 9, 30, 44], [1, 1, 2, 2])
-    seg = Segmenter(None).fit(here, labels)
+    seg = Segmenter(None, measure="l1").fit(here, labels)
     same, other = measure_coverage(seg, here, [here, ArrayScene(elsewhere, name="elsewhere")])
     assert same.warning is None
     assert other.foreign == pytest.approx(0.5, abs=0.01)
@@ -82,11 +82,11 @@ def test_a_large_image_is_looked_at_in_some_blocks(rng):
 
 def test_the_limit_travels_with_the_references(rng, tmp_path):
     here = ArrayScene(rng.normal(100, 5, (3, 40, 50)).astype(np.float32), name="here")
-    seg = Segmenter(None).fit(here, LabelledPixels.from_arrays([3, 30], [4, 9], [1, 2]))
+    seg = Segmenter(None, measure="l1").fit(here, LabelledPixels.from_arrays([3, 30], [4, 9], [1, 2]))
     with pytest.raises(InputError, match=r"do not say what their image shows.*with_limit"):
         measure_coverage(seg, None, here)
     saved = with_limit(seg, here).save(tmp_path / "references.safetensors")
-    elsewhere = Segmenter(None)
+    elsewhere = Segmenter(None, measure="l1")
     elsewhere.references = References.load(saved)
     assert measure_coverage(elsewhere, None, here) == measure_coverage(seg, here, here)
     # More references keep a limit that holds, fewer have none.

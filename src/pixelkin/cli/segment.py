@@ -252,7 +252,7 @@ def _warn_of_foreign_ground(segmenter: Segmenter, labelled: Scene | None, source
     from ..scene import as_scenes
 
     others = [scene for scene in as_scenes(source) if labelled is None or scene.fingerprint != labelled.fingerprint]
-    if not others or (labelled is None and segmenter.references.limit is None):
+    if not others or (segmenter.needs_limit and labelled is None and segmenter.references.limit is None):
         return
     for found in measure_coverage(segmenter, labelled, others, blocks=_LOOKED_AT):
         if found.warning:

@@ -8,6 +8,7 @@ from ..errors import InputError
 from ..features import FeatureStack
 from ..similarity import Measure
 from .calibration import Assessment, SuspectLabel, assess
+from .coverage import WARN, Coverage, coverage
 from .fitting import Known, LearnerMethod, background, fit
 from .learner import Learner, Priors
 from .nearest import Nearest
@@ -40,7 +41,9 @@ def make_decision(
 
 __all__ = [
     "CANDIDATES",
+    "WARN",
     "Assessment",
+    "Coverage",
     "Decision",
     "Image",
     "Known",
@@ -56,6 +59,7 @@ __all__ = [
     "TrainingSet",
     "assess",
     "background",
+    "coverage",
     "fit",
     "lattice",
     "make_decision",

@@ -15,6 +15,7 @@ from ..scene import Scene
 from ..types import AnyArray, BoolArray, FloatArray, IntArray, LabelledPixels, UInt8Array, Window
 from ..workers import alone
 from .calibration import Assessment, SuspectLabel, assess
+from .coverage import Cover, Coverage, coverage, doubt
 from .fitting import Known, LearnerMethod, background, fit
 from .label_transfer import LookedUp, transferable, unchanged
 from .protocol import Image, TrainingSet
@@ -51,6 +52,8 @@ class Fitted:
     known: Known
     """What it maps, see `fit`."""
     scorer: Scorer
+    covers: AnyArray | None = None
+    """(n, own) what transferred labels cover, as `Cover` has it; None for what all labels do."""
     assessment: Assessment | None = None
     """What the labels say of it, once somebody wants to know."""
 
@@ -63,6 +66,8 @@ class LearnerRule:
     scorer: Scorer
     """With the prior correction of the image, and the labels that are near on it."""
     training: TrainingSet
+    doubt: float
+    """How far confidence is drawn towards that of a guess, 0..1: where much of the image is like nothing that was labelled."""
 
 
 class Learner:
@@ -74,6 +79,7 @@ class Learner:
         self._elsewhere = LookedUp()
         self.halo = stack.halo + REACH
         self.key = ("learner",)
+        self.needs_limit = False
         self.options = {
             "method": method,
             **({} if label_transfer else {"label_transfer": "no"}),
@@ -105,10 +111,16 @@ class Learner:
             fitted = self._fitted(training, "here" if has_labels else "elsewhere")
         here = references.origins[torch.from_numpy(image.labelled), 0].tolist()
         scorer = fitted.scorer.on({scene_number(image.scene), *here})
-        if self._priors == "image" and not has_labels:
-            # Not where the labels are: who labels sees what they do, and asks for a small class by labelling it.
-            scorer = alone(scorer.proportioned, image.sample())
-        return LearnerRule(fitted, scorer, training)
+        if self._priors == "equal" or has_labels:
+            return LearnerRule(fitted, scorer, training, 0.0)
+        # Not where the labels are: who labels sees what they do, and asks for a small class by labelling it.
+        sample = image.sample()
+        scorer = alone(scorer.proportioned, sample)
+        return LearnerRule(fitted, scorer, training, doubt(self._coverage(training, fitted, sample, image.scene.name).foreign))
+
+    def coverage(self, rule: LearnerRule, image: Image) -> Coverage:
+        """Of an even sample of the image, by the features that describe a pixel alone."""
+        return self._coverage(rule.training, rule.fitted, image.sample(), image.scene.name)
 
     def prepare(self, training: TrainingSet) -> None:
         """Nothing yet: what is learned depends on the image, and is learned once it is asked for."""
@@ -129,13 +141,16 @@ class Learner:
             classes = self._winners(planes, rule, kept)
             power = self._powers(planes, rule)
             confidence = power.amax(dim=0).div_(power.sum(dim=0))
+            if rule.doubt:
+                confidence.mul_(1 - rule.doubt).add_(rule.doubt / len(planes))
             return classes, together(confidence, kept.guide.shape).cpu().numpy()
 
     def probabilities(self, kept: LearnerState, rule: LearnerRule, block: Window) -> FloatArray:
         """See `Decision.probabilities`."""
         with torch.inference_mode():
             power = self._powers(self._filtered(kept, rule, block), rule)
-            probabilities: FloatArray = together(power.div_(power.sum(dim=0)), kept.guide.shape).cpu().numpy()
+            power.div_(power.sum(dim=0)).mul_(1 - rule.doubt).add_(rule.doubt / len(power))
+            probabilities: FloatArray = together(power, kept.guide.shape).cpu().numpy()
             return probabilities
 
     def appearance(self, kept: LearnerState, rule: LearnerRule, block: Window, rows: IntArray, cols: IntArray) -> AnyArray:
@@ -183,7 +198,15 @@ class Learner:
         staying = np.flatnonzero(image.labelled | (references.origins[:, 1].numpy() != grid))
         known = references.take(staying).merge(there)
         # A class that nowhere looks like itself on this date is known by its features on others alone.
-        return self._fit(known, ids, "transferred") if set(known.classes.tolist()) == set(ids) else None
+        if set(known.classes.tolist()) != set(ids):
+            return None
+        cover, at = self._cover(training), {tuple(site): i for i, site in enumerate(references.take(moving).origins[:, 2:].tolist())}
+        before = references.features[moving[[at[tuple(site)] for site in there.origins[:, 2:].tolist()]]]
+        covers = cover.transferred(before.numpy(), there.features.numpy())
+        stayed = cover.standardised(references.features[staying].numpy())
+        fitted = self._fit(known, ids, "transferred")
+        fitted.covers = np.concatenate([covers, stayed])
+        return fitted
 
     def _fitted(self, training: TrainingSet, known: Known, method: LearnerMethod | None = None) -> Fitted:
         """A learner of all references, of this method unless another is named."""
@@ -192,6 +215,19 @@ class Learner:
             training.memo.setdefault(key, self._fit(training.references, training.ids, known, method))
         fitted: Fitted = training.memo[key]
         return fitted
+
+    def _cover(self, training: TrainingSet) -> Cover:
+        if "cover" not in training.memo:
+            training.memo.setdefault("cover", Cover.of(training.references))
+        cover: Cover = training.memo["cover"]
+        return cover
+
+    def _coverage(self, training: TrainingSet, fitted: Fitted, sample: Tensor, name: str) -> Coverage:
+        cover = self._cover(training)
+        points = cover.points if fitted.covers is None else fitted.covers
+        if not sample.shape[1] or not len(points):
+            return Coverage(name, cover.limit, float(sample.shape[1] > 0), float("inf"), sample.shape[1])
+        return coverage(cover.distances(sample.T.cpu().numpy(), points), cover.limit, name)
 
     def _fit(self, references: References, ids: list[int], known: Known, method: LearnerMethod | None = None) -> Fitted:
         scorer: Scorer = alone(fit, references, ids, method or self._method, known)

@@ -9,15 +9,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import InputError
+from ..features import blocks_of, spread
 from ..model import Model
 from ..scene import Scene
 from ..similarity import L1, Measure, Projection, project, similarity_of, take
 from ..types import AnyArray, BoolArray, FloatArray, IntArray, UInt8Array, Window
 from .calibration import SuspectLabel
+from .coverage import Coverage, coverage
 from .protocol import Image, TrainingSet
 
 _AT_ONCE = 64
 """References at a time: their distances are (n, row, col)."""
+_SAMPLED_BLOCKS = 16
+"""Blocks that coverage is judged by."""
 
 
 @dataclass(eq=False)
@@ -89,6 +94,7 @@ class Nearest:
         self.measure: Measure = self._similarity.name
         self.halo = 0 if model is None else model.config.radius
         self.key = (self.measure,)
+        self.needs_limit = True
         self.options = {"method": "nearest", "measure": self.measure}
 
     def describe(self, scene: Scene, block: Window) -> NearestState:
@@ -102,6 +108,10 @@ class Nearest:
 
     def fit(self, training: TrainingSet, image: Image) -> NearestRule:
         """The references as the measure wants them."""
+        return self.rule(training)
+
+    def rule(self, training: TrainingSet) -> NearestRule:
+        """The same, for whatever image."""
         self.prepare(training)
         rule: NearestRule = training.memo["rule"]
         return rule
@@ -148,6 +158,31 @@ class Nearest:
     def appearance(self, kept: NearestState, rule: NearestRule, block: Window, rows: IntArray, cols: IntArray) -> AnyArray:
         """Nothing: no features are kept."""
         return np.empty((len(rows), 0))
+
+    def coverage(self, rule: NearestRule, image: Image) -> Coverage:
+        """By the distance to the nearest reference, of some blocks that are spread over the image."""
+        limit = rule.training.references.limit
+        if limit is None:
+            raise InputError(
+                "the references do not say what their image shows, expected a limit in them. Give the labelled image, or save them with with_limit()."
+            )
+        return coverage(self.distances(rule, image.scene, _SAMPLED_BLOCKS), limit, image.scene.name)
+
+    def distances(self, rule: NearestRule, scene: Scene, blocks: int | None) -> FloatArray:
+        """Absolute distance of pixels to their nearest reference; see `pixelkin.coverage.nearest_distances`."""
+        out = []
+        everything = list(blocks_of(scene.grid, scene.grid.window))
+        for block in everything if blocks is None else spread(everything, blocks):
+            projection, valid = project(self._similarity, self._model, scene, block)
+            best = None
+            for start in range(0, len(rule.training.references), _AT_ONCE):
+                part = list(range(start, min(start + _AT_ONCE, len(rule.training.references))))
+                distances = self._similarity.distances(projection, take(rule.prepared, part), absolute=True).amin(dim=0)
+                best = distances if best is None else torch.minimum(best, distances)
+            assert best is not None  # there are labels
+            values = (best / self._similarity.positions).cpu().numpy()
+            out.append(np.where(valid, values, np.nan).astype(np.float32).ravel())
+        return np.concatenate(out)
 
     def suspects(self, training: TrainingSet) -> tuple[SuspectLabel, ...]:
         """None: the nearest reference of a labelled pixel is itself."""

@@ -17,6 +17,7 @@ from ..features import References
 from ..scene import Scene
 from ..types import AnyArray, BoolArray, FloatArray, IntArray, LabelledPixels, UInt8Array, Window
 from .calibration import SuspectLabel
+from .coverage import Coverage
 
 _MOST_IMAGES = 64
 """Images for which what labels say of them is kept; a megabyte or so each."""
@@ -33,6 +34,8 @@ class TrainingSet:
     """Ids of the classes that have references, in legend order."""
     asked: LRUCache[str, Any] = field(default_factory=lambda: LRUCache(_MOST_IMAGES))
     """What the engine asks of images, by fingerprint."""
+    covered: LRUCache[str, Coverage] = field(default_factory=lambda: LRUCache(16 * _MOST_IMAGES))
+    """How far the labels cover images, by fingerprint."""
     memo: dict[Any, Any] = field(default_factory=dict)
     """What a decision works out of the labels alone, for all images. Two threads may both come; `setdefault` makes the first one's count."""
 
@@ -75,6 +78,8 @@ class Decision(Protocol[Kept, Rule]):
     """Pixels around a block that its answer depends on, beside labelled pixels and the image's sample."""
     key: tuple[str, ...]
     """What makes kept blocks differ, beside image, block, model and features."""
+    needs_limit: bool
+    """True where `coverage` needs `References.limit`."""
     options: dict[str, str]
     """What it takes to decide the same again, for the provenance of maps."""
 
@@ -108,6 +113,10 @@ class Decision(Protocol[Kept, Rule]):
 
     def appearance(self, kept: Kept, rule: Rule, block: Window, rows: IntArray, cols: IntArray) -> AnyArray:
         """What some pixels (n,) look like, (n, d) of about unit spread, by which suggestions differ; d may be 0."""
+        ...
+
+    def coverage(self, rule: Rule, image: Image) -> Coverage:
+        """How much of the image is like nothing that was labelled, by what it decides by; InputError where that cannot be said."""
         ...
 
     def suspects(self, training: TrainingSet) -> tuple[SuspectLabel, ...]:

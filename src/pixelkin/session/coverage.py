@@ -72,7 +72,7 @@ class CoverageWatch:
             return
         unlabelled = [scene_id for scene_id in self._live.by_focus() if scene_id not in labelled]
         self._found = {scene_id: self._found.get(scene_id) for scene_id in unlabelled} | dict.fromkeys(labelled)
-        if unlabelled:
+        if unlabelled and segmenter.needs_limit:
             segmenter.references = with_limit(segmenter, self._scenes[labelled[0]], blocks=_BLOCKS)
         for scene_id in unlabelled:
             began = time.monotonic()
