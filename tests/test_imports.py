@@ -32,7 +32,7 @@ def test_pure_rooms_open_no_files(room):
 
 ORDER = (
     "errors", "silence", "types", "crs", "encoding", "scene", "files", "model", "features", "similarity", "workers", "decision", "blockcache", "engine", "segmentation",
-    "segmenter", "coverage", "training", "raster", "labels", "maps", "assessment", "products", "experiments", "scale", "session", "demo", "web", "cli",
+    "inputs", "estimator", "segmenter", "coverage", "training", "raster", "labels", "maps", "assessment", "products", "experiments", "scale", "session", "demo", "web", "cli",
 )  # fmt: skip
 """Rooms, each importing from those before it only: imagery, features, decision, engine, Segmentation, products."""
 PACKAGE = Path(__file__).parents[1] / "src" / "pixelkin"
@@ -90,10 +90,10 @@ def test_no_circle_of_modules():
     TopologicalSorter(graph).prepare()  # CycleError names the circle
 
 
-def test_only_segmentations_and_packages_look_rooms_up_by_name():
-    """Packages, so that importing them is quick; a Segmentation, whose methods are functions of rooms above it."""
+def test_few_modules_look_rooms_up_by_name():
+    """Packages, so that importing them is quick; a Segmentation, whose methods are functions of rooms above it, and inputs, for xarray."""
     modules = {m.stem for m in PACKAGE.rglob("*.py") if "import_module(" in m.read_text()}
-    assert modules == {"__init__", "segmentation"}
+    assert modules == {"__init__", "segmentation", "inputs"}
 
 
 def test_every_public_name_is_there():

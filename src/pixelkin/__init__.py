@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .assessment import design_sample as design_sample
+    from .errors import PkError as PkError
     from .features import References as References
     from .labels import read_labels as read_labels
     from .maps import score as score
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .training import train as train
     from .types import LabelledPixels as LabelledPixels
     from .types import Legend as Legend
+    from .types import Window as Window
     from .web import label as label
 
 # Torch and GDAL take seconds to import; each name brings its room only when it is first used.
@@ -30,11 +32,13 @@ _ROOMS = {
     "LabelledPixels": ("types", "LabelledPixels"),
     "Legend": ("types", "Legend"),
     "Model": ("model", "Model"),
+    "PkError": ("errors", "PkError"),
     "References": ("features", "References"),
     "Segmentation": ("segmentation", "Segmentation"),
     "Segmenter": ("segmenter", "Segmenter"),
     "Series": ("scene", "Series"),
     "TrainingOptions": ("training", "TrainingOptions"),
+    "Window": ("types", "Window"),
     "design_sample": ("assessment", "design_sample"),
     "label": ("web", "label"),
     "load": ("model", "load_model"),

@@ -54,7 +54,7 @@ def nearest_distances(segmenter: Segmenter, scene: Scene, *, blocks: int | None 
         ModelError: The bands do not match.
     """
     nearest, references = Nearest(segmenter.model, segmenter.measure), segmenter.references
-    return nearest.distances(nearest.rule(TrainingSet(references, list(range(len(references))), [])), scene, blocks)
+    return nearest.distances(nearest.rule(TrainingSet.of(references)), scene, blocks)
 
 
 def with_limit(segmenter: Segmenter, labelled: Scene, *, blocks: int | None = _SAMPLED_BLOCKS) -> References:

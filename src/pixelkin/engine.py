@@ -171,6 +171,17 @@ class BlockEngine:
         probabilities[:, *where] = given[where] == np.array(ids)[:, None]
         return probabilities, valid
 
+    def transform(self, scene: Scene, window: Window) -> FloatArray:
+        """Features (K, row, col) of a window."""
+        features = np.zeros((len(self.stack.columns(scene)), window.height, window.width), np.float32)
+
+        def one(block: Window) -> None:
+            inside, target = overlap(block, window)
+            features[:, *target] = self.stack.fields(scene, block).features.cpu().numpy()[:, *inside]
+
+        self._each(one, blocks_of(scene.grid, window))
+        return features
+
     def known(self, scene: Scene) -> list[Window]:
         """The blocks of an image that are in memory."""
         return self._cache.blocks(scene.fingerprint)

@@ -64,6 +64,10 @@ class Scene(Protocol):
         ...
 
 
+_MOST_CHANNELS = 16
+"""An array with no more columns than this, and more bands, is taken for one whose bands come last, unless it names them."""
+
+
 @dataclass(frozen=True, eq=False)
 class ArrayScene:
     """A scene held in memory."""
@@ -79,9 +83,16 @@ class ArrayScene:
     crs: str | None = None
 
     def __post_init__(self) -> None:
-        if self.data.ndim != 3 or 0 in self.data.shape:
+        shape = self.data.shape
+        if self.data.ndim != 3 or 0 in shape:
+            fix = "Give a single band as data[None]." if self.data.ndim == 2 else "Put the bands first: data.transpose(2, 0, 1)."
+            raise ShapeError("data", expected=("band", "row", "col"), got=shape, fix=fix)
+        if not self.bands and shape[2] <= _MOST_CHANNELS < shape[0] and shape[2] < shape[1]:
             raise ShapeError(
-                "data", expected=("band", "row", "col"), got=self.data.shape, fix="Put the bands first: data.transpose(2, 0, 1)."
+                "data",
+                expected=("band", "row", "col"),
+                got=shape,
+                fix=f"It looks like an image of {shape[2]} bands that come last. Put them first: data.transpose(2, 0, 1); or name the bands, if there are {shape[0]}.",
             )
         if self.mask is not None and self.mask.shape != self.data.shape[1:]:
             raise ShapeError("mask", expected=self.data.shape[1:], got=self.mask.shape, fix="Give one True or False a pixel.")

@@ -43,6 +43,25 @@ class Segmentation:
         written: Path = _door("raster").write_map(self, path, overwrite=overwrite, confidence=confidence)
         return written
 
+    def plot(self, axes: Any = None) -> Any:
+        """Draw the classes in their colours, with a legend.
+
+        Args:
+            axes: Where, matplotlib's; default new ones.
+
+        Returns:
+            The axes.
+        """
+        return _door("maps.notebook").plot(self, axes)
+
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset` of `classes` and `confidence` with coordinates, CRS and legend, as rioxarray and GDAL read them."""
+        return _door("raster.xarray").to_xarray(self)
+
+    def _repr_html_(self) -> str:
+        written: str = _door("maps.notebook").html(self)
+        return written
+
 
 def _door(room: str) -> Any:
     """A room above this one, for methods that are its functions by another name: looked up when they are called, since the pure rooms open no files."""

@@ -13,11 +13,13 @@ from typing import overload
 import numpy as np
 
 from .blockcache import BlockStore
-from .decision import Coverage, Method, Priors, Suggestion, SuspectLabel, TrainingSet, make_decision
+from .decision import Coverage, Method, Priors, Suggestion, SuspectLabel, TrainingSet, make_decision, require_classes
 from .encoding import common_encoding, require_encoding
 from .engine import BlockEngine
-from .errors import InputError, LabelError, ModelError, NotFittedError
-from .features import FeatureSource, FeatureStack, References, blocks_of, scene_number, stack_of
+from .errors import InputError, ModelError, NotFittedError
+from .estimator import Estimator
+from .features import FeatureSource, FeatureStack, References, blocks_of, stack_of
+from .inputs import Image, Labels, as_labels, as_scene, pairs_of
 from .model import Model
 from .scene import Scene, Series, inside
 from .segmentation import Segmentation
@@ -27,7 +29,7 @@ from .types import BoolArray, FloatArray, IntArray, LabelledPixels, UInt8Array, 
 __all__ = ["Measure", "Method", "Priors", "Segmenter"]
 
 
-class Segmenter:
+class Segmenter(Estimator):
     """Maps images from a few labelled pixels; a label never retrains anything.
 
     Work is done and kept block by block, so that an image is embedded once. The nearest reference is found by evaluating
@@ -77,6 +79,10 @@ class Segmenter:
         """
         if not 0 <= abstain <= 1:
             raise InputError(f"abstain is {abstain!r}, expected a confidence from 0 (label every pixel) to 1.")
+        self._params = {
+            "model": model, "method": method, "measure": measure, "features": features, "abstain": abstain, "label_transfer": label_transfer, "priors": priors,
+            "check_labels": check_labels, "cache_bytes": cache_bytes, "workers": workers, "store": store,
+        }  # fmt: skip
         self.model, self.abstain, self.check_labels = model, abstain, check_labels
         self.measure: Measure = similarity_of(model, measure).name
         stack = stack_of(model, features)
@@ -84,7 +90,6 @@ class Segmenter:
         self.method: str = decision.options["method"]
         self._engine = BlockEngine(decision, stack, cache_bytes=cache_bytes, workers=workers or os.cpu_count() or 1, store=store)
         self._training: TrainingSet | None = None
-        self._next_serial = 0
 
     @property
     def suspect_labels(self) -> tuple[SuspectLabel, ...]:
@@ -123,7 +128,7 @@ class Segmenter:
             ModelError: They were made with another model or other features.
         """
         self._engine.stack.require_same(references.model_hash, "the references file")
-        self._set(references, self._serials(len(references)))
+        self._set(TrainingSet.of(references, self._training))
 
     def replica(self, *, cache_bytes: int, workers: int | None = None) -> Segmenter:
         """A Segmenter that decides the same, with a cache and threads of its own and no store; labels given to one stay unknown to the other.
@@ -136,70 +141,51 @@ class Segmenter:
         twin._engine = self._engine.replica(cache_bytes=cache_bytes, workers=workers)
         return twin
 
-    def fit(self, scene: Scene | Sequence[Scene], labels: LabelledPixels | Sequence[LabelledPixels]) -> Segmenter:
+    def fit(self, scene: Image | Sequence[Image], labels: Labels | Sequence[Labels]) -> Segmenter:
         """Collect references from labelled pixels, instead of those there were.
 
         Args:
-            scene: The image that was labelled, or several, such as dates of a series.
-            labels: At least one pixel of each of at least two classes; where there are several images, labels for each.
+            scene: The image that was labelled: a scene, an array (band, row, col) or a DataArray; or several, such as dates of a series.
+            labels: At least one pixel of each of at least two classes, as labelled pixels or a mask of class ids (row, col) with 0 = not labelled; where there are
+                several images, labels for each.
 
         Raises:
             LabelError: Labels outside the image, on no-data, or of fewer than two classes.
             ModelError: The scene's bands are not the model's.
         """
-        scenes = [scene] if isinstance(scene, Scene) else list(scene)
-        parts = [labels] if isinstance(labels, LabelledPixels) else list(labels)
-        if len(scenes) != len(parts):
-            raise LabelError(f"{len(parts)} sets of labels for {len(scenes)} images, expected one for each. Pair them up.")
-        _require_classes(parts)
+        scenes, parts = pairs_of(scene, labels)
+        require_classes(parts)
         common_encoding(scenes)
         references = self._collect(scenes[0], parts[0])
         for other, more in zip(scenes[1:], parts[1:], strict=True):
             references = references.merge(self._collect(other, more))
-        self._set(references, self._serials(len(references)))
+        self._set(TrainingSet.of(references, self._training))
         return self
 
-    def add(self, scene: Scene, labels: LabelledPixels) -> Segmenter:
+    def add(self, scene: Image, labels: Labels) -> Segmenter:
         """More labelled pixels, of this scene or another. A pixel labelled before takes its new class."""
         if self._training is None:
             return self.fit(scene, labels)
-        old, new = self._training.references, self._collect(scene, labels)
-        again = set(map(tuple, new.origins.tolist()))
-        kept = [i for i, origin in enumerate(old.origins.tolist()) if tuple(origin) not in again]
-        serials = [self._training.serials[i] for i in kept] + self._serials(len(new))
-        self._set((old.take(kept) if len(kept) < len(old) else old).merge(new), serials)
+        scene = as_scene(scene)
+        self._set(self._training.with_more(self._collect(scene, as_labels(labels, scene))))
         return self
 
-    def remove(self, scene: Scene, rows: Iterable[int], cols: Iterable[int]) -> Segmenter:
+    def remove(self, scene: Image, rows: Iterable[int], cols: Iterable[int]) -> Segmenter:
         """Forget labelled pixels of a scene.
 
         Raises:
             LabelError: A pixel was not labelled, or fewer than two classes would be left.
         """
-        training = self._require_fitted()
-        number, sites = scene_number(scene), list(map(tuple, training.references.sites.tolist()))
-        gone = {(number, int(row), int(col)) for row, col in zip(rows, cols, strict=True)}
-        missing = gone - set(sites)
-        if missing:
-            _, row, col = min(missing)
-            raise LabelError(
-                f"pixel at row {row}, column {col} of {scene.name} is not labelled, expected a labelled pixel. See what is with segmenter.references."
-            )
-        kept = [i for i, site in enumerate(sites) if site not in gone]
-        if len(np.unique(training.references.classes[kept])) < 2:
-            raise LabelError(
-                "removing these labels leaves fewer than two classes, expected at least two. Add labels of another class first."
-            )
-        self._set(training.references.take(kept), [training.serials[i] for i in kept])
+        self._set(self._require_fitted().without(as_scene(scene), rows, cols))
         return self
 
     @overload
-    def predict(self, scene: Scene, window: Window | None = None) -> Segmentation: ...
+    def predict(self, scene: Image, window: Window | None = None) -> Segmentation: ...
 
     @overload
     def predict(self, scene: Series, window: Window | None = None) -> list[Segmentation]: ...
 
-    def predict(self, scene: Scene | Series, window: Window | None = None) -> Segmentation | list[Segmentation]:
+    def predict(self, scene: Image | Series, window: Window | None = None) -> Segmentation | list[Segmentation]:
         """The map of an image, of a window of it, or of every date of a series.
 
         Args:
@@ -219,14 +205,14 @@ class Segmenter:
         """
         if isinstance(scene, Series):
             return [self.predict(date, window) for date in scene]
-        training, window = self._require_fitted(), self._window(scene, window)
+        training, scene, window = self._asked(scene, window)
         classes, confidence, valid = self._engine.decide(scene, window, self._engine.ask(scene, training))
         if self.abstain:
             classes[confidence < self.abstain] = 0
         provenance = self._provenance(scene, training)
         return Segmentation(classes, confidence, valid, training.references.legend, scene.grid.crop(window), provenance)
 
-    def classify(self, scene: Scene, window: Window | None = None) -> tuple[UInt8Array, BoolArray]:
+    def classify(self, scene: Image, window: Window | None = None) -> tuple[UInt8Array, BoolArray]:
         """The classes of `predict` alone, sooner: a learner need not find out how sure it may be.
 
         Args:
@@ -242,10 +228,10 @@ class Segmenter:
         if self.abstain:
             result = self.predict(scene, window)
             return result.classes, result.valid
-        training, window = self._require_fitted(), self._window(scene, window)
+        training, scene, window = self._asked(scene, window)
         return self._engine.classify(scene, window, self._engine.ask(scene, training))
 
-    def predict_proba(self, scene: Scene, window: Window | None = None) -> FloatArray:
+    def predict_proba(self, scene: Image, window: Window | None = None) -> FloatArray:
         """How likely each class is, for every pixel.
 
         Args:
@@ -259,21 +245,50 @@ class Segmenter:
         Raises:
             As `predict`.
         """
-        training, window = self._require_fitted(), self._window(scene, window)
+        training, scene, window = self._asked(scene, window)
         return self._engine.probabilities(scene, window, self._engine.ask(scene, training))[0]
+
+    def score(self, scene: Image, labels: Labels) -> float:
+        """Share of labelled pixels whose class the map has, in [0, 1]; undecided ones are wrong. See `pixelkin.score` for more than that.
+
+        Args:
+            scene: Any image with the bands of the labelled one.
+            labels: Pixels with their true class, known by its name: others than it was fitted to, which keep their class and are always right.
+        """
+        training, scene, window = self._asked(scene, None)
+        truth = as_labels(labels, scene)
+        ids = {entry.name: entry.id for entry in training.references.legend}
+        expected = np.array([ids.get(truth.legend.by_id(i).name, -1) for i in truth.classes.tolist()])
+        found = (
+            self.predict(scene).classes if self.abstain else self._engine.classify(scene, window, self._engine.ask(scene, training))[0]
+        )[truth.rows, truth.cols]
+        return float((found == expected).mean())
+
+    def transform(self, scene: Image, window: Window | None = None) -> FloatArray:
+        """The features of every pixel, for whoever wants to learn from them in another way.
+
+        Args:
+            scene: An image with the bands that the features need; labels are not.
+            window: Window inside the image; default all of it.
+
+        Returns:
+            (K, row, col) float32; `features.columns(scene)` says what the K are. Held whole in memory.
+        """
+        scene = as_scene(scene)
+        return self._engine.transform(scene, inside(window, scene.grid, scene.name))
 
     @property
     def classes_(self) -> UInt8Array:
         """Ids of the classes that are labelled, in legend order: those of `predict_proba`."""
         return np.array(self._require_fitted().ids, np.uint8)
 
-    def embedded(self, scene: Scene) -> list[Window]:
+    def embedded(self, scene: Image) -> list[Window]:
         """The blocks of an image that are in memory: they need not be embedded again."""
-        return self._engine.known(scene)
+        return self._engine.known(as_scene(scene))
 
     def suggest(
         self,
-        scene: Scene,
+        scene: Image,
         k: int = 10,
         *,
         blocks: Iterable[Window] | None = None,
@@ -295,7 +310,7 @@ class Segmenter:
         """
         if k < 1:
             raise InputError(f"k is {k}, expected at least one pixel to suggest.")
-        training, window = self._require_fitted(), self._window(scene, None)
+        training, scene, window = self._asked(scene, None)
         where = list(blocks_of(scene.grid, window) if blocks is None else blocks)
         return self._engine.suggest(scene, k, self._engine.ask(scene, training), where, free)
 
@@ -304,7 +319,7 @@ class Segmenter:
         """True where references have to say what their image shows before `coverage` can be told: the nearest reference's; see `pixelkin.coverage.with_limit`."""
         return self._engine.decision.needs_limit
 
-    def coverage(self, scene: Scene) -> Coverage:
+    def coverage(self, scene: Image) -> Coverage:
         """How much of an image is like nothing that was labelled, by what this Segmenter decides by; found once an image.
 
         On an image without labels, of which a learner finds more than a tenth foreign, confidence is drawn towards that of a guess in proportion (not with
@@ -317,8 +332,7 @@ class Segmenter:
             NotFittedError: No labels yet.
             InputError: `needs_limit`, and the references have none.
         """
-        training = self._require_fitted()
-        self._require_bands(scene)
+        training, scene, _ = self._asked(scene, None)
         return self._engine.coverage(scene, training)
 
     def provenance(self, scene: Scene) -> dict[str, str]:
@@ -343,11 +357,12 @@ class Segmenter:
         self._require_bands(scene)
         return self._engine.collect(scene, labels)
 
-    def _window(self, scene: Scene, window: Window | None) -> Window:
-        """The window to map; checked, and so are the bands."""
+    def _asked(self, image: Image, window: Window | None) -> tuple[TrainingSet, Scene, Window]:
+        """The labels, the image and the window to map, checked, and so are the bands."""
+        training, scene = self._require_fitted(), as_scene(image)
         window = inside(window, scene.grid, scene.name)
         self._require_bands(scene)
-        return window
+        return training, scene, window
 
     def _require_bands(self, scene: Scene) -> None:
         bands = self._engine.stack.bands(scene)
@@ -358,9 +373,7 @@ class Segmenter:
         if self._training is not None:
             require_encoding(scene, self._training.references.encoding, "the labelled image")
 
-    def _set(self, references: References, serials: list[int]) -> None:
-        present = set(references.classes.tolist())
-        training = TrainingSet(references, serials, [i for i in references.legend.ids if i in present])
+    def _set(self, training: TrainingSet) -> None:
         self._engine.decision.prepare(training)
         before, self._training = self._training, training
         if not self.check_labels:
@@ -375,29 +388,10 @@ class Segmenter:
                 stacklevel=3,
             )
 
-    def _serials(self, n: int) -> list[int]:
-        first = self._next_serial
-        self._next_serial += n
-        return list(range(first, first + n))
-
     def _require_fitted(self) -> TrainingSet:
         if self._training is None:
             raise NotFittedError("the Segmenter has no labels yet, expected fit() or references before this. Call fit(scene, labels).")
         return self._training
-
-
-def _require_classes(parts: Sequence[LabelledPixels]) -> None:
-    present = {part.legend.by_id(int(class_id)).name for part in parts for class_id in np.unique(part.classes)}
-    if len(present) == 0:
-        raise LabelError("there are no labelled pixels, expected at least one of each of two classes. Mark some pixels.")
-    if len(present) < 2:
-        count = sum(len(part) for part in parts)
-        raise LabelError(
-            f"all {count} labelled pixels are of class {next(iter(present))!r}, expected at least two classes. Mark some pixels of another class."
-        )
-    lost = [entry.name for part in parts for entry in part.legend if entry.name not in present]
-    if lost:
-        raise LabelError(f"class {lost[0]!r} of the legend has no labelled pixel, expected at least one. Mark one or drop the class.")
 
 
 @cache

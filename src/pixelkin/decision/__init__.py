@@ -12,9 +12,10 @@ from .coverage import WARN, Coverage, coverage
 from .fitting import Known, LearnerMethod, background, fit
 from .learner import Learner, Priors
 from .nearest import Nearest
-from .protocol import Decision, Image, State, TrainingSet
+from .protocol import Decision, Image, State
 from .scorer import Scorer
 from .suggestion import CANDIDATES, Suggestion, lattice, pick
+from .training_set import TrainingSet, require_classes
 
 Method = Literal["auto", "nearest", "vote", "logistic"]
 
@@ -64,4 +65,5 @@ __all__ = [
     "lattice",
     "make_decision",
     "pick",
+    "require_classes",
 ]

@@ -18,9 +18,10 @@ from .calibration import Assessment, SuspectLabel, assess
 from .coverage import Cover, Coverage, coverage, doubt
 from .fitting import Known, LearnerMethod, background, fit
 from .label_transfer import LookedUp, transferable, unchanged
-from .protocol import Image, TrainingSet
+from .protocol import Image
 from .scorer import Scorer
 from .smoothing import REACH, STRIDE, Guide, filtered, together
+from .training_set import TrainingSet
 
 Priors = Literal["image", "equal"]
 _assessing = threading.Lock()

@@ -17,7 +17,8 @@ from ..similarity import L1, Measure, Projection, project, similarity_of, take
 from ..types import AnyArray, BoolArray, FloatArray, IntArray, UInt8Array, Window
 from .calibration import SuspectLabel
 from .coverage import Coverage, coverage
-from .protocol import Image, TrainingSet
+from .protocol import Image
+from .training_set import TrainingSet
 
 _AT_ONCE = 64
 """References at a time: their distances are (n, row, col)."""

@@ -7,10 +7,9 @@ describes, and never looks inside.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
-from cachetools import LRUCache
 from torch import Tensor
 
 from ..features import References
@@ -18,26 +17,7 @@ from ..scene import Scene
 from ..types import AnyArray, BoolArray, FloatArray, IntArray, LabelledPixels, UInt8Array, Window
 from .calibration import SuspectLabel
 from .coverage import Coverage
-
-_MOST_IMAGES = 64
-"""Images for which what labels say of them is kept; a megabyte or so each."""
-
-
-@dataclass(eq=False)
-class TrainingSet:
-    """Labelled pixels at one moment; never changed, so that a prediction under way keeps what it started with."""
-
-    references: References
-    serials: list[int]
-    """Rising number of each reference, never used twice by a Segmenter: who was given first, and what a block has seen."""
-    ids: list[int]
-    """Ids of the classes that have references, in legend order."""
-    asked: LRUCache[str, Any] = field(default_factory=lambda: LRUCache(_MOST_IMAGES))
-    """What the engine asks of images, by fingerprint."""
-    covered: LRUCache[str, Coverage] = field(default_factory=lambda: LRUCache(16 * _MOST_IMAGES))
-    """How far the labels cover images, by fingerprint."""
-    memo: dict[Any, Any] = field(default_factory=dict)
-    """What a decision works out of the labels alone, for all images. Two threads may both come; `setdefault` makes the first one's count."""
+from .training_set import TrainingSet
 
 
 @dataclass(frozen=True, eq=False)
