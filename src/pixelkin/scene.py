@@ -126,7 +126,7 @@ class ArrayScene:
 
 @dataclass(frozen=True)
 class Series:
-    """Scenes of one place, on one grid, sorted by date."""
+    """Scenes of one ground, on one grid, sorted by date."""
 
     scenes: tuple[Scene, ...]
 

@@ -35,7 +35,7 @@ _PALETTE: tuple[Color, ...] = (
 
 
 def default_color(index: int) -> Color:
-    """The colour of the class at this 0-based place in a legend, safe for colour-blind readers up to eight classes."""
+    """The colour of the class at this 0-based position in a legend, safe for colour-blind readers up to eight classes."""
     if index < len(_PALETTE):
         return _PALETTE[index]
     red, green, blue = colorsys.hsv_to_rgb((index * 0.618034) % 1.0, 0.65, 0.85)

@@ -1,4 +1,4 @@
-"""Labelled pixels as the engine keeps them: (S_p, c[p + d_j]) of each, ready to travel to other dates and places."""
+"""Labelled pixels as the engine keeps them: (S_p, c[p + d_j]) of each, ready to travel to other images."""
 
 from __future__ import annotations
 
@@ -305,8 +305,8 @@ def grid_number(grid: Grid) -> int:
     """A number for the pixels of the ground that a grid names, the same for all dates of a series; 0 where it names none, for want of a CRS."""
     if grid.crs is None:
         return 0
-    place = repr((grid.crs, grid.shape, grid.transform))
-    return int.from_bytes(hashlib.blake2b(place.encode(), digest_size=8).digest(), "little") >> 1
+    ground = repr((grid.crs, grid.shape, grid.transform))
+    return int.from_bytes(hashlib.blake2b(ground.encode(), digest_size=8).digest(), "little") >> 1
 
 
 def labelled_on(references: References, model: Model | None, scene: Scene) -> BoolArray:
