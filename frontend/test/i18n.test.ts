@@ -11,7 +11,7 @@ import zh from "../src/i18n/zh";
 
 const names = (text: string): string[] => [...new Set(text.match(/\{\w+\}/g) ?? [])].sort();
 /** Sentences that the server says; the page knows them by heart. */
-const OF_THE_SERVER = ["Mark at least two classes.", "The engine is starting."];
+const OF_THE_SERVER = ["Mark at least two classes.", "Mark each class in two parts of the image at least, away from one another.", "The engine is starting."];
 
 describe("catalogue", () => {
   const keys = Object.keys(de) as Text[];

@@ -73,3 +73,20 @@ def test_several_marks_change_class_split_one_and_go_in_one_step_of_undo(page: L
     page.until_text("#marks-summary", "0 marks")
     page.tab.locator("#marks-class").select_option(label="all classes")
     page.until_text("#marks-summary", "3 marks")
+
+
+def test_accuracy_is_estimated_while_marking(page: LabellingPage, place: Place) -> None:
+    page.tab.locator("#accuracy summary").click()
+    page.until_text("#accuracy-summary", "Mark at least two classes")
+    page.add_class("water")
+    page.add_class("land")
+    for name, pixels in (("water", place.water), ("land", place.land)):
+        page.choose(name)
+        for pixel in pixels:
+            page.point(*pixel)
+    page.until("/^\\d+% \\(\\d+% – \\d+%\\)/.test(document.querySelector('#accuracy-summary').textContent)")
+    page.tab.wait_for_selector("#accuracy[data-checked=true]")
+    rows = page.tab.locator("#accuracy-classes tr").all_inner_texts()
+    assert [row.split()[0] for row in rows] == ["Class", "water", "land"]
+    told = page.api("api/accuracy", None, "GET")["accuracy"]
+    assert page.tab.locator("#accuracy-summary").inner_text().startswith(f"{round(100 * told['value'])}%")

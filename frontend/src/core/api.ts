@@ -1,7 +1,7 @@
 /** One function a route. Every failure is an ApiError with the server's one-line message. */
 
 import type {
-  Areas, Changes, Overlap, SuspectLabels, Coverage, Edit, EditResult, ExportOptions, Job, Mark, PixelInfo, ProfilePoint, Project, BandStatistics, Scene, Suggestion,
+  Accuracy, Areas, Changes, Overlap, SuspectLabels, Coverage, Edit, EditResult, ExportOptions, Job, Mark, PixelInfo, ProfilePoint, Project, BandStatistics, Scene, Suggestion,
 } from "./types";
 
 export class ApiError extends Error {
@@ -60,6 +60,7 @@ export const api = {
   changes: (since: number) => get<Changes>(`api/changes?since=${since}`),
   overlaps: (scene: string) => get<{ revision: number; total: number; pixels: Overlap[] }>(`${scenePath(scene)}/overlaps`),
   suspectLabels: () => get<SuspectLabels>("api/suspect-labels"),
+  accuracy: () => get<Accuracy>("api/accuracy"),
   coverage: () => get<Coverage>("api/coverage"),
   areas: (scene: string) => get<Areas>(`${scenePath(scene)}/areas`),
   suggestions: (scene: string, count = 10) =>

@@ -187,6 +187,25 @@ export interface Coverage {
   scenes: SceneCoverage[];
 }
 
+/** A share with its 95 % interval. */
+export interface ShareEstimate {
+  value: number;
+  low: number;
+  high: number;
+  groups: number;
+}
+
+/** Each label predicted from those elsewhere; nulls where there are too few. */
+export interface Accuracy {
+  revision: number;
+  checked: boolean;
+  accuracy: ShareEstimate | null;
+  /** By the last marks. */
+  change: number | null;
+  classes: { class_id: number; recall: ShareEstimate | null; precision: ShareEstimate | null; change: number | null }[];
+  reason: string | null;
+}
+
 export interface Areas {
   revision: number;
   complete: number;

@@ -52,6 +52,7 @@ export class ServerEvents {
       this.copy.loadAreasSoon();
     });
     on<object>("suspect-labels", () => void this.notices.guard(() => this.copy.loadSuspectLabels()));
+    on<object>("accuracy", () => void this.notices.guard(() => this.copy.loadAccuracy()));
     on<object>("coverage", () => void this.notices.guard(() => this.copy.loadCoverage()));
     on<Job>("job", (job) => this.takeJob(job));
     on<ModelInfo & { map: MapStatus }>("model", ({ map: _map, ...model }) => this.takeModel(model));

@@ -47,7 +47,7 @@ export class ProjectCopy {
     const scene = project.scenes.find((one) => one.id === state.scene?.id) ?? project.scenes[0];
     const classId = project.classes.some((one) => one.id === state.classId) ? state.classId : (project.classes[0]?.id ?? 0);
     this.store.set({ project, classId, online: true, suspectLabels: { ...state.suspectLabels, revision: -1 } });
-    await Promise.all([scene && this.openScene(scene.id), this.loadSuspectLabels(), this.loadCoverage()]);
+    await Promise.all([scene && this.openScene(scene.id), this.loadSuspectLabels(), this.loadCoverage(), this.loadAccuracy()]);
   }
 
   async openScene(id: string): Promise<void> {
@@ -213,6 +213,13 @@ export class ProjectCopy {
   async loadCoverage(): Promise<void> {
     const { scenes } = await api.coverage();
     this.store.set({ uncovered: new Map(scenes.filter((one) => one.warning !== null).map((one) => [one.scene, one])) });
+  }
+
+  async loadAccuracy(): Promise<void> {
+    const accuracy = await api.accuracy();
+    // What is worked out anew stays on show until it is there.
+    const { accuracy: before } = this.store.get();
+    this.store.set({ accuracy: accuracy.checked || before.accuracy === null ? accuracy : { ...before, checked: false } });
   }
 
   private async loadAreas(): Promise<void> {

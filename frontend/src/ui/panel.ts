@@ -6,6 +6,7 @@ import { buildPicture } from "../looking/picture";
 import { buildProfile } from "../looking/profile";
 import type { SuspectMark, Mark, Measure } from "../core/types";
 import type { Session } from "../session/session";
+import { buildAccuracy } from "../marks/accuracy";
 import { buildMarkList } from "../marks/list";
 import { buildChecks } from "./checks";
 import { buildClasses } from "./classes";
@@ -21,7 +22,7 @@ export interface PanelActions {
 
 export function buildPanel(session: Session, actions: PanelActions): void {
   const marks = buildMarkList(session, { goToMark: actions.goToMark, choose: actions.chooseMarks });
-  byId("panel").append(buildClasses(session, actions.goToOverlap), buildChecks(session, actions.goToDoubt), marks, buildLayers(session, actions.toggleSwipe), buildPicture(session), buildProfile(session));
+  byId("panel").append(buildClasses(session, actions.goToOverlap), buildChecks(session, actions.goToDoubt), marks, buildAccuracy(session), buildLayers(session, actions.toggleSwipe), buildPicture(session), buildProfile(session));
 }
 
 const METHODS: readonly (readonly [Measure, Text])[] = [
