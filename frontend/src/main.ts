@@ -252,7 +252,7 @@ window.addEventListener("dragover", (event) => event.preventDefault());
 window.addEventListener("drop", (event) => {
   event.preventDefault();
   const file = event.dataTransfer?.files[0];
-  if (file) void session.importLabels(file);
+  if (file && !document.querySelector("dialog[open]")) importLabels(session, file);
 });
 window.addEventListener("beforeunload", (event) => {
   if (store.get().waiting > 0) event.preventDefault();

@@ -519,6 +519,7 @@ def test_labels_are_imported_from_a_file_and_come_out_again(page: LabellingPage,
     frame.to_crs("EPSG:4326").to_file(path, driver="GeoJSON")
     page.key("i")
     page.tab.get_by_label("Label file").set_input_files(path)
+    page.tab.get_by_role("button", name="Import 3 marks").click()
     page.tab.wait_for_selector(".class-row[data-name=land]")
     assert page.counts() == {"water": 2, "land": 1}
     page.settled()
@@ -543,10 +544,49 @@ def test_a_file_that_is_no_label_file_is_refused_in_one_line(page: LabellingPage
     path.write_text("{ not json")
     page.key("i")
     page.tab.get_by_label("Label file").set_input_files(path)
-    notice = page.tab.locator(".notice[data-kind=error]")
-    notice.wait_for()
-    assert "\n" not in notice.inner_text().strip()
+    refusal = page.tab.get_by_role("dialog").get_by_role("alert")
+    refusal.wait_for()
+    assert "\n" not in refusal.inner_text().strip()
+    assert page.tab.locator("#import-go").is_disabled()
+    page.key("Escape")
     assert page.counts() == {}
+
+
+def test_what_an_import_will_do_is_chosen_and_shown_before_it_is_done(page: LabellingPage, place: Place, tmp_path: Path) -> None:
+    import geopandas
+    import rasterio
+    from shapely.geometry import Point
+
+    page.add_class("water")
+    with rasterio.open(place.files[0]) as source:
+        covers = [("lake", place.water[0]), ("lake", place.water[1]), ("wood", place.land[0]), ("cloud", place.land[1])]
+        places = [Point(*source.xy(*pixel)) for _, pixel in covers] + [Point(*source.xy(-50, -50))]
+        frame = geopandas.GeoDataFrame({"cover": [*(name for name, _ in covers), "wood"], "class": "x"}, geometry=places, crs=source.crs)
+    path = tmp_path / "covers.gpkg"
+    frame.to_file(path, layer="survey")
+    frame[:1].to_file(path, layer="other")
+    page.key("i")
+    dialog = page.tab.get_by_role("dialog")
+    dialog.get_by_label("Label file").set_input_files(path)
+    dialog.get_by_role("alert").wait_for()
+    dialog.get_by_label("Layer").fill("survey")
+    dialog.get_by_label("Class field").fill("cover")
+    dialog.get_by_label("Class field").press("Tab")
+    page.until("document.querySelector('.warning[role=alert]').textContent.includes('outside')")
+    dialog.get_by_label("Leave out marks outside the image").check()
+    dialog.get_by_role("button", name="Import 4 marks").wait_for()
+    assert [row.split()[:3] for row in dialog.locator("tr").all_inner_texts()[1:]] == [
+        ["lake", "2", "2"],
+        ["wood", "1", "1"],
+        ["cloud", "1", "1"],
+    ]
+    dialog.get_by_label("What becomes of lake").select_option(label="water")
+    dialog.get_by_label("What becomes of cloud").select_option(label="leave out")
+    assert page.counts() == {"water": 0}
+    dialog.get_by_role("button", name="Import 3 marks").click()
+    page.tab.wait_for_selector(".class-row[data-name=wood]")
+    page.until("document.querySelector('.class-counts').textContent.startsWith('2 ')")
+    assert page.counts() == {"water": 2, "wood": 1}
 
 
 # Start, stop, train

@@ -1,7 +1,7 @@
 /** One function a route. Every failure is an ApiError with the server's one-line message. */
 
 import type {
-  Accuracy, Areas, Changes, Overlap, SuspectLabels, Coverage, Edit, EditResult, ExportOptions, Job, Mark, PixelInfo, ProfilePoint, Project, BandStatistics, Scene, Suggestion,
+  Accuracy, Areas, Changes, Overlap, SuspectLabels, Coverage, Edit, EditResult, ExportOptions, ImportPreview, Job, Mark, PixelInfo, ProfilePoint, Project, BandStatistics, Scene, Suggestion,
 } from "./types";
 
 export class ApiError extends Error {
@@ -51,6 +51,22 @@ async function send<T>(method: string, path: string, body: unknown): Promise<T> 
   return (await response.json()) as T;
 }
 
+/** How to read a label file. */
+export interface ImportOptions {
+  class_property: string;
+  layer?: string;
+  outside: "error" | "skip";
+  /** By class of the file: the class that it goes to, a new name, or null to leave it out. */
+  classes: Readonly<Record<string, string | null>>;
+}
+
+function labelForm(file: File, options: ImportOptions): FormData {
+  const form = new FormData();
+  form.append("file", file);
+  form.append("options", JSON.stringify(options));
+  return form;
+}
+
 const scenePath = (scene: string): string => `api/scenes/${encodeURIComponent(scene)}`;
 
 export const api = {
@@ -82,9 +98,12 @@ export const api = {
   apply: (options: ExportOptions & { paths: string[] }) => send<Job>("POST", "api/jobs/apply", options),
   cancel: (job: string) => send<Job>("POST", `api/jobs/${encodeURIComponent(job)}/cancel`, {}),
 
-  importLabels: async (scene: string, file: File, key: string): Promise<EditResult> => {
-    const form = new FormData();
-    form.append("file", file);
+  previewLabels: async (scene: string, file: File, options: ImportOptions): Promise<ImportPreview> => {
+    const response = await request(`api/labels/preview?scene=${encodeURIComponent(scene)}`, { method: "POST", body: labelForm(file, options) });
+    return (await response.json()) as ImportPreview;
+  },
+  importLabels: async (scene: string, file: File, options: ImportOptions, key: string): Promise<EditResult> => {
+    const form = labelForm(file, options);
     form.append("key", key);
     const response = await request(`api/labels/import?scene=${encodeURIComponent(scene)}`, { method: "POST", body: form });
     return (await response.json()) as EditResult;

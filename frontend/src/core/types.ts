@@ -187,6 +187,15 @@ export interface Coverage {
   scenes: SceneCoverage[];
 }
 
+/** What an import of a label file would do. */
+export interface ImportPreview {
+  /** `into` is the class that its marks get; null = left out. */
+  classes: { name: string; color: string; into: string | null; class_id: number | null; marks: number; pixels: number }[];
+  notes: string[];
+  layers: string[];
+  fields: string[];
+}
+
 /** A share with its 95 % interval. */
 export interface ShareEstimate {
   value: number;

@@ -1,7 +1,7 @@
 /** What the user does, as functions; the state that it changes is in `store`. */
 
 import { t } from "../i18n";
-import { api } from "../core/api";
+import { api, type ImportOptions } from "../core/api";
 import { boundsOf, centreOf, type Point } from "../core/geometry";
 import type { Picture } from "../core/picture";
 import { Store } from "../core/store";
@@ -161,15 +161,11 @@ export class Session {
     await this.notices.guard(async () => this.events.takeJob(await api.cancel(id)));
   }
 
-  async importLabels(file: File): Promise<void> {
-    const { scene, project } = this.store.get();
-    if (!scene || !project) return;
-    if (file.size > project.limits.upload_bytes) {
-      this.notify("error", t("{name} has {n} bytes, expected at most {limit}. Split the file.", { name: file.name, n: file.size, limit: project.limits.upload_bytes }));
-      return;
-    }
+  importLabels(file: File, options: ImportOptions): void {
+    const { scene } = this.store.get();
+    if (!scene) return;
     const key = crypto.randomUUID();
-    this.copy.deliver(key, () => api.importLabels(scene.id, file, key), (result) => {
+    this.copy.deliver(key, () => api.importLabels(scene.id, file, options, key), (result) => {
       if (result) this.notify("info", t("{n} mark imported from {name}.|{n} marks imported from {name}.", { n: result.changes.marks.length, name: file.name }));
     });
   }
