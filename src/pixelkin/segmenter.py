@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib.metadata import version
@@ -13,23 +12,23 @@ from typing import overload
 import numpy as np
 
 from .blockcache import BlockStore
-from .decision import Coverage, Method, Priors, Suggestion, SuspectLabel, TrainingSet, make_decision, require_classes
-from .encoding import common_encoding, require_encoding
+from .decision import Coverage, Method, Priors, Suggestion, TrainingSet, make_decision
 from .engine import BlockEngine
-from .errors import InputError, ModelError, NotFittedError
+from .errors import InputError
 from .estimator import Estimator
-from .features import FeatureSource, FeatureStack, References, blocks_of, stack_of
-from .inputs import Image, Labels, as_labels, as_scene, pairs_of
+from .features import FeatureSource, blocks_of, stack_of
+from .inputs import Image, Labels, as_labels, as_scene
+from .labelled import Labelled
 from .model import Model
 from .scene import Scene, Series, inside
 from .segmentation import Segmentation
 from .similarity import Measure, similarity_of
-from .types import BoolArray, FloatArray, IntArray, LabelledPixels, UInt8Array, Window
+from .types import BoolArray, FloatArray, IntArray, UInt8Array, Window
 
 __all__ = ["Measure", "Method", "Priors", "Segmenter"]
 
 
-class Segmenter(Estimator):
+class Segmenter(Labelled, Estimator):
     """Maps images from a few labelled pixels; a label never retrains anything.
 
     Work is done and kept block by block, so that an image is embedded once. The nearest reference is found by evaluating
@@ -92,43 +91,9 @@ class Segmenter(Estimator):
         self._training: TrainingSet | None = None
 
     @property
-    def suspect_labels(self) -> tuple[SuspectLabel, ...]:
-        """Labels that contradict others, as far as the labels let it be seen; always empty for the nearest reference."""
-        return self._engine.decision.suspects(self._require_fitted())
-
-    @property
     def halo(self) -> int:
         """Pixels around a block that its map depends on, beside labelled pixels and, with priors='image', the sample of an image without labels."""
         return self._engine.decision.halo
-
-    @property
-    def features(self) -> FeatureStack:
-        """What learners know of a pixel."""
-        return self._engine.stack
-
-    @property
-    def workers(self) -> int:
-        """Threads."""
-        return self._engine.workers
-
-    @workers.setter
-    def workers(self, workers: int) -> None:
-        self._engine.workers = workers
-
-    @property
-    def references(self) -> References:
-        """What was learned of the labelled pixels; NotFittedError before labels."""
-        return self._require_fitted().references
-
-    @references.setter
-    def references(self, references: References) -> None:
-        """Use references saved from another image.
-
-        Raises:
-            ModelError: They were made with another model or other features.
-        """
-        self._engine.stack.require_same(references.model_hash, "the references file")
-        self._set(TrainingSet.of(references, self._training))
 
     def replica(self, *, cache_bytes: int, workers: int | None = None) -> Segmenter:
         """A Segmenter that decides the same, with a cache and threads of its own and no store; labels given to one stay unknown to the other.
@@ -140,44 +105,6 @@ class Segmenter(Estimator):
         twin = copy.copy(self)
         twin._engine = self._engine.replica(cache_bytes=cache_bytes, workers=workers)
         return twin
-
-    def fit(self, scene: Image | Sequence[Image], labels: Labels | Sequence[Labels]) -> Segmenter:
-        """Collect references from labelled pixels, instead of those there were.
-
-        Args:
-            scene: The image that was labelled: a scene, an array (band, row, col) or a DataArray; or several, such as dates of a series.
-            labels: At least one pixel of each of at least two classes, as labelled pixels or a mask of class ids (row, col) with 0 = not labelled; where there are
-                several images, labels for each.
-
-        Raises:
-            LabelError: Labels outside the image, on no-data, or of fewer than two classes.
-            ModelError: The scene's bands are not the model's.
-        """
-        scenes, parts = pairs_of(scene, labels)
-        require_classes(parts)
-        common_encoding(scenes)
-        references = self._collect(scenes[0], parts[0])
-        for other, more in zip(scenes[1:], parts[1:], strict=True):
-            references = references.merge(self._collect(other, more))
-        self._set(TrainingSet.of(references, self._training))
-        return self
-
-    def add(self, scene: Image, labels: Labels) -> Segmenter:
-        """More labelled pixels, of this scene or another. A pixel labelled before takes its new class."""
-        if self._training is None:
-            return self.fit(scene, labels)
-        scene = as_scene(scene)
-        self._set(self._training.with_more(self._collect(scene, as_labels(labels, scene))))
-        return self
-
-    def remove(self, scene: Image, rows: Iterable[int], cols: Iterable[int]) -> Segmenter:
-        """Forget labelled pixels of a scene.
-
-        Raises:
-            LabelError: A pixel was not labelled, or fewer than two classes would be left.
-        """
-        self._set(self._require_fitted().without(as_scene(scene), rows, cols))
-        return self
 
     @overload
     def predict(self, scene: Image, window: Window | None = None) -> Segmentation: ...
@@ -277,11 +204,6 @@ class Segmenter(Estimator):
         scene = as_scene(scene)
         return self._engine.transform(scene, inside(window, scene.grid, scene.name))
 
-    @property
-    def classes_(self) -> UInt8Array:
-        """Ids of the classes that are labelled, in legend order: those of `predict_proba`."""
-        return np.array(self._require_fitted().ids, np.uint8)
-
     def embedded(self, scene: Image) -> list[Window]:
         """The blocks of an image that are in memory: they need not be embedded again."""
         return self._engine.known(as_scene(scene))
@@ -353,45 +275,12 @@ class Segmenter(Estimator):
             "torch": _version("torch"),
         }
 
-    def _collect(self, scene: Scene, labels: LabelledPixels) -> References:
-        self._require_bands(scene)
-        return self._engine.collect(scene, labels)
-
     def _asked(self, image: Image, window: Window | None) -> tuple[TrainingSet, Scene, Window]:
         """The labels, the image and the window to map, checked, and so are the bands."""
         training, scene = self._require_fitted(), as_scene(image)
         window = inside(window, scene.grid, scene.name)
         self._require_bands(scene)
         return training, scene, window
-
-    def _require_bands(self, scene: Scene) -> None:
-        bands = self._engine.stack.bands(scene)
-        if self._training is not None and len(self._training.references.band_names) != len(bands):
-            raise ModelError(
-                f"{scene.name} has bands {list(bands)}, the labelled image had {list(self._training.references.band_names)}. Choose the same bands."
-            )
-        if self._training is not None:
-            require_encoding(scene, self._training.references.encoding, "the labelled image")
-
-    def _set(self, training: TrainingSet) -> None:
-        self._engine.decision.prepare(training)
-        before, self._training = self._training, training
-        if not self.check_labels:
-            return
-        suspects = self._engine.decision.suspects
-        known = suspects(before) if before is not None else ()
-        fresh = {str(suspect): None for suspect in suspects(training) if suspect not in known}
-        if fresh:
-            warnings.warn(
-                f"labels contradict each other: {'; '.join(list(fresh)[:3])}{'; ...' if len(fresh) > 3 else ''}. "
-                "Correct them, or merge classes that are the same; segmenter.suspect_labels has them all.",
-                stacklevel=3,
-            )
-
-    def _require_fitted(self) -> TrainingSet:
-        if self._training is None:
-            raise NotFittedError("the Segmenter has no labels yet, expected fit() or references before this. Call fit(scene, labels).")
-        return self._training
 
 
 @cache
