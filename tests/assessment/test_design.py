@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from pixelkin.assessment import design_sample, evaluate, is_sample, read_reference, write_sample
+from pixelkin.assessment import Reference, design_sample, evaluate, is_sample, read_reference, write_sample
 from pixelkin.assessment.allocation import allocate, sample_size
 from pixelkin.assessment.evaluation import compare
 from pixelkin.cli import cli
@@ -177,6 +177,8 @@ def test_the_sample_of_one_map_evaluates_another(make_map, tmp_path):
     assert not second.strata_are_classes
     # The other map knows the truth, so that with its help the area is known exactly.
     assert second.best_area(0) == (pytest.approx(0.52), pytest.approx(0, abs=1e-9))
+    low, high = second.area_interval(0)
+    assert low <= 0.52 <= high
     gap, error = compare((drawn_for, first), (other, second), reference)["overall_accuracy"]
     assert gap == pytest.approx(first.overall.value - 1)
     assert error == pytest.approx(first.overall.standard_error)
@@ -253,3 +255,44 @@ def test_intervals_stay_within_0_and_1(make_map, tmp_path):
     assert high == 1
     assert 0.9 < low < 1
     assert not math.isnan(low)
+
+
+def test_what_is_rare_in_a_large_stratum_is_not_taken_to_be_nowhere(make_map, tmp_path):
+    # A hundredth of the land is ice that the map does not know of: most samples see none of it.
+    truth_of = np.where(np.arange(50) < 26, 1, 2)[None, :].repeat(400, axis=0)
+    classes = truth_of.copy()
+    ice = np.zeros(classes.shape, bool)
+    ice[:200, 49] = True
+    classes[:100, 49] = 3
+    segmentation = make_map(classes)
+    names = np.array(["", "water", "land", "ice"])
+    true = np.where(ice, 3, truth_of)
+    held = 0
+    for seed in range(40):
+        design = design_sample(segmentation, 60, allocation="equal", seed=seed)
+        found = evaluate(segmentation, Reference.from_design(design, names[true[design.rows, design.cols]].tolist()))
+        low, high = found.producers[2].interval()
+        held += low <= 0.5 <= high
+    assert held >= 36
+
+
+def test_a_report_needs_no_other_file_and_says_all(make_map, tmp_path):
+    made = write_map(make_map(CLASSES, names=("water", "land <b>", "ice")), tmp_path / "map.tif")
+    run("sample", made, "--n", 100, "--floor", 20, "-o", tmp_path / "p.gpkg")
+    label(tmp_path / "p.gpkg", lambda column: "water" if column < 26 else "land <b>")
+    (tmp_path / "marks.csv").write_text("x,y,class\n500105,4999995,water\n500205,4999895,water\n")
+    ran = run("report", made, "-t", tmp_path / "p.gpkg", "--labels", tmp_path / "marks.csv", "--title", "Lake & land")
+    assert ran.stdout.strip() == str(tmp_path / "map.html")
+    page = (tmp_path / "map.html").read_text("utf-8")
+    assert "Lake &amp; land" in page
+    assert "land &lt;b&gt;" in page
+    assert "<b>" not in page.replace("<body>", "")
+    assert "http" not in page
+    assert "data:image/png;base64," in page
+    assert "95 % interval" in page
+    assert "stratified; seed 0; 100 points" in page
+    assert "Olofsson" in page
+    assert "<td>2</td>" in page  # marks of water
+    plain = run("report", made, "-o", tmp_path / "plain.html").stdout
+    assert plain.strip().endswith("plain.html")
+    assert "repeats its mistakes" in (tmp_path / "plain.html").read_text("utf-8")

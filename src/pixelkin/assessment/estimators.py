@@ -20,7 +20,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from ..errors import InputError
-from ..types import AnyArray, IntArray
+from ..types import AnyArray, BoolArray, IntArray
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -63,7 +63,13 @@ class Estimate:
     influence: Float64Array
     """d_u of each unit, shape (unit,): that of a difference of two figures is the difference of theirs."""
     effective_size: float
-    """Sample size of a simple random sample that would know a share as well; at most the number of units or clusters."""
+    """Sample size of a simple random sample that would know a share as well."""
+    centre: float
+    """The value that intervals are built around: `value`, but where an outcome that may occur was seen in no unit of a stratum."""
+    unseen_variance: float
+    """Variance that such outcomes may add."""
+    freedom: float
+    """Degrees of freedom: units, or clusters, that the denominator counts, less their strata."""
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Wilson's interval of a share with the effective sample size, which stays in [0, 1] and holds its level near the ends.
@@ -73,19 +79,40 @@ class Estimate:
         """
         if not np.isfinite(self.value):
             return float("nan"), float("nan")
-        n = self.effective_size
-        z = float(stats.t.ppf(0.5 + level / 2, max(n - 1, 1)))
-        p = min(max(self.value, 0.0), 1.0)
-        centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-        half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return float(max(centre - half, 0.0)), float(min(centre + half, 1.0))
+        low, high = wilson(self.centre, self.effective_size, self.freedom, level)
+        return min(low, self.value), max(high, self.value)
 
     def symmetric(self, level: float = 0.95) -> float:
         """Half of the interval that the literature prints: the normal quantile times the standard error."""
         return float(stats.norm.ppf(0.5 + level / 2)) * self.standard_error
 
 
-def ratio(sample: Sample, y: AnyArray, x: AnyArray, *, finite: bool = True) -> Estimate:
+def wilson(share: float, size: float, freedom: float, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's interval of a share that a sample of this size gives, with Student's quantile."""
+    z2 = float(stats.t.ppf(0.5 + level / 2, max(min(size - 1, freedom), 1.0))) ** 2
+    p = min(max(share, 0.0), 1.0)
+    centre = (p + z2 / (2 * size)) / (1 + z2 / size)
+    half = np.sqrt(z2) / (1 + z2 / size) * np.sqrt(p * (1 - p) / size + z2 / (4 * size * size))
+    return float(max(centre - half, 0.0)), float(min(centre + half, 1.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Possible:
+    """An outcome that may occur in strata where the sample shows none.
+
+    A class that is rare in a large stratum is often missed there, and each unit of such a stratum weighs much: the sample then says that
+    there is none, without any doubt. Intervals take such a stratum to have half a unit of it among one unit more (Jeffreys).
+    """
+
+    y: float
+    x: float
+    seen: BoolArray
+    """Whether each unit shows it, shape (unit,)."""
+    strata: BoolArray
+    """Where it may occur, shape (stratum,)."""
+
+
+def ratio(sample: Sample, y: AnyArray, x: AnyArray, *, finite: bool = True, possible: Possible | None = None) -> Estimate:
     """The ratio of two totals.
 
     Args:
@@ -93,15 +120,30 @@ def ratio(sample: Sample, y: AnyArray, x: AnyArray, *, finite: bool = True) -> E
         y: Numerator of each unit, shape (unit,).
         x: Denominator.
         finite: Take off the share of the population that was seen (finite population correction).
+        possible: An outcome that intervals, not the figure itself, reckon with where none was seen.
     """
     y, x = np.asarray(y, np.float64), np.asarray(x, np.float64)
     total = float(sample.weights @ x)
+    concerned = x != 0
+    freedom = float(len(np.unique(sample.clusters[concerned])) - len(np.unique(sample.strata[concerned])))
     if total == 0:
-        return Estimate(float("nan"), float("nan"), np.full(len(sample), np.nan), 0.0)
+        nan = float("nan")
+        return Estimate(nan, nan, np.full(len(sample), np.nan), 0.0, nan, nan, freedom)
     value = float(sample.weights @ y) / total
     influence = (y - value * x) / total
     error = standard_error(sample, influence, finite=finite)
-    return Estimate(value, error, influence, _effective_size(sample, value, error, x))
+    centre, unseen = value, 0.0
+    if possible is not None:
+        number = len(sample.sampling_fractions)
+        units = np.bincount(sample.strata, minlength=number)
+        population = np.bincount(sample.strata, weights=sample.weights * sample.areas, minlength=number)
+        blind = possible.strata & (np.bincount(sample.strata, weights=possible.seen, minlength=number) == 0)
+        share = np.where(blind, 0.5 / (units + 1), 0.0)
+        more = float((population * share).sum())
+        centre = (float(sample.weights @ y) + possible.y * more) / (total + possible.x * more)
+        step = (possible.y - centre * possible.x) / (total + possible.x * more)
+        unseen = float((population**2 * share * (1 - share) / np.maximum(units, 1)).sum()) * step**2
+    return Estimate(value, error, influence, _effective_size(sample, centre, error**2 + unseen, x), centre, unseen, freedom)
 
 
 def standard_error(sample: Sample, influence: AnyArray, *, finite: bool = True) -> float:
@@ -149,8 +191,8 @@ def bootstrap(sample: Sample, y: AnyArray, x: AnyArray, *, draws: int = 1000, se
     return float(low), float(high)
 
 
-def _effective_size(sample: Sample, value: float, error: float, x: AnyArray) -> float:
+def _effective_size(sample: Sample, share: float, variance: float, x: AnyArray) -> float:
     relevant = float(len(np.unique(sample.clusters[np.asarray(x) != 0])))
-    if not 0 < value < 1 or error == 0:
+    if not 0 < share < 1 or variance == 0:
         return relevant
-    return float(min(max(value * (1 - value) / error**2, 1.0), 10 * relevant))
+    return max(share * (1 - share) / variance, 1.0)

@@ -19,7 +19,7 @@ from ..maps.accuracy import Score
 from ..maps.areas import SQUARE_METRES_PER_HECTARE, AreaTable, area_table, csv_text, table_target
 from ..segmentation import Segmentation
 from ..types import AnyArray, Legend, LegendClass
-from .estimators import Estimate, Sample, bootstrap, difference, ratio, standard_error
+from .estimators import Estimate, Possible, Sample, bootstrap, difference, ratio, standard_error, wilson
 from .samplefile import Reference
 
 Float64Array = npt.NDArray[np.float64]
@@ -42,6 +42,8 @@ class ClassAreaEstimate:
     """With the map as help: mapped share times (true over mapped share of the sample), and its standard error; NaN where not mapped."""
     regression: tuple[float, float]
     """Sample share plus slope times (mapped share less its share of the sample), and its standard error."""
+    unseen_variance: float
+    """What the interval by regression adds for omissions that the sample may have missed; see `Possible`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +78,17 @@ class Evaluation:
             return area.stratified.value, area.stratified.standard_error
         return area.regression
 
+    def area_interval(self, index: int) -> tuple[float, float]:
+        """95 % interval of a class's share, Wilson's as for the accuracies."""
+        area = self.areas[index]
+        share, error = self.best_area(index)
+        if share == area.stratified.value and error == area.stratified.standard_error:
+            return area.stratified.interval()
+        variance = error**2 + area.unseen_variance
+        if not 0 < share < 1 or variance < _EXACT**2:
+            return share, share
+        return wilson(share, share * (1 - share) / variance, area.stratified.freedom)
+
     def to_score(self) -> Score:
         """The points counted alike, for a picture of the confusion matrix."""
         return Score(Legend.from_names(self.names), self.counts, 0, notes=self.notes)
@@ -85,6 +98,7 @@ class Evaluation:
         classes = []
         for i, name in enumerate(self.names):
             share, error = self.best_area(i)
+            low, high = self.area_interval(i)
             classes.append(
                 {
                     "name": name,
@@ -97,6 +111,8 @@ class Evaluation:
                         "estimator": "stratified" if self.strata_are_classes else "regression",
                         "share": number_or_none(share),
                         "share_standard_error": number_or_none(error),
+                        "share_low_95": number_or_none(low),
+                        "share_high_95": number_or_none(high),
                         "hectares": number_or_none(share * self.hectares),
                         "hectares_95": number_or_none(1.96 * error * self.hectares),
                         "stratified": _plain(self.areas[i].stratified),
@@ -266,8 +282,14 @@ def _evaluate(
     np.add.at(shares, (truth, mapped), sample.weights * area)
     shares /= shares.sum()
 
-    def estimate(y: AnyArray, x: AnyArray) -> Estimate:
-        return ratio(sample, area * y, area * x, finite=finite)
+    number = len(sample.sampling_fractions)
+
+    def estimate(y: AnyArray, x: AnyArray, possible: Possible | None = None) -> Estimate:
+        return ratio(sample, area * y, area * x, finite=finite, possible=possible)
+
+    def unseen(of: AnyArray, y: float, elsewhere: AnyArray) -> Possible:
+        """An outcome that may occur in the strata where some unit is `elsewhere`."""
+        return Possible(y, 1.0, of, np.bincount(sample.strata, weights=elsewhere, minlength=number) > 0)
 
     everywhere = np.ones(len(sample))
     correct = truth == mapped
@@ -282,15 +304,18 @@ def _evaluate(
         is_truth, is_mapped = truth == i, mapped == i
         hit = correct & is_truth
         users.append(estimate(hit, is_mapped))
-        producers.append(estimate(hit, is_truth))
-        f1.append(estimate(2 * hit, is_truth * 1 + is_mapped))
-        iou.append(estimate(hit, is_truth | is_mapped))
+        # Pixels of a class that the map gives to another may be few in a large stratum, and then the sample shows none.
+        omitted = unseen(is_truth & ~is_mapped, 0.0, ~is_mapped)
+        producers.append(estimate(hit, is_truth, omitted))
+        f1.append(estimate(2 * hit, is_truth * 1 + is_mapped, omitted))
+        iou.append(estimate(hit, is_truth | is_mapped, omitted))
         row = rows.get(names[i])
         share = math.nan if not helps else 0.0 if row is None else float(row.pixels if in_pixels else row.hectares) / whole
-        stratified = estimate(is_truth, everywhere)
-        areas.append(
-            ClassAreaEstimate(names[i], share, stratified, *_with_map(sample, stratified, estimate(is_mapped, everywhere), share, finite))
-        )
+        stratified = estimate(is_truth, everywhere, unseen(is_truth, 1.0, everywhere))
+        helped = _with_map(sample, stratified, estimate(is_mapped, everywhere), share, finite)
+        left_out = is_truth & ~is_mapped
+        omission = estimate(left_out, everywhere, unseen(left_out, 1.0, ~is_mapped))
+        areas.append(ClassAreaEstimate(names[i], share, stratified, *helped, omission.unseen_variance))
     overall = estimate(correct, everywhere)
     of_stratum = [set(mapped[sample.strata == stratum].tolist()) for stratum in np.unique(sample.strata)]
     seen = [next(iter(found)) for found in of_stratum if len(found) == 1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,17 @@ class Reference:
     strata_names: tuple[str, ...]
     clustered: bool
     notes: tuple[str, ...]
+
+    @classmethod
+    def from_design(cls, design: SampleDesign, classes: Sequence[str]) -> Reference:
+        """The points of a design whose true classes the program knows, as in a simulation."""
+        clustered = design.kind == "clusters"
+        drawn = np.array([stratum.drawn for stratum in design.strata])
+        units = np.array([stratum.units for stratum in design.strata])
+        seen = np.zeros(len(units)) if clustered else drawn / units
+        sample = Sample(1 / design.inclusion, design.stratum, design.cluster, design.unit_area, seen)
+        area = math.fsum(stratum.area for stratum in design.strata)
+        return cls(sample, tuple(classes), design.rows, design.cols, area, tuple(s.name for s in design.strata), clustered, ())
 
 
 def write_sample(design: SampleDesign, path: str | Path, *, overwrite: bool = False) -> Path:

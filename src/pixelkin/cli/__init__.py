@@ -20,12 +20,14 @@ from .words import Words, command_of
 
 # Commands bring torch, GDAL or a web server; each loads when it is called, so that --help is quick.
 _COMMANDS = {
+    "change": (".change", "Say what changed between maps of one place, and since when."),
     "demo": (".demo", "Map the Great Salt Lake from some sixty marks: the two-minute tour."),
     "doctor": (".doctor", "Check this installation."),
     "embed": (".embed", "Keep an image's embeddings, to map it again and again without the imagery."),
     "evaluate": (".evaluate", "Score a map against labels that were kept back."),
     "info": (".info", "Say what an image, series, model, references file or map is."),
     "labels": (".labels", "Convert and check label files."),
+    "report": (".report", "Write one page with a map, its accuracy and its areas."),
     "reproduce": ("..experiments.command", "Run an experiment of the paper on your data."),
     "sample": (".sample", "Draw the points at which to check a map."),
     "segment": (".segment", "Map an image or a series from a few labels."),

@@ -59,7 +59,7 @@ def evaluate_command(
 
     outputs = [*([picture_target(figure)] if figure else []), *([table_target(areas)] if areas else [])]
     require_outputs(outputs, inputs={"map": files_of(map_files), "truth": files_of(truth)}, overwrite=overwrite)
-    sample = _sample(truth, options)
+    sample = sample_points(truth, options)
     if sample is not None:
         printed = _by_design(map_files, sample, truth, figure, areas, overwrite, options)
     elif len(map_files) > 1:
@@ -92,7 +92,7 @@ def _by_count(
     return result.to_json(), result.to_table()
 
 
-def _sample(truth: str, options: dict[str, Any]) -> RawLayer | None:
+def sample_points(truth: str, options: dict[str, Any]) -> RawLayer | None:
     """The points of a design, None where the truth is something else."""
     from ..assessment import is_sample
     from ..labels.files import named, read_layer

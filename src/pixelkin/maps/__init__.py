@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         estimate_areas,
         write_area_table,
     )
+    from .change import Change, find_change, write_since, write_transitions
     from .colours import colorize, colorize_confidence, display_bands, rgb, stretch, stretch_limits
     from .figure import confusion_figure, series_figure
     from .panels import overview
@@ -39,6 +40,10 @@ _HOME = {
     "cell_areas": "areas",
     "estimate_areas": "areas",
     "write_area_table": "areas",
+    "Change": "change",
+    "find_change": "change",
+    "write_since": "change",
+    "write_transitions": "change",
     "colorize": "colours",
     "colorize_confidence": "colours",
     "display_bands": "colours",
@@ -62,6 +67,7 @@ __all__ = [
     "AreaEstimate",
     "AreaEstimates",
     "AreaTable",
+    "Change",
     "ClassArea",
     "Score",
     "SeriesRow",
@@ -73,6 +79,7 @@ __all__ = [
     "confusion_figure",
     "display_bands",
     "estimate_areas",
+    "find_change",
     "overview",
     "polygonize",
     "rgb",
@@ -85,6 +92,8 @@ __all__ = [
     "write_polygons",
     "write_polygons_of",
     "write_series_table",
+    "write_since",
+    "write_transitions",
 ]
 
 
