@@ -1,126 +1,70 @@
-"""The best map from the fewest labels: every method of a Segmenter beside the classical ones, same labels, same seeds, in one run.
+"""The best map from the fewest labels: the default beside what it is made of and beside classical stacks, same labels, same seeds, in one run.
 
-    python -m benchmarks.labels                                  # all data sets, five draws; an hour or two on two cores
-    python -m benchmarks.labels --only vegas --draws 1 --budgets 5 20 --models models
-    python -m benchmarks.labels --only vegas --parts saving      # one part again; the others stay as they are in the JSON file
+    python -m benchmarks.labels                              # all sets, five draws, on all cores; kept cells are not computed again
+    python -m benchmarks.labels --only dubai --draws 1 --workers 16 --cache cells
+    python -m benchmarks.labels --parts saving clicks        # what `benchmarks.label_parts` measures on vegas
 
-vegas: 1, 5, 20, 50 scattered points or 1, 3 scribbles a class; scored on all of the image, or labelled left and scored right.
-boadella: 2, 5, 10 points a class on one date; mean IoU of water on each other labelled date. flanders: 5, 20 points a class on one
-date; mean IoU on all others. Labelled pixels are never scored. On vegas also what labels that are asked for save, and how bad labels are
-borne. Writes JSON, Markdown tables and a chart for each data set.
+Sets and protocols: `benchmarks.label_cases`. Constants were chosen on the odd images of dubai (the first, the third, ...) and on odd dates of flanders; even ones
+are reported. Of vegas there is one image: odd draws chose, even ones report. Labelled pixels are never scored. Differences are paired: same image, same labels;
+their 95 % intervals are of the mean over images, or over draws where there is one image. Writes JSON, a Markdown table and a chart for each set.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import hashlib
 import json
+import os
 import sys
 import time
-import warnings
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 import pixelkin as pk
 from pixelkin.experiments.classical import FeatureCache, PixelClassifier
-from pixelkin.scene import Scene, Series
-from pixelkin.training import PRESETS
-from pixelkin.types import LabelledPixels, Legend
+from pixelkin.scene import Series
+from pixelkin.types import LabelledPixels
 
-from .similarity import DATA, FLANDERS, VEGAS, WATER, band, draw, obtain
+from .label_cases import BUDGETS, LEGENDS, PROTOCOLS, Case, cases, images
+from .label_parts import clicks, robustness, saving
 
 RESULTS = Path(__file__).parent / "results"
-PATCH_SIZE = {"vegas": 13, "boadella": 9, "flanders": 9}
-PARTS = ("methods", "saving", "robustness", "clicks")
-BUDGETS = {"vegas": ("1", "5", "20", "50", "s1", "s3"), "boadella": ("2", "5", "10"), "flanders": ("5", "20")}
-"""Points a class; with an s, scribbles a class."""
+ROOT = Path(__file__).parents[1]
+PATCH_SIZE = {"dubai": 13, "vegas": 13, "boadella": 9, "flanders": 9}
+PARTS = {"saving": saving, "robustness": robustness, "clicks": clicks}
+OURS = ("auto", "no encoder", "no pretrained", "bands", "nearest")
+STACKS = {
+    "patches + trees": ("patches", "extratrees"),
+    "multiscale + trees": ("multiscale", "extratrees"),
+    "multiscale + svm": ("multiscale", "svm"),
+}
+"""All smoothed; on other dates taught anew on each, with the labels of that date's sites."""
 
 
 @dataclass(frozen=True)
-class Case:
-    """Labels on one image, and images to score."""
+class Cell:
+    """What one process computes and keeps: all draws of one method on one image."""
 
-    group: str
+    data: str
+    number: int
+    protocol: str
     budget: str
-    scene: Scene
-    labels: LabelledPixels
-    targets: list[tuple[Scene, np.ndarray]]
-    """Images and their truth, 0 = not scored."""
-    only: str | None = None
-    """The class whose IoU counts; None for the mean of all."""
+    draws: int
+    method: str
 
-
-def scribbles(truth: np.ndarray, legend: Legend, n: int, seed: int, length: int = 40) -> LabelledPixels:
-    """N scribbles a class: smooth random walks of up to `length` pixels that stay inside their class."""
-    rng = np.random.default_rng(seed)
-    pixels: dict[tuple[int, int], int] = {}
-    for class_id in legend.ids:
-        inside = truth == class_id
-        starts = np.argwhere(inside)
-        for _ in range(n):
-            walks = [_walk(inside, starts[rng.integers(len(starts))], length, rng) for _ in range(20)]
-            pixels |= dict.fromkeys(max(walks, key=len), class_id)
-    rows, cols = np.array(list(pixels)).T
-    return LabelledPixels.from_arrays(rows, cols, list(pixels.values()), legend)
-
-
-def _walk(inside: np.ndarray, start: np.ndarray, length: int, rng: np.random.Generator) -> list[tuple[int, int]]:
-    row, col, heading = float(start[0]), float(start[1]), rng.uniform(0, 2 * np.pi)
-    path = [(int(start[0]), int(start[1]))]
-    for _ in range(length):
-        for _ in range(8):
-            turned = heading + rng.normal(0, 0.25)
-            to = row + np.sin(turned), col + np.cos(turned)
-            at = round(to[0]), round(to[1])
-            if 0 <= at[0] < inside.shape[0] and 0 <= at[1] < inside.shape[1] and inside[at]:
-                break
-            heading += rng.normal(0, 1.5)
-        else:
-            break
-        row, col, heading = *to, turned
-        path.append(at)
-    return list(dict.fromkeys(path))
-
-
-def cases(name: str, budgets: tuple[str, ...], draws: int) -> Iterator[Case]:
-    """Everything that is asked of each method on a data set."""
-    if name == "vegas":
-        scene = pk.open_scene(DATA / "vegas" / "image.tif")
-        truth = band(DATA / "vegas" / "classes.tif")
-        half = truth.shape[1] // 2
-        left, right = truth.copy(), truth.copy()
-        left[:, half:], right[:, :half] = 0, 0
-        for group, labelled, scored in (("scattered", truth, truth), ("left to right", left, right)):
-            for budget in budgets:
-                for seed in range(draws):
-                    if budget[0] == "s":
-                        labels = scribbles(labelled, VEGAS, int(budget[1:]), seed)
-                    else:
-                        labels = draw(labelled, VEGAS, int(budget), seed)
-                    unseen = scored.copy()
-                    unseen[labels.rows, labels.cols] = 0
-                    yield Case(f"vegas, {group}", budget, scene, labels, [(scene, unseen)])
-        return
-    series = pk.open_scene(DATA / name)
-    if name == "boadella":
-        truths = {path.name[:10]: band(path) + 1 for path in sorted((DATA / name).glob("*_water.tif"))}
-        legend, only, labelled_dates = WATER, "water", list(truths)
-    else:
-        codes = band(DATA / name / "LC.tif")
-        truth = np.zeros(codes.shape, np.uint8)
-        for class_id, code in enumerate((11, 13, 60), start=1):
-            truth[codes == code] = class_id
-        truths = {str(date): truth for date in series.dates}
-        legend, only, labelled_dates = FLANDERS, None, list(truths)[::3]
-    for budget in budgets:
-        for seed in range(draws):
-            for date in labelled_dates:
-                targets = [(series.at(other), other_truth) for other, other_truth in truths.items() if other != date]
-                yield Case(f"{name}, other dates", budget, series.at(date), draw(truths[date], legend, int(budget), seed), targets, only)
+    def key(self) -> str:
+        """Of the cell and of the code that decides its figures."""
+        ours = ("src/pixelkin",) if self.method in OURS else ("src/pixelkin/experiments/classical.py",)
+        return hashlib.sha256(repr((self, _source(*ours, "benchmarks/label_cases.py"))).encode()).hexdigest()[:24]
 
 
 class OnEachDate:
@@ -129,278 +73,226 @@ class OnEachDate:
     def __init__(self, classifier: PixelClassifier) -> None:
         self._classifier = classifier
 
-    def fit(self, scene: Scene, labels: LabelledPixels) -> OnEachDate:
+    def fit(self, scene: pk.Scene, labels: LabelledPixels) -> OnEachDate:
         """Keep the marks."""
         self._labels = labels
         return self
 
-    def predict(self, scene: Scene) -> Any:
+    def predict(self, scene: pk.Scene) -> Any:
         """Teach, and map."""
         return self._classifier.fit(scene, self._labels).predict(scene)
 
 
-def methods(model: pk.Model, *, dates: bool) -> dict[str, Any]:
-    """What is compared, by name; on other dates than the labelled one with what a classical stack makes of our way of using them."""
-    cache = FeatureCache(limit=16)
-    ours = {name: pk.Segmenter(model, method=name, cache_bytes=4 << 30) for name in ("auto", "vote", "logistic", "nearest")}
-    classical = {
-        f"{features} + {learner}{', smoothed' if sigma else ''}": PixelClassifier(features, learner, smoothing=sigma, cache=cache)
-        for features, learner in (("patches", "extratrees"), ("multiscale", "extratrees"), ("multiscale", "svm"))
-        for sigma in (0.0, 3.0)
+def competitor(method: str, model: pk.Model, *, dates: bool) -> Any:
+    """One of `OURS` or of `STACKS`."""
+    given: dict[str, dict[str, Any]] = {
+        "auto": {"model": model},
+        "no encoder": {"model": None},
+        "no pretrained": {"model": model, "features": ["encoder", "bands"]},
+        "bands": {"model": None, "features": ["bands"]},
+        "nearest": {"model": model, "method": "nearest"},
     }
-    again = {
-        f"{name}, taught on each date": OnEachDate(classical[name])
-        for name in ("patches + extratrees, smoothed", "multiscale + svm, smoothed")
-        if dates
-    }
-    return {**ours, "raw bands, auto": pk.Segmenter(None, cache_bytes=4 << 30), **classical, **again}
+    if method in given:
+        return pk.Segmenter(**given[method], check_labels=False, cache_bytes=2 << 30, workers=1)
+    stack = PixelClassifier(*STACKS[method], smoothing=3.0, cache=_features)  # type: ignore[arg-type]
+    return OnEachDate(stack) if dates else stack
 
 
-def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
-    """Expected calibration error: |mean confidence - accuracy| over bins of equal width, weighted by pixels."""
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    counts = np.bincount(place, minlength=bins)
-    gaps = np.bincount(place, confidence, minlength=bins) - np.bincount(place, right, minlength=bins)
-    return float(np.abs(gaps).sum() / counts.sum())
+_features = FeatureCache(limit=16)
 
 
-def run(name: str, model: pk.Model, budgets: tuple[str, ...], draws: int, only: list[str] | None) -> list[dict[str, Any]]:
-    """One row a group, budget and method, of some methods or all."""
-    figures: dict[tuple[str, str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    competitors = {
-        method: segmenter for method, segmenter in methods(model, dates=name != "vegas").items() if only is None or method in only
-    }
-    for segmenter in competitors.values():
-        first = next(cases(name, budgets[-1:], 1))
-        segmenter.fit(first.scene, first.labels)
-        for target, _ in first.targets:  # features are cached before the clock runs
-            segmenter.predict(target)
-    every = list(cases(name, budgets, draws))
-    started_all = time.monotonic()
-    for number, case in enumerate(every):
-        left = (time.monotonic() - started_all) / max(1, number) * (len(every) - number)
-        print(f"\r\x1b[K{case.group}, {case.budget}: {number}/{len(every)}, {left / 60:.0f} min left", end="", file=sys.stderr, flush=True)
-        for method, segmenter in competitors.items():
-            entry = figures[case.group, case.budget, method]
-            started = time.perf_counter()
-            segmenter.fit(case.scene, case.labels)
-            results = [segmenter.predict(target) for target, _ in case.targets]
-            entry["seconds"].append((time.perf_counter() - started) / len(results))
-            for result, (_, truth) in zip(results, case.targets, strict=True):
-                score = pk.score(result, truth)
-                entry["miou"].append(score.miou if case.only is None else float(score.iou[score.legend.names.index(case.only)]))
-                known = truth > 0
-                entry["ece"].append(calibration_error(result.confidence[known], (result.classes == truth)[known]))
-    return [
-        {
-            "data": group,
-            "budget": budget,
-            "method": method,
-            "miou": round(float(np.mean(entry["miou"])), 4),
-            "spread": round(float(np.std(entry["miou"])), 4),
-            "worst": round(float(np.min(entry["miou"])), 4),
-            "ece": round(float(np.mean(entry["ece"])), 4),
-            "seconds": round(float(np.median(entry["seconds"])), 3),
-            "maps": len(entry["miou"]),
-        }
-        for (group, budget, method), entry in figures.items()
-    ]
+def compute(some: list[Cell], models: dict[str, Path], cache: Path) -> list[tuple[Cell, list[list[float]], float]]:
+    """The cells of one image and protocol: mIoU of each map (of water, on boadella), and seconds a map."""
+    done = []
+    for cell in some:
+        kept = cache / f"{cell.key()}.json"
+        if not kept.exists():
+            subject = competitor(cell.method, pk.load(models[cell.data]), dates=cell.protocol == "dates")
+            began, found = time.perf_counter(), []
+            for case in cases(cell.data, cell.number, cell.protocol, cell.budget, cell.draws * (2 if cell.data == "vegas" else 1)):
+                found.append(_score(subject, case))
+            kept.write_text(json.dumps({"miou": found, "seconds": (time.perf_counter() - began) / max(1, len(found))}))
+        stored = json.loads(kept.read_text())
+        done.append((cell, stored["miou"], stored["seconds"]))
+    return done
 
 
-def saving(model: pk.Model, draws: int) -> list[dict[str, Any]]:
-    """Label saving on vegas: from one label a class, mIoU of labels that `suggest` asks for, five at a time, beside random ones."""
-    scene = pk.open_scene(DATA / "vegas" / "image.tif")
-    truth = band(DATA / "vegas" / "classes.tif")
-    counts = list(range(3, 49, 5))
-    curves: dict[str, list[np.ndarray]] = defaultdict(list)
-    for seed in range(draws):
-        rng = np.random.default_rng(seed)
-        start = draw(truth, VEGAS, 1, seed)
-        for how in ("suggested", "random"):
-            segmenter = pk.Segmenter(model, check_labels=False).fit(scene, start)
-            found: dict[int, float] = {}
-            while not found or max(found) < counts[-1]:
-                found[len(segmenter.references)] = pk.score(segmenter.predict(scene), truth).miou
-                if how == "suggested":
-                    # The one asked knows nothing of pixels without truth, and skips them.
-                    asked = [(s.row, s.col) for s in segmenter.suggest(scene, 15) if truth[s.row, s.col]][:5]
-                else:
-                    asked = [divmod(int(i), truth.shape[1]) for i in rng.permutation(np.flatnonzero(truth))[:5]]
-                if not asked:
-                    break
-                places = np.array(asked)
-                labels = LabelledPixels.from_arrays(places[:, 0], places[:, 1], truth[places[:, 0], places[:, 1]], VEGAS)
-                segmenter.add(scene, labels)
-            # Of 15 suggestions fewer than 5 may have truth, so draws do not meet at the same counts.
-            curves[how].append(np.interp(counts, list(found), list(found.values()), right=np.nan))
-    means = {how: np.nanmean(curve, axis=0) for how, curve in curves.items()}
-    return [
-        {"labels": n, **{how: round(float(mean[i]), 4) if np.isfinite(mean[i]) else "-" for how, mean in means.items()}, "draws": draws}
-        for i, n in enumerate(counts)
-    ]
+def _score(subject: Any, case: Case) -> list[float]:
+    subject.fit(case.scene, case.labels)
+    found = []
+    for target in case.targets:
+        classes, known = subject.predict(target.scene).classes, target.truth > 0
+        asked = [entry.id for entry in case.labels.legend if case.only in (None, entry.name)]
+        both = [((classes == i) & known, target.truth == i) for i in asked]
+        found.append(float(np.mean([(one & other).sum() / max(1, (one | other).sum()) for one, other in both])))
+    return found
 
 
-def robustness(model: pk.Model, draws: int) -> list[dict[str, Any]]:
-    """Labels that are bad in the ways that real ones are, on vegas with the default method: mIoU, and labels or classes warned about."""
-    scene = pk.open_scene(DATA / "vegas" / "image.tif")
-    truth = band(DATA / "vegas" / "classes.tif")
-    halves = Legend.from_names([*VEGAS.names, "road again"])
-    rows: dict[str, list[tuple[float, int, int]]] = defaultdict(list)
-    for seed in range(draws):
-        rng = np.random.default_rng(seed)
-        labels = draw(truth, VEGAS, 20, seed)
-        places = np.stack([labels.rows, labels.cols], axis=1)
-        wrong = labels.classes.copy()
-        changed = rng.permutation(len(labels))[: len(labels) // 10]
-        wrong[changed] = wrong[changed] % 3 + 1
-        many = draw(truth, VEGAS, 500, seed)
-        lone = np.concatenate([np.flatnonzero(many.classes == i)[:count] for i, count in ((1, 500), (2, 20), (3, 1))])
-        even = np.concatenate([np.flatnonzero(many.classes == i)[:count] for i, count in ((1, 20), (2, 20), (3, 1))])
-        twins = labels.classes.copy()
-        twins[np.flatnonzero(twins == 2)[::2]] = 4
-        for name, taken, classes, legend in (
-            ("20 a class", places, labels.classes, VEGAS),
-            ("20 a class, 10 % of them wrong", places, wrong, VEGAS),
-            ("20 a class, each given three times", np.concatenate([places] * 3), np.concatenate([labels.classes] * 3), VEGAS),
-            ("building 20, road 20, tree 1", np.stack([many.rows, many.cols], 1)[even], many.classes[even], VEGAS),
-            ("building 500, road 20, tree 1", np.stack([many.rows, many.cols], 1)[lone], many.classes[lone], VEGAS),
-            ("20 a class, half of road as a class of its own", places, twins, halves),
-        ):
-            given = LabelledPixels.from_arrays(taken[:, 0], taken[:, 1], classes, legend)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # counted below
-                segmenter = pk.Segmenter(model).fit(scene, given)
-            found = segmenter.predict(scene).classes
-            # The twins are one thing: whichever of them a road pixel gets is right.
-            merged = np.where(found == 4, 2, found)
-            expected = truth.copy()
-            expected[given.rows, given.cols] = 0
-            named = {(c.index if c.index is not None else c.classes) for c in segmenter.suspect_labels}
-            right = named & set(changed.tolist()) if "wrong" in name else named
-            rows[name].append((pk.score(merged, expected, legend=VEGAS).miou, len(named), len(right)))
-    return [
-        {
-            "labels": name,
-            "miou": round(float(np.mean([value for value, _, _ in found])), 4),
-            "conflicts named": round(float(np.mean([count for _, count, _ in found])), 1),
-            "of these really there": round(float(np.mean([count for _, _, count in found])), 1) if "wrong" in name else "-",
-            "draws": len(found),
-        }
-        for name, found in rows.items()
-    ]
+def plan(only: list[str], draws: int, methods: list[str], *, odd: bool) -> list[list[Cell]]:
+    """Cells in groups that share what they make of an image; the dearest first."""
+    groups = []
+    for data in only:
+        for protocol in PROTOCOLS[data]:
+            for number in numbers(data, odd=odd):
+                cells = [
+                    Cell(data, number, protocol, budget, draws, method)
+                    for method in methods
+                    for budget in BUDGETS[data, protocol]
+                    if not (method == "nearest" and data == "dubai")
+                ]
+                # Of a set with one image, each method is a group.
+                alone = data in ("vegas", "boadella")
+                groups += [[cell for cell in cells if cell.method == method] for method in methods] if alone else [cells]
+    return [group for group in groups if group]
 
 
-def clicks(model: pk.Model, draws: int) -> list[dict[str, Any]]:
-    """Seconds from one more label to the new map, with 100 labels and everything cached that can be; median of clicks. Needs an idle machine."""
-    image = pk.open_scene(DATA / "vegas" / "image.tif")
-    pixels, truth = image.read().data, band(DATA / "vegas" / "classes.tif")
-    rows = []
-    for height, width in ((782, 622), (1000, 1000)):
-        around = (0, height - truth.shape[0]), (0, width - truth.shape[1])
-        scene = pk.ArrayScene(np.pad(pixels, ((0, 0), *around), mode="symmetric"), bands=image.bands)
-        classes = np.pad(truth, around, mode="symmetric")
-        labels = draw(classes, VEGAS, 40, 0)
-        order = np.random.default_rng(0).permutation(len(labels))
-
-        def some(start: int, stop: int, labels: LabelledPixels = labels, order: np.ndarray = order) -> LabelledPixels:
-            at = order[start:stop]
-            return LabelledPixels.from_arrays(labels.rows[at], labels.cols[at], labels.classes[at], VEGAS)
-
-        spent: dict[str, list[float]] = defaultdict(list)
-        segmenter = pk.Segmenter(model, cache_bytes=4 << 30).fit(scene, some(0, 100))
-        segmenter.predict(scene)
-        for k in range(100, min(len(labels), 100 + 3 * draws)):
-            times = [time.perf_counter()]
-            segmenter.add(scene, some(k, k + 1))
-            segmenter.predict(scene)
-            times.append(time.perf_counter())
-            segmenter.suggest(scene, 5)
-            times.append(time.perf_counter())
-            for what, seconds in zip(("a click, auto", "suggest(5) after it"), np.diff(times), strict=True):
-                spent[what].append(float(seconds))
-        for features, learner in (("patches", "extratrees"), ("multiscale", "extratrees"), ("multiscale", "svm")):
-            classifier = PixelClassifier(features, learner, smoothing=3.0, cache=FeatureCache())
-            classifier.fit(scene, some(0, 100)).predict(scene)
-            for k in (100, 101, 102):
-                began = time.perf_counter()
-                classifier.fit(scene, some(0, k)).predict(scene)
-                spent[f"a click, {features} + {learner}, smoothed"].append(time.perf_counter() - began)
-        rows += [
-            {"image": f"{height} x {width} x {len(pixels)}", "what": k, "seconds": round(float(np.median(v)), 3)} for k, v in spent.items()
-        ]
-    return rows
+def numbers(data: str, *, odd: bool) -> list[int]:
+    """Images that are marked: even ones, or those on which constants are chosen."""
+    count = len(images(data))
+    if data == "vegas":
+        return [0]
+    if data == "boadella":
+        return list(range(count))
+    every = list(range(0 if odd else 1, count, 2))
+    return every if data == "dubai" else every[::2]
 
 
-def chart(rows: list[dict[str, Any]], path: Path) -> None:
-    """MIoU over number of labels, a line a method."""
+def train(name: str, cache: Path) -> Path:
+    """The default encoder of a set, which takes its images without labels."""
+    path = cache / f"{name}-{_source('src/pixelkin/training', 'src/pixelkin/model')}.safetensors"
+    if not path.exists():
+        scenes = [image.scene for image in images(name)]
+        source = Series(tuple(scenes)) if name in ("boadella", "flanders") else scenes
+        pk.train(source, patch_size=PATCH_SIZE[name], preset="fast").save(path)
+    return path
+
+
+def run(
+    only: list[str], draws: int, methods: list[str], workers: int, cache: Path, *, odd: bool
+) -> dict[Cell, tuple[list[list[float]], float]]:
+    """All cells, kept ones from the cache."""
+    cache.mkdir(parents=True, exist_ok=True)
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[variable] = "1"
+    results: dict[Cell, tuple[list[list[float]], float]] = {}
+    began = time.monotonic()
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        models = dict(zip(only, pool.map(train, only, [cache] * len(only)), strict=True))
+        print(f"encoders: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+        groups = plan(only, draws, methods, odd=odd)
+        futures = [pool.submit(compute, group, models, cache) for group in groups]
+        for number, future in enumerate(as_completed(futures), 1):
+            for cell, found, seconds in future.result():
+                results[cell] = found, seconds
+            print(f"\r\x1b[K{number}/{len(groups)}, {time.monotonic() - began:.0f} s", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    return results
+
+
+def rows_of(data: str, results: dict[Cell, tuple[list[list[float]], float]]) -> Iterator[dict[str, Any]]:
+    """A row a protocol and budget: means, and paired differences in points."""
+    for protocol in PROTOCOLS[data]:
+        for budget in BUDGETS[data, protocol]:
+            by_method: dict[str, dict[int, list[list[float]]]] = defaultdict(dict)
+            for cell, (found, _) in results.items():
+                if (cell.data, cell.protocol, cell.budget) == (data, protocol, budget) and found:
+                    # Of vegas, even draws report.
+                    by_method[cell.method][cell.number] = found[1::2] if data == "vegas" else found
+            if "auto" not in by_method:
+                continue
+            means = {m: float(np.mean([np.mean(v) for v in per.values()])) for m, per in by_method.items()}
+            stacks = [m for m in means if m in STACKS]
+            row: dict[str, Any] = {"protocol": protocol, "labels a class": budget, "images": len(by_method["auto"])}
+            row |= {m: round(means[m], 3) for m in (*OURS, *STACKS) if m in means}
+            row["worst of auto"] = round(float(min(np.min(v) for v in by_method["auto"].values())), 3)
+            if stacks:
+                best = max(stacks, key=means.__getitem__)
+                row["auto - best stack"] = paired(by_method["auto"], by_method[best])
+            for name, without in (("encoder adds", "no encoder"), ("pretrained adds", "no pretrained"), ("both add", "bands")):
+                if without in by_method:
+                    row[name] = paired(by_method["auto"], by_method[without])
+            yield row
+
+
+def paired(one: dict[int, list[list[float]]], other: dict[int, list[list[float]]]) -> str:
+    """Mean difference in points, with its 95 % interval."""
+    both = [number for number in one if number in other]
+    draws = [np.mean(np.subtract(one[n], other[n]), axis=1) for n in both]
+    values = 100 * (np.array([d.mean() for d in draws]) if len(both) > 2 else np.concatenate(draws))
+    if len(values) < 2:
+        return f"{values.mean():+.1f}"
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return f"{values.mean():+.1f} ± {half:.1f}"
+
+
+def chart(data: str, rows: list[dict[str, Any]], path: Path) -> None:
+    """MIoU over the number of labels, a line a method, a panel a protocol."""
     import matplotlib.pyplot as plt
 
-    groups = list(dict.fromkeys(row["data"] for row in rows))
-    figure, axes = plt.subplots(1, len(groups), figsize=(6.5 * len(groups) + 4, 5), squeeze=False, layout="constrained")
-    for axis, group in zip(axes[0], groups, strict=True):
-        for method in dict.fromkeys(row["method"] for row in rows):
-            line = [row for row in rows if row["data"] == group and row["method"] == method]
-            points = [row for row in line if row["budget"][0] != "s"] or line
-            style = {"auto": ("C0-o", 2.5), "vote": ("C1-o", 1.5), "logistic": ("C2-o", 1.5), "nearest": ("C3-o", 1.5)}.get(method)
-            at = [int(row["budget"].lstrip("s")) for row in points]
-            values = [row["miou"] for row in points]
-            if style is None:
-                axis.plot(at, values, "--", linewidth=1, marker=".", label=method)
-            else:
-                axis.plot(at, values, style[0], linewidth=style[1], label=method)
-        axis.set(title=group, xlabel="labelled points a class", xscale="log", ylabel="mean IoU")
+    protocols = list(dict.fromkeys(row["protocol"] for row in rows))
+    figure, axes = plt.subplots(1, len(protocols), figsize=(5.5 * len(protocols) + 3, 4.5), squeeze=False, layout="constrained")
+    for axis, protocol in zip(axes[0], protocols, strict=True):
+        lines = [row for row in rows if row["protocol"] == protocol and row["labels a class"][0] != "s"]
+        at = [int(row["labels a class"]) for row in lines]
+        for k, method in enumerate(m for m in (*OURS, *STACKS) if m in rows[0]):
+            style = {"marker": "o", "linewidth": 2.5 if method == "auto" else 1.2, "linestyle": "--" if method in STACKS else "-"}
+            axis.plot(at, [row.get(method, np.nan) for row in lines], color=f"C{k}", label=method, **style)
+        axis.set(title=f"{data}, {protocol}", xlabel="labelled points a class", xscale="log", ylabel="mean IoU")
         axis.set_xticks(at, [str(value) for value in at])
         axis.minorticks_off()
         axis.grid(alpha=0.3)
-    figure.legend(*axes[0, -1].get_legend_handles_labels(), fontsize=8, loc="outside right upper")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), fontsize=8, loc="outside right upper")
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Rows as a Markdown table."""
-    names = list(rows[0])
+    names = list(dict.fromkeys(name for row in rows for name in row))
     lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
-    return "\n".join(lines + ["| " + " | ".join(str(row[name]) for name in names) + " |" for row in rows])
+    return "\n".join(lines + ["| " + " | ".join(str(row.get(name, "")) for name in names) + " |" for row in rows]) + "\n"
+
+
+@functools.cache
+def _source(*paths: str) -> str:
+    """Hash of some of the project's files."""
+    digest = hashlib.sha256()
+    for path in paths:
+        root = ROOT / path
+        for file in [root] if root.is_file() else sorted(root.rglob("*.py")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="*", choices=list(BUDGETS), default=list(BUDGETS))
-    parser.add_argument("--draws", type=int, default=5)
-    parser.add_argument("--budgets", nargs="*", help="Some of each data set's budgets.")
-    parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS), help="Measure only these.")
-    parser.add_argument(
-        "--methods", nargs="*", help="Measure only these methods again; the others' rows stay as they are in the JSON file."
-    )
-    parser.add_argument("--models", type=Path, help="Folder that keeps trained models.")
+    parser.add_argument("--only", nargs="*", choices=list(LEGENDS), default=list(LEGENDS))
+    parser.add_argument("--draws", type=int, default=5, help="Of vegas, which has one image, twice as many.")
+    parser.add_argument("--methods", nargs="*", choices=[*OURS, *STACKS], default=[*OURS, *STACKS])
+    parser.add_argument("--odd", action="store_true", help="The images on which constants are chosen, instead of those that report.")
+    parser.add_argument("--parts", nargs="*", choices=list(PARTS), default=[], help="Instead of this, what these measure on vegas.")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="Processes, each on one core.")
+    parser.add_argument("--cache", type=Path, default=ROOT / ".results-cache" / "labels", help="Folder that keeps encoders and cells.")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
-    for name in options.only:
-        source = pk.open_scene(DATA / name / "image.tif" if name == "vegas" else DATA / name)
-        assert isinstance(source, Scene | Series)
-        model, _ = obtain(name, source, PATCH_SIZE[name], PRESETS["fast"], options.models)
-        budgets = tuple(b for b in BUDGETS[name] if options.budgets is None or b in options.budgets)
-        kept = options.out / f"labels-{name}.json"
-        report = json.loads(kept.read_text()) if kept.exists() and set(options.parts) < set(PARTS) else {}
-        if "methods" in options.parts:
-            rows = run(name, model, budgets, options.draws, options.methods)
-            again = {(row["data"], row["budget"], row["method"]): row for row in rows}
-            old = json.loads(kept.read_text()).get("methods", []) if options.methods and kept.exists() else []
-            report["methods"] = [again.pop((row["data"], row["budget"], row["method"]), row) for row in old] + list(again.values())
-        if name == "vegas":
-            for part, measure in (("saving", saving), ("robustness", robustness), ("clicks", clicks)):
-                if part in options.parts:
-                    report[part] = measure(model, options.draws)
-        report = {part: rows for part, rows in report.items() if rows}
-        text = "\n\n".join(table(part) for part in report.values()) + "\n"
-        kept.write_text(json.dumps(report, indent=1))
-        (options.out / f"labels-{name}.md").write_text(text)
-        if "methods" in report:
-            chart(report["methods"], options.out / f"labels-{name}.png")
-        print(text, flush=True)
+    if options.parts:
+        options.cache.mkdir(parents=True, exist_ok=True)
+        model = pk.load(train("vegas", options.cache))
+        for part in options.parts:
+            rows = PARTS[part](model, options.draws)
+            (options.out / f"labels-{part}.md").write_text(table(rows))
+            print(table(rows), flush=True)
+        return
+    results = run(options.only, options.draws, options.methods, options.workers, options.cache, odd=options.odd)
+    for data in options.only:
+        rows = list(rows_of(data, results))
+        if rows:
+            (options.out / f"labels-{data}.json").write_text(json.dumps(rows, indent=1))
+            (options.out / f"labels-{data}.md").write_text(table(rows))
+            chart(data, rows, options.out / f"labels-{data}.png")
+            print(f"{data}\n{table(rows)}", flush=True)
 
 
 if __name__ == "__main__":

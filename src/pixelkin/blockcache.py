@@ -52,13 +52,13 @@ class MemoryCache(Generic[Entry]):
     """Blocks by scene and window, the least recently used dropped when memory runs out. Safe to share between threads."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self._entries: LRUCache[tuple[str, Window], Entry] = LRUCache(limit, getsizeof=lambda entry: entry.nbytes)
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[type[MemoryCache[Entry]], tuple[int]]:
         # Another process fills its own.
-        return MemoryCache, (self._limit,)
+        return MemoryCache, (self.limit,)
 
     def get(self, key: tuple[str, Window]) -> Entry | None:
         """What is kept of a block, or None."""
@@ -73,7 +73,7 @@ class MemoryCache(Generic[Entry]):
     def put(self, key: tuple[str, Window], entry: Entry) -> Entry:
         """Keep an entry, unless it is larger than all memory; returns the one already there, if two threads made it at once."""
         with self._lock:
-            if key not in self._entries and entry.nbytes <= self._limit:
+            if key not in self._entries and entry.nbytes <= self.limit:
                 self._entries[key] = entry
             return self._entries.get(key, entry)
 

@@ -86,6 +86,10 @@ class BlockEngine:
         twin.workers = workers or self.workers
         return twin
 
+    def rebuilt(self, decision: Decision[Any, Any], stack: FeatureStack) -> BlockEngine:
+        """An engine with the same means for another decision, which knows nothing yet."""
+        return BlockEngine(decision, stack, cache_bytes=self._cache.limit, workers=self.workers, store=self._store)
+
     def collect(self, scene: Scene, labels: LabelledPixels, *, skip_nodata: bool = False) -> References:
         """References of labelled pixels; see `features.collect`."""
         return collect(self.stack, scene, labels, self._each, skip_nodata=skip_nodata)
@@ -274,7 +278,7 @@ class BlockEngine:
         """What the store has of an image, or else what is made of it, which the store then gets."""
         if self._store is None or self.stack.device.type != "cpu":
             return make()
-        name = self._store.key(fingerprint, self.stack.hash, *what)
+        name = self._store.key(fingerprint, self.stack.key, *what)
         kept = self._store.get(name)
         if kept is not None:
             return unpack(kept)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
-from .decision import SuspectLabel, TrainingSet, require_classes
+from .decision import SuspectLabel, TrainingSet, make_decision, require_classes
 from .encoding import common_encoding, require_encoding
 from .engine import BlockEngine
 from .errors import ModelError, NotFittedError
-from .features import FeatureStack, References
+from .features import FeatureStack, References, stack_of
 from .inputs import Image, Labels, as_labels, as_scene, pairs_of
+from .model import Model
 from .scene import Scene
 from .types import LabelledPixels, UInt8Array
 
@@ -21,7 +22,11 @@ from .types import LabelledPixels, UInt8Array
 class Labelled:
     """Labels, added and removed, and the engine that asks them."""
 
+    model: Model | None
     check_labels: bool
+    _choices: dict[str, Any]
+    """Arguments of `make_decision` but the features."""
+    _has_default_features: bool
     _engine: BlockEngine
     _training: TrainingSet | None
 
@@ -100,7 +105,24 @@ class Labelled:
             ModelError: They were made with another model or other features.
         """
         self._engine.stack.require_same(references.model_hash, "the references file")
+        self._suit(references)
         self._set(TrainingSet.of(references, self._training))
+
+    def _suit(self, references: References) -> None:
+        """Go on without pretrained features where references have none: those of an older version, or of an image without the bands for them."""
+        stack = self._engine.stack
+        if bool(references.columns.parts) == ("pretrained" in stack.names):
+            return
+        if references.columns.parts:
+            raise ModelError(
+                f"the references have pretrained features, this Segmenter has {', '.join(stack.names)}. Leave features out, and install pixelkin again."
+            )
+        if not self._has_default_features:
+            raise ModelError(
+                f"the references have no pretrained features, this Segmenter has {', '.join(stack.names)}. Leave 'pretrained' out."
+            )
+        without = stack_of(self.model, pretrained=False)
+        self._engine = self._engine.rebuilt(make_decision(without, **self._choices), without)
 
     def _collect(self, scene: Scene, labels: LabelledPixels) -> References:
         self._require_bands(scene)
@@ -114,6 +136,11 @@ class Labelled:
             )
         if self._training is not None:
             require_encoding(scene, self._training.references.encoding, "the labelled image")
+            if self._engine.stack.columns(scene) != self._training.references.columns:
+                raise ModelError(
+                    f"{scene.name} has bands {list(scene.bands)}, of which pretrained features see others than on the labelled image. "
+                    "Name its bands as there, or leave 'pretrained' out of the features."
+                )
 
     def _set(self, training: TrainingSet) -> None:
         self._engine.decision.prepare(training)

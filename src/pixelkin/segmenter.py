@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib.metadata import version
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -61,7 +61,7 @@ class Segmenter(Labelled, Estimator):
             measure: For the nearest: 'local' (the default with a model) or 'global' mutual information, or 'l1': the L1 distance of
                 representations, or of raw bands without a model.
             features: What learners know of a pixel: names out of `pixelkin.features.SOURCES`, or sources, side by side. Default 'encoder', where
-                there is a model, and 'bands'.
+                there is a model, 'bands', and, for 'auto' and images with the bands of a photograph, 'pretrained'.
             abstain: Pixels of less confidence, 0..1, get class 0.
             label_transfer: Map other dates of a labelled image from the features of its labelled sites on those dates, unless they plainly changed
                 (see `pixelkin.decision.label_transfer`); otherwise from those on the date on which they were labelled. Images are of
@@ -84,8 +84,11 @@ class Segmenter(Labelled, Estimator):
         }  # fmt: skip
         self.model, self.abstain, self.check_labels = model, abstain, check_labels
         self.measure: Measure = similarity_of(model, measure).name
-        stack = stack_of(model, features)
-        decision = make_decision(stack, method, measure, label_transfer=label_transfer, priors=priors)
+        self._choices: dict[str, Any] = {"method": method, "measure": measure, "label_transfer": label_transfer, "priors": priors}
+        self._has_default_features = features is None
+        # Of all that decide, 'auto' alone looks at pretrained features.
+        stack = stack_of(model, features, pretrained=(method or ("auto" if measure is None else "nearest")) == "auto")
+        decision = make_decision(stack, **self._choices)
         self.method: str = decision.options["method"]
         self._engine = BlockEngine(decision, stack, cache_bytes=cache_bytes, workers=workers or os.cpu_count() or 1, store=store)
         self._training: TrainingSet | None = None

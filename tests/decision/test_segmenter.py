@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from tests.networks import random_model
 
 from pixelkin.decision import background, fit
 from pixelkin.errors import InputError, RasterError
-from pixelkin.features import References, scene_number
+from pixelkin.features import Columns, References, scene_number
 from pixelkin.scene import ArrayScene
 from pixelkin.segmenter import Segmenter
 from pixelkin.types import LabelledPixels, Legend, Window
@@ -274,13 +275,14 @@ def test_auto_is_the_geometric_mean_that_is_documented(known: str, places: int) 
     """Of the vote, and of Gaussian process classifiers by their whole kernel matrices, with the weights of docs/methods.md."""
     side = -(-max(TRUTH.shape) // 8)
     labels = marks(TRUTH if places > 1 else np.where(np.add(*np.indices(TRUTH.shape)) < side, TRUTH, 0), 6, 3)
-    references = Segmenter(MODEL, check_labels=False).fit(SCENE, labels).references
+    classical = ["encoder", "bands"]
+    references = Segmenter(MODEL, features=classical, check_labels=False).fit(SCENE, labels).references
     ids, bands = [1, 2, 3], 5 * len(SCENE.bands)
     centre, scale = background(references)
     asked = LabelledPixels(
         *(np.random.default_rng(1).integers(0, size, 50) for size in TRUTH.shape), np.resize([1, 2, 3], 50).astype(np.uint8), LEGEND
     )  # type: ignore[arg-type]
-    unknown = Segmenter(MODEL, check_labels=False).fit(SCENE, asked).references
+    unknown = Segmenter(MODEL, features=classical, check_labels=False).fit(SCENE, asked).references
     z, q = ((some.features.double().numpy() - centre) / scale for some in (references, unknown))
     at, there = (some.origins[:, 2:].double().numpy() for some in (references, unknown))
 
@@ -336,3 +338,41 @@ def test_what_is_near_counts_on_the_marked_image_alone() -> None:
     far = fit(both.references, [1, 2, 3], "auto", "elsewhere")
     assert far.spatial is None
     assert far.spectral is None
+
+
+@pytest.mark.parametrize("places", [1, 2, 4])
+def test_auto_with_pretrained_features_is_the_process_that_is_documented(places: int) -> None:
+    """By the whole kernel matrix: the mean of Gaussian kernels of the parts, and a tenth of one of the distance; beside the others where few places are labelled."""
+    side = -(-max(TRUTH.shape) // 8)
+    reach = {1: side, 2: 2 * side, 4: 10**6}[places]
+    labels = marks(np.where(np.maximum(*np.indices(TRUTH.shape)) < reach, TRUTH, 0), 6, 3)
+    references, unknown = (Segmenter(None, check_labels=False).fit(SCENE, some).references for some in (labels, marks(TRUTH, 15, 9)))
+    ids, parts, of = [1, 2, 3], references.columns.parts, references.columns.pretrained
+    z, q = (some.features[:, of].double().numpy() for some in (references, unknown))
+    at, there = (some.origins[:, 2:].double().numpy() for some in (references, unknown))
+
+    def kernel(one: np.ndarray, other: np.ndarray, here: np.ndarray, to: np.ndarray) -> np.ndarray:
+        stops = np.cumsum(parts)
+        alike = [
+            np.exp(-2 * ((one[:, None, stop - n : stop] - other[None, :, stop - n : stop]) ** 2).mean(axis=2))
+            for stop, n in zip(stops, parts, strict=True)
+        ]
+        return 4 * (np.mean(alike, axis=0) + 0.1 * np.exp(-cdist(here, to, "sqeuclidean") / (2 * 16**2)))
+
+    values, vectors = np.linalg.eigh(kernel(z, z, at, at) + 4e-3 * np.eye(len(z)))
+    root = vectors / np.sqrt(values)
+    regression = LogisticRegression(C=1.0, class_weight="balanced", max_iter=1000, tol=1e-8)
+    expected = regression.fit(kernel(z, z, at, at) @ root, references.classes).predict_proba(kernel(q, z, there, at) @ root)
+    found = fit(references, ids, "auto", "here")
+    spread = min(len(np.unique(references.spatial_groups[references.classes == i])) for i in ids)
+    sites = unknown.origins[:, [0, 2, 3]].numpy()
+    if spread < 3:
+        kept = np.arange(of.start)
+        others = fit(replace(references, features=references.features[:, kept], background=references.background[:, :, kept],
+                             columns=Columns(references.columns.groups[:-1])), ids, "auto", "here")  # fmt: skip
+        beside = others.probabilities(unknown.features[:, kept].T.contiguous(), others.spatial.at(sites)).T.numpy()
+        share = spread**2 / (spread**2 + 1)  # no class is labelled in more than eight
+        expected = expected**share * beside ** (1 - share)
+        expected /= expected.sum(axis=1, keepdims=True)
+    near = found.spatial.at(sites)
+    np.testing.assert_allclose(found.probabilities(unknown.features.T.contiguous(), near).T.numpy(), expected, atol=1e-2)

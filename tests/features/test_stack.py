@@ -62,8 +62,11 @@ def test_the_image_is_read_once_for_all_sources(scene: ArrayScene, monkeypatch: 
     reads = []
     read = ArrayScene.read
     monkeypatch.setattr(ArrayScene, "read", lambda self, window=None: reads.append(window) or read(self, window))
-    stack_of(MODEL).fields(scene, Window(0, 64, 32, 32))
-    assert len(reads) == 1
+    stack = stack_of(MODEL)
+    stack.fields(scene, Window(0, 64, 32, 32))
+    first = len(reads)  # pretrained features look at all of the image once, to scale it
+    stack.fields(scene, Window(0, 96, 32, 32))
+    assert len(reads) == first + 1
 
 
 def test_a_step_leaves_out_rows_and_columns(scene: ArrayScene) -> None:
@@ -121,7 +124,8 @@ def test_references_keep_their_columns_and_meet_no_others(scene: ArrayScene, tmp
 
 def test_references_of_0_1_name_no_columns_and_are_read(scene: ArrayScene, tmp_path: Path) -> None:
     for model in (MODEL, None):
-        seg = Segmenter(model).fit(scene, LabelledPixels.from_arrays([5, 30], [8, 100], [1, 2]))
+        features = ["bands"] if model is None else ["encoder", "bands"]
+        seg = Segmenter(model, features=features).fit(scene, LabelledPixels.from_arrays([5, 30], [8, 100], [1, 2]))
         path = seg.references.save(tmp_path / "r.safetensors", overwrite=True)
         with safe_open(path, framework="pt") as file:
             header = json.loads(file.metadata()["pixelkin"])

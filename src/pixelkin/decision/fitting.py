@@ -4,7 +4,8 @@
   alone. A pixel's own norm is common to all votes and drops out, so the exponent is linear in its features. Classes are balanced: the mean vote
   counts. Nothing is extrapolated, so colours never seen (another date) still go to what is least unlike them.
 - logistic: multinomial logistic regression on all learned features, strongly regularised, classes balanced.
-- auto: the weighted geometric mean of the vote, of that regression, and, on an image whose own pixels were labelled, of regressions on the bands:
+- auto: where there are pretrained features, and the image's own pixels were labelled, a Gaussian process on these (see `gaussian_process`), which is ahead of
+  all others there. Otherwise the weighted geometric mean of the vote, of that regression, and, on an image whose own pixels were labelled, of regressions on the bands:
   colours mean the same all over an image, but not on another date, and what a network makes of sites it saw little of, they know better. The vote
   and straight lines are ahead where few sites are labelled, regressions and curves where many are, so weights follow from the number of spatial
   groups in which the class seen in fewest of them is labelled. On an image whose own pixels were labelled, what lies near a labelled pixel also counts.
@@ -15,6 +16,7 @@ Features are standardised by what lies around the labelled pixels, labelled or n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -27,15 +29,16 @@ from torch import Tensor
 from ..features import References
 from ..silence import silenced
 from ..types import AnyArray, IntArray
+from .gaussian_process import NEARNESS, PartsTerm, part_kernel
 from .kernels import LENGTH_SCALE_OF_BANDS, MOST_LANDMARKS, SpatialTerm, SpectralTerm, columns, spatial_kernel, spectral_kernel
 from .scorer import Scorer
 
 LearnerMethod = Literal["auto", "vote", "logistic"]
-Known = Literal["here", "transferred", "elsewhere"]
+Known = Literal["here", "apart", "transferred", "elsewhere"]
 
 TEMPERATURE = 1.0
 """t of the vote, in mean squared standard deviations of background."""
-VARIANCE = {"learned": 0.03, "bands": 0.1}
+VARIANCE = {"learned": 0.03, "bands": 0.1, "pretrained": 0.03}
 """Prior variance of the weight of a standardised feature: the smaller, the closer the classes' weights are to nothing. Bands are fewer, and would be drowned beside the others."""
 MOST_VOTERS = 256
 """References of a class that vote; of more, every n-th does."""
@@ -49,6 +52,13 @@ EVEN_CURVES = 5
 """Labelled spatial groups at which the linear regression on the bands and that on kernels weigh the same."""
 EVEN_PROPORTIONS = 4
 """Labelled spatial groups at which half of the proportions that are found is believed."""
+PRETRAINED_SHARE = {"here": 1.0, "apart": 1.0, "transferred": 0.0, "elsewhere": 0.0}
+"""Weight of the pretrained features beside all others: none on other dates, where the encoder is far ahead."""
+UNEVEN = 0.125
+"""Half-saturation, in spatial groups of the class seen in most of them and at least one: labelled groups of the class seen in fewest at which the process on pretrained
+features has half of that weight. Of a class with few labels beside one with many it finds too little."""
+ENOUGH = 0.9
+"""Weight from which on the process needs no other beside it."""
 BANDS_SHARE = {"here": 0.5, "transferred": 0.3}
 """Weight of the bands where many spatial groups are labelled, on the image itself or on another date."""
 
@@ -60,16 +70,27 @@ def fit(references: References, ids: list[int], method: LearnerMethod, known: Kn
         references: Labelled pixels with their features.
         ids: Ids of the classes that have references, in the order in which probabilities are wanted.
         method: 'vote', 'logistic', or 'auto' for both and, but for images elsewhere, the bands and what is near.
-        known: What is to be mapped: an image whose pixels were labelled 'here'; one that has 'transferred' labels, from other dates of its
+        known: What is to be mapped: an image whose pixels were labelled 'here'; the same, but that nothing near is to count ('apart'); one that has 'transferred' labels, from other dates of its
             ground, where the bands have less to say, because they would take for granted what changed; or any image 'elsewhere'.
     """
-    fitter = _Fitter(references, ids)
+    fitter, groups = _Fitter(references, ids), references.columns
+    regress = partial(_regressions, fitter, references, method, "elsewhere" if known == "apart" else known)
+    if method != "auto" or not groups.parts or (groups.pretrained.start and not PRETRAINED_SHARE[known]):
+        return regress()
+    share = PRETRAINED_SHARE[known] * _saturating(fitter.spread, max(1.0, fitter.widest * UNEVEN))
+    if not groups.pretrained.start or share >= ENOUGH:
+        return fitter.process(1.0, spatial=known == "here")
+    return regress().mixed(1 - share, fitter.process(share, spatial=known == "here"))
+
+
+def _regressions(fitter: _Fitter, references: References, method: LearnerMethod, known: Known) -> Scorer:
+    """What vote and regressions say."""
     own = int(np.flatnonzero(references.columns.own).max()) + 1
     trust = _saturating(fitter.spread, EVEN_PROPORTIONS)
     votes = fitter.votes(own) if method in ("auto", "vote") else ()
     if method == "vote":
         return Scorer(own, votes, 1.0, None, None, trust)
-    of_bands, of_all = references.columns.bands, slice(0, len(references.columns))
+    of_bands, of_all = references.columns.bands, slice(0, references.columns.pretrained.start or len(references.columns))
     learned = references.columns.learned if references.columns.learned.stop else of_all
     regressing = _saturating(fitter.spread, EVEN_REGRESSION) if votes else 1.0
     if method == "logistic" or known == "elsewhere":
@@ -91,7 +112,7 @@ def fit(references: References, ids: list[int], method: LearnerMethod, known: Kn
         _float(joint.weights + straight.weights),
         _float(joint.offsets + straight.offsets + curved.offsets),
         trust,
-        fitter.spectral_term(of_bands.start, curved.kernel),
+        fitter.spectral_term(of_bands, curved.kernel),
         SpatialTerm(fitter.sites, _float(joint.kernel + curved.kernel)),
     )
 
@@ -123,13 +144,15 @@ class _Fitter:
     def __init__(self, references: References, ids: list[int]) -> None:
         features = references.features.double().numpy()
         self._columns = references.columns
+        self._features = features
         self._centre, self._scale = background(references)
         self._standardised = (features - self._centre) / self._scale
         self._deviations = np.concatenate([np.full(group.width, np.sqrt(VARIANCE[group.kind])) for group in references.columns.groups])
         # scikit-learn wants classes as 0, 1, ... in ascending order; `order` says where there each of `ids` is.
         self._classes, self._order = (np.searchsorted(np.sort(ids), values) for values in (references.classes, ids))
-        self.spread = min(len(np.unique(references.spatial_groups[references.classes == i])) for i in ids)
-        """Spatial groups in which the class seen in fewest of them is labelled."""
+        spreads = [len(np.unique(references.spatial_groups[references.classes == i])) for i in ids]
+        self.spread, self.widest = min(spreads), max(spreads)
+        """Spatial groups in which the classes seen in fewest and in most of them are labelled."""
         self._chosen = self._thinned(MOST_EXAMPLES)
         self._landmarks = self._thinned(max(1, MOST_LANDMARKS // len(ids)))
         self._sites = references.sites
@@ -180,12 +203,32 @@ class _Fitter:
             total += spectral_kernel(self._standardised[rows, spectral], self._standardised[self._landmarks, spectral])
         return total
 
-    def spectral_term(self, first: int, kernel: AnyArray) -> SpectralTerm:
-        """The kernel on the features of the bands, the last ones, with these weights (class, m)."""
-        scale = self._scale[first:]
+    def process(self, share: float, *, spatial: bool) -> Scorer:
+        """A Gaussian process on the pretrained features, its log odds times `share`."""
+        of, widths = self._columns.pretrained, self._columns.parts
+        values = self._features[:, of]
+
+        def kernel(rows: IntArray) -> AnyArray:
+            total = part_kernel(values[rows], values[self._landmarks], widths)
+            if spatial:
+                total += NEARNESS * spatial_kernel(self._sites[rows], self.sites)
+            return total
+
+        features, back = columns(kernel(self._chosen), kernel(self._landmarks))
+        coefficients, offsets = _regress(features, self._classes[self._chosen], len(self._order))
+        weights = share * (coefficients @ back.T)[self._order]
+        term = PartsTerm(of, widths, _float(values[self._landmarks]), _float(weights))
+        near = SpatialTerm(self.sites, _float(NEARNESS * weights)) if spatial else None
+        return Scorer(0, (), 0.0, None, _float(share * offsets[self._order]), _saturating(self.spread, EVEN_PROPORTIONS), None, near, term)
+
+    def spectral_term(self, of_bands: slice, kernel: AnyArray) -> SpectralTerm:
+        """The kernel on the features of the bands, with these weights (class, m)."""
+        scale = self._scale[of_bands]
         steepness = np.sqrt(2 / (LENGTH_SCALE_OF_BANDS * len(scale)))
-        landmarks = steepness * self._standardised[self._landmarks, first:]
-        return SpectralTerm(first, *(_float(v) for v in (self._centre[first:, None], steepness / scale[:, None], landmarks, kernel)))
+        landmarks = steepness * self._standardised[self._landmarks, of_bands]
+        return SpectralTerm(
+            of_bands.start, *(_float(v) for v in (self._centre[of_bands, None], steepness / scale[:, None], landmarks, kernel))
+        )
 
 
 def _regress(features: AnyArray, classes: AnyArray, count: int) -> tuple[AnyArray, AnyArray]:

@@ -114,8 +114,8 @@ class SpectralTerm:
     def add(self, features: Tensor, out: Tensor) -> None:
         """Add to (class, n) what the features (K, n) say."""
         n = features.shape[1]
-        values = _scratch.take("values", out, features.shape[0] - self.first, n)
-        torch.sub(features[self.first :], self.centre, out=values).mul_(self.scale)
+        values = _scratch.take("values", out, len(self.scale), n)
+        torch.sub(features[self.first : self.first + len(self.scale)], self.centre, out=values).mul_(self.scale)
         kernel = _scratch.take("kernel", out, len(self.landmarks), n)
         torch.addmm(-0.5 * (self.landmarks**2).sum(dim=1, keepdim=True), self.landmarks, values, out=kernel)
         kernel.sub_(0.5 * (values**2).sum(dim=0)).clamp_(max=0).exp_()

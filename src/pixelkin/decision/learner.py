@@ -112,11 +112,13 @@ class Learner:
             fitted = self._fitted(training, "here" if has_labels else "elsewhere")
         here = references.origins[torch.from_numpy(image.labelled), 0].tolist()
         scorer = fitted.scorer.on({scene_number(image.scene), *here})
-        if self._priors == "equal" or has_labels:
+        # Not where the labels are, unless features from elsewhere decide: who labels sees what they do, and asks for a small class by labelling it.
+        if self._priors == "equal" or (has_labels and scorer.parts is None):
             return LearnerRule(fitted, scorer, training, 0.0)
-        # Not where the labels are: who labels sees what they do, and asks for a small class by labelling it.
         sample = image.sample()
         scorer = alone(scorer.proportioned, sample)
+        if has_labels:
+            return LearnerRule(fitted, scorer, training, 0.0)
         return LearnerRule(fitted, scorer, training, doubt(self._coverage(training, fitted, sample, image.scene.name).foreign))
 
     def coverage(self, rule: LearnerRule, image: Image) -> Coverage:
@@ -238,7 +240,7 @@ class Learner:
         with _assessing:
             if fitted.assessment is None:
                 # The learner's twin that goes by features alone serves the labelled image: it finds wrong labels, and a click waits for it.
-                known: Known = "transferred" if fitted.known == "transferred" else "elsewhere"
+                known: Known = "transferred" if fitted.known == "transferred" else "apart"
                 fitted.assessment = alone(assess, fitted.references, fitted.ids, self._method, known)
             return fitted.assessment
 

@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from .gaussian_process import PartsTerm
 from .kernels import SpatialTerm, SpectralTerm
 from .scratch import Scratch
 
@@ -46,6 +47,8 @@ class Scorer:
     """What the bands add beyond a linear function; None where they have no say."""
     spatial: SpatialTerm | None = None
     """What lies near labelled pixels adds; None on images without."""
+    parts: PartsTerm | None = None
+    """What is like labelled pixels to a pretrained network adds; None without one."""
     prior: Tensor | None = None
     """(class,): logarithms that are added, see `proportioned`; None for classes that are all as common."""
 
@@ -68,6 +71,24 @@ class Scorer:
         """The same for one image, on which only labels of its own are near; `images` are the numbers that references know it by."""
         return self if self.spatial is None else replace(self, spatial=self.spatial.on(images))
 
+    def mixed(self, share: float, other: Scorer) -> Scorer:
+        """The geometric mean of this, with weight `share`, and of what pretrained features say, which has its weight already."""
+        assert self.weights is not None
+        assert self.offsets is not None
+        assert other.offsets is not None
+        spatial = None if self.spatial is None else replace(self.spatial, weights=self.spatial.weights * share)
+        if spatial is not None and other.spatial is not None:
+            spatial = replace(spatial, weights=spatial.weights + other.spatial.weights)
+        return replace(
+            self,
+            voting=self.voting * share,
+            weights=self.weights * share,
+            offsets=self.offsets * share + other.offsets,
+            spectral=None if self.spectral is None else replace(self.spectral, weights=self.spectral.weights * share),
+            spatial=spatial,
+            parts=other.parts,
+        )
+
     def probabilities(self, features: Tensor, near: Tensor | None = None) -> Tensor:
         """Class probabilities (class, n), not yet smoothed or calibrated.
 
@@ -76,9 +97,10 @@ class Scorer:
             near: (class, n), what `spatial` adds at these pixels; None where it is not known.
         """
         with torch.inference_mode():
-            classes = len(self.votes) if self.weights is None else len(self.weights)
+            classes = len(self.votes) if self.offsets is None else len(self.offsets)
             out = features.new_empty(classes, features.shape[1], dtype=torch.float32)
-            rows = max(len(self._weights), 0 if self.spectral is None else len(self.spectral.landmarks))
+            kernels = [len(term.landmarks) for term in (self.spectral, self.parts) if term is not None]
+            rows = max([len(self._weights) if self._is_linear else 1, *kernels])
             step = max(256, min(_COLUMNS, _MOST_SCORES // rows))
             for start in range(0, features.shape[1], step):
                 part = slice(start, start + step)
@@ -87,9 +109,30 @@ class Scorer:
 
     def _probabilities(self, part: Tensor, near: Tensor | None, out: Tensor) -> None:
         # Class by class, logarithms but for a term that is common to all classes of a pixel: the last softmax takes it out.
-        n = part.shape[1]
         values = _scratch.take("values", out, *part.shape).copy_(part)
-        scores = torch.addmm(self._offsets, self._weights, values[: self.own], out=_scratch.take("scores", out, len(self._weights), n))
+        if self._is_linear:
+            self._add_linear(values, out)
+        else:
+            assert self.offsets is not None
+            out.copy_(self.offsets[:, None])
+        for term in (self.spectral, self.parts):
+            if term is not None:
+                term.add(values, out)
+        for more in (near, None if self.prior is None else self.prior[:, None]):
+            if more is not None:
+                out.add_(more)
+        out.sub_(out.amax(dim=0)).exp_()
+        out.div_(out.sum(dim=0))
+
+    @property
+    def _is_linear(self) -> bool:
+        """Whether there is a vote or a regression."""
+        return bool(self.votes) or self.weights is not None
+
+    def _add_linear(self, values: Tensor, out: Tensor) -> None:
+        scores = torch.addmm(
+            self._offsets, self._weights, values[: self.own], out=_scratch.take("scores", out, len(self._weights), values.shape[1])
+        )
         votes, linear = scores[: self._voters], scores[self._voters :]
         if self.weights is not None:
             linear.addmm_(self._further, values[self.own :])
@@ -103,13 +146,6 @@ class Scorer:
                 out.add_(linear)
         else:
             out.copy_(linear)
-        if self.spectral is not None:
-            self.spectral.add(values, out)
-        for more in (near, None if self.prior is None else self.prior[:, None]):
-            if more is not None:
-                out.add_(more)
-        out.sub_(out.amax(dim=0)).exp_()
-        out.div_(out.sum(dim=0))
 
     @cached_property
     def _voters(self) -> int:
@@ -139,5 +175,6 @@ class Scorer:
             offsets=None if self.offsets is None else self.offsets.to(device),
             spectral=None if self.spectral is None else self.spectral.to(device),
             spatial=None if self.spatial is None else self.spatial.to(device),
+            parts=None if self.parts is None else self.parts.to(device),
             prior=None if self.prior is None else self.prior.to(device),
         )

@@ -1,5 +1,6 @@
 """What is known of a pixel: numbers from sources side by side, and the labelled pixels in these terms."""
 
+from .backbone import BackboneFeatures
 from .bands import RAW, BandFeatures
 from .blocks import BLOCK, block_at, blocks_of, overlap, spread
 from .encoder import Embedding, EncoderFeatures, embed
@@ -12,6 +13,7 @@ __all__ = [
     "BLOCK",
     "RAW",
     "SOURCES",
+    "BackboneFeatures",
     "BandFeatures",
     "Columns",
     "Embedding",

@@ -21,6 +21,9 @@ BLOCK = 256
 REFERENCE_BLOCK = 32
 """Side of the block from which a labelled pixel is described: a click costs a few milliseconds, a scribble shares positions."""
 
+_BLOCKS = 64
+"""Small blocks that are looked at, at most: enough to know a class's share of an image to a few points."""
+
 
 def block_at(grid: Grid, row: int, col: int, side: int = BLOCK) -> Window:
     """The block that holds a pixel of the image."""
@@ -49,3 +52,15 @@ def overlap(block: Window, window: Window) -> tuple[tuple[slice, slice], tuple[s
         (slice(top - block.row, bottom - block.row), slice(left - block.col, right - block.col)),
         (slice(top - window.row, bottom - window.row), slice(left - window.col, right - window.col)),
     )
+
+
+def spread_blocks(grid: Grid) -> list[Window]:
+    """Small blocks of an image, evenly spread over it, about as far apart across as down."""
+    down, across = (-(-size // REFERENCE_BLOCK) for size in grid.shape)
+    rows = int(np.clip(round(np.sqrt(_BLOCKS * down / across)), 1, min(down, _BLOCKS)))
+    cols = min(across, _BLOCKS // rows)
+    rows = min(down, _BLOCKS // cols)
+    tops, lefts = (
+        (np.floor((np.arange(n) + 0.5) * of / n) * REFERENCE_BLOCK).astype(int).tolist() for n, of in ((rows, down), (cols, across))
+    )
+    return [block_at(grid, top, left, REFERENCE_BLOCK) for top in tops for left in lefts]

@@ -30,17 +30,22 @@ class Group:
     """How many columns, >= 1."""
     own: int
     """How many of them, the first ones, describe the pixel alone; the others describe its surroundings."""
-    kind: Literal["learned", "bands"] = "learned"
-    """'bands' are what the sensor measured: comparable all over an image, but not between dates. 'learned' is what a network makes of it."""
+    kind: Literal["learned", "bands", "pretrained"] = "learned"
+    """'bands' are what the sensor measured: comparable all over an image, but not between dates. 'learned' is what a network makes of it that saw such
+    images; 'pretrained' what one makes that saw others: it tells things apart on one image, but not what changes between dates."""
     standardise: Literal["each", "together"] = "each"
     """Whether each column has a scale of its own, or all of the group one: an embedding's small columns are small for a reason."""
+    weights: str = ""
+    """Hash of the network, of kind 'pretrained' only."""
+    parts: tuple[int, ...] = ()
+    """Widths of parts that are compared one by one; of kind 'pretrained' only, whose columns need no standardisation."""
     raw: bool = False
     """Values as in the file, of any size; others are small numbers, for which float16 will do."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns of a feature matrix are: the groups in order, those of kind 'bands' last."""
+    """What the columns of a feature matrix are: the groups in order, 'learned' ones first, then bands, then 'pretrained' ones."""
 
     groups: tuple[Group, ...]
 
@@ -64,15 +69,24 @@ class Columns:
     @property
     def bands(self) -> slice:
         """The columns of the bands; empty without them."""
-        return slice(self.learned.stop, len(self))
+        return slice(self.learned.stop, self.pretrained.start)
+
+    @property
+    def pretrained(self) -> slice:
+        """The columns of networks that were trained on other images; empty without one."""
+        width = sum(group.width for group in self.groups if group.kind == "pretrained")
+        return slice(len(self) - width, len(self))
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """Widths of the parts of the pretrained columns."""
+        return tuple(width for group in self.groups if group.kind == "pretrained" for width in group.parts)
 
     @property
     def own(self) -> BoolArray:
-        """(K,) True for what describes the pixel alone, as the networks see it or, without one, in its bands."""
-        has_network = self.learned.stop > 0
-        return np.concatenate(
-            [(np.arange(group.width) < group.own) & (not has_network or group.kind == "learned") for group in self.groups]
-        )
+        """(K,) True for what describes the pixel alone: as the networks that saw such images see it, without one in its bands, without these as others see it."""
+        kind = next(kind for kind in ("learned", "bands", "pretrained") if any(group.kind == kind for group in self.groups))
+        return np.concatenate([(np.arange(group.width) < group.own) & (group.kind == kind) for group in self.groups])
 
     @property
     def raw(self) -> bool:
@@ -86,7 +100,7 @@ class Columns:
     @classmethod
     def from_json(cls, entries: list[dict[str, Any]]) -> Columns:
         """Inverse of `to_json`."""
-        return cls(tuple(Group(**entry) for entry in entries))
+        return cls(tuple(Group(**{**entry, "parts": tuple(entry.get("parts", ()))}) for entry in entries))
 
 
 @dataclass(frozen=True, eq=False)

