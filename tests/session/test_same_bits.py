@@ -59,7 +59,7 @@ def test_the_page_and_the_command_line_train_and_map_a_series_alike(
         session.edit([AddMark(DATES[1], class_id, kind, geometry, brush)])
     labels = session.export_labels(tmp_path / "labels.geojson", DATES[1])
     done(session, session.engine.start_training(steps=STEPS).id)
-    done(session, session.outputs.start_export(["cog", "confidence"]).id)
+    done(session, session.exports.start_export(["cog", "confidence"]).id)
     command = [sys.executable, "-m", "pixelkin", "segment", str(folder), "--labels", str(labels), "--labels-date", DATES[1]]
     command += ["--out", str(tmp_path / "maps"), "--confidence", "--steps", str(STEPS)]
     subprocess.run(command, check=True, env=dict(os.environ), capture_output=True)

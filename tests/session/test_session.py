@@ -92,7 +92,7 @@ def test_what_is_shown_exported_and_segmented_is_the_same_bit_for_bit(project: P
     session.edit([DeleteMark("eraser")])
     on_page = shown(session)
 
-    job = finished(session, session.outputs.start_export(["cog", "confidence", "polygons", "areas"]))
+    job = finished(session, session.exports.start_export(["cog", "confidence", "polygons", "areas"]))
     assert (job.state, [file.name for file in job.files]) == (
         "done",
         ["field.tif", "field_confidence.tif", "field.gpkg", "field_areas.csv"],
@@ -306,13 +306,13 @@ def test_other_images_are_mapped_only_from_the_folders_served(project: Project, 
     (tmp_path / "far").mkdir()
     near, far = write_image(tmp_path / "near" / "next.tif", seed=5), write_image(tmp_path / "far" / "secret.tif")
     with pytest.raises(ForbiddenError, match="outside the folders that were served"):
-        session.outputs.start_apply([str(far)], [tmp_path / "near"], ["cog"])
+        session.exports.start_apply([str(far)], [tmp_path / "near"], ["cog"])
     with pytest.raises(ForbiddenError, match="outside the folders that were served"):
-        session.outputs.start_apply([str(tmp_path / "near" / ".." / "far" / "secret.tif")], [tmp_path / "near"], ["cog"])
+        session.exports.start_apply([str(tmp_path / "near" / ".." / "far" / "secret.tif")], [tmp_path / "near"], ["cog"])
     rasterio.shutil.copy(str(far), tmp_path / "near" / "window.vrt", driver="VRT")
     with pytest.raises(ForbiddenError, match=r"secret\.tif is outside the folders that were served"):
-        session.outputs.start_apply([str(tmp_path / "near" / "window.vrt")], [tmp_path / "near"], ["cog"])
-    job = finished(session, session.outputs.start_apply([str(near)], [tmp_path / "near"], ["cog"], name="new"))
+        session.exports.start_apply([str(tmp_path / "near" / "window.vrt")], [tmp_path / "near"], ["cog"])
+    job = finished(session, session.exports.start_apply([str(near)], [tmp_path / "near"], ["cog"], name="new"))
     assert [file.name for file in job.files] == ["new_next.tif"]
 
 
@@ -472,7 +472,7 @@ def test_an_export_in_parts_is_the_whole_map(project: Project, start: Start, mon
     on_page = shown(session)
     monkeypatch.setattr(Segmenter, "predict", spy)
     # Outlines alone need a map beside them that nobody sees.
-    job = finished(session, session.outputs.start_export(["polygons", "areas"]))
+    job = finished(session, session.exports.start_export(["polygons", "areas"]))
     assert [file.name for file in job.files] == ["field.gpkg", "field_areas.csv"]
     assert sorted((window.height, window.width) for window in asked) == [(44, 164), (44, 256), (256, 164), (256, 256)]
     folder = project.folder / "exports"
@@ -501,7 +501,7 @@ def test_an_export_that_is_called_off_leaves_nothing(project: Project, start: St
         return predict(self, scene, window)
 
     monkeypatch.setattr(Segmenter, "predict", slow)
-    jobs.append(session.outputs.start_export(["cog", "confidence", "polygons", "areas"]))
+    jobs.append(session.exports.start_export(["cog", "confidence", "polygons", "areas"]))
     assert finished(session, jobs[0]).state == "cancelled"
     assert list((project.folder / "exports").iterdir()) == []
 
@@ -516,22 +516,22 @@ def test_files_of_one_export_name_are_of_one_run(tmp_path: Path, start: Start) -
         session.edit([AddMark("2020-01-05", 1, "point", point(20, 30)), AddMark("2020-01-05", 2, "point", point(200, 350))])
         folder = session.project.folder / "exports"
         (folder / "notes.txt").write_text("mine")
-        assert finished(session, session.outputs.start_export(["cog", "confidence", "polygons", "areas"], name="north")).state == "done"
-        assert finished(session, session.outputs.start_export(["areas"], name="south")).state == "done"
+        assert finished(session, session.exports.start_export(["cog", "confidence", "polygons", "areas"], name="north")).state == "done"
+        assert finished(session, session.exports.start_export(["areas"], name="south")).state == "done"
         before = {path.name: path.read_bytes() for path in folder.iterdir()}
         # Refused before any work, whatever images and formats are asked for.
         for scenes, formats in ((None, ["cog"]), (["2020-03-01"], ["areas"])):
             with pytest.raises(OutputError, match=r"north_2020-01-05\.gpkg and 9 more of an earlier run.* ask for them to be replaced"):
-                session.outputs.start_export(formats, scenes=scenes, name="north")
+                session.exports.start_export(formats, scenes=scenes, name="north")
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-        job = finished(session, session.outputs.start_export(["areas"], scenes=["2020-03-01"], name="north", replace=True))
+        job = finished(session, session.exports.start_export(["areas"], scenes=["2020-03-01"], name="north", replace=True))
         assert [file.name for file in job.files] == ["north_2020-03-01_areas.csv"]
         kept = ["north_2020-03-01_areas.csv", "notes.txt", "south_2020-01-05_areas.csv", "south_2020-03-01_areas.csv"]
         assert shown_in(folder) == kept
         # The list of files is a help, not a need: without it, maps of the same images are still seen.
         (folder / ".runs.json").write_text("{")
         with pytest.raises(OutputError, match=r"north_2020-03-01_areas\.csv of an earlier run"):
-            session.outputs.start_export(["cog"], name="north")
+            session.exports.start_export(["cog"], name="north")
     finally:
         session.close()
 
@@ -541,7 +541,7 @@ def test_an_export_that_fails_leaves_the_one_it_was_to_replace(project: Project,
     session = start(project.folder)
     with_two_classes(session)
     formats: list[Format] = ["cog", "polygons", "areas"]
-    assert finished(session, session.outputs.start_export(formats)).state == "done"
+    assert finished(session, session.exports.start_export(formats)).state == "done"
     folder = project.folder / "exports"
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     session.edit([AddMark("field", 1, "point", point(250, 400))])
@@ -550,7 +550,7 @@ def test_an_export_that_fails_leaves_the_one_it_was_to_replace(project: Project,
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pixelkin.maps.write_area_table", full)
-    job = finished(session, session.outputs.start_export(formats, replace=True))
+    job = finished(session, session.exports.start_export(formats, replace=True))
     assert (job.state, (job.error or {})["type"]) == ("failed", "OutputError")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
@@ -562,7 +562,7 @@ def test_images_of_one_name_are_all_mapped(project: Project, start: Start, tmp_p
     for folder in ("east", "west"):
         (tmp_path / folder).mkdir()
     paths = [str(write_image(tmp_path / folder / "next.tif", seed=seed)) for seed, folder in enumerate(("east", "west"))]
-    job = finished(session, session.outputs.start_apply(paths, [tmp_path], ["cog"]))
+    job = finished(session, session.exports.start_apply(paths, [tmp_path], ["cog"]))
     assert [file.name for file in job.files] == ["next.tif", "next-2.tif"]
 
 

@@ -89,8 +89,6 @@ class LiveMap:
         """Rises when labels or model change."""
         return self._answers.version
 
-    # --- what it is told -----------------------------------------------------------------------------------------------
-
     def learn(self, lessons: list[Lesson]) -> None:
         """Take other labels, in the order in which ties are decided.
 
@@ -137,8 +135,6 @@ class LiveMap:
         """Turn the background to a scene that is in view, unless it works on it already."""
         if self._focus[0] != scene_id:
             self.focus(scene_id, row, col)
-
-    # --- what it is asked ----------------------------------------------------------------------------------------------
 
     def block(self, scene_id: str, block_row: int, block_col: int, version: int, *, confident: bool = True) -> BlockAnswer | None:
         """The map of a block, computed if need be; None where the version is superseded or there is no map.
@@ -210,8 +206,6 @@ class LiveMap:
         """Seconds since labels or model changed."""
         return self._background.settled_for()
 
-    # --- what is done in the background --------------------------------------------------------------------------------
-
     @property
     def has_pending(self) -> bool:
         """Labels were given that are not learnt yet."""
@@ -250,8 +244,6 @@ class LiveMap:
         """Compute a block that nobody waits for; returns blocks of its image that are there, and in all."""
         self._compute(key, version, asked=False, confident=True)
         return self._answers.done(key[0])
-
-    # --- inside --------------------------------------------------------------------------------------------------------
 
     def _learn(self) -> None:
         """Learn what `learn` was given last; the caller holds `_teaching`."""

@@ -21,10 +21,10 @@ from .areas import AreasSoFar, areas_so_far
 from .edits import AddMark, Edit, UpdateMark, apply_edits
 from .engine import Engine
 from .events import EventHub
+from .export_jobs import ExportJobs
 from .jobs import Jobs
 from .labels import LabelState
 from .marks import Mark, parse_geometry
-from .outputs import Outputs
 from .pictures import Pictures
 from .project import Project
 from .store import Editor, Receipt, StoreChanges
@@ -70,7 +70,7 @@ class Session:
         """What is worth attention."""
         self.pictures = Pictures(project)
         """The images."""
-        self.outputs = Outputs(project, self.engine, self.jobs)
+        self.exports = ExportJobs(project, self.engine, self.jobs)
         """Maps in files."""
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="pixelkin-poll", daemon=True)

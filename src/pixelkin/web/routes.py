@@ -305,13 +305,13 @@ def _add_jobs(router: APIRouter, services: Services) -> None:
     @router.post("/jobs/export")
     def export(body: b.ExportBody) -> s.JobInfo:
         """Write maps of the scenes, as shown now."""
-        return views.job_info(session.outputs.start_export(body.formats, scenes=body.scenes, name=body.name, replace=body.replace))
+        return views.job_info(session.exports.start_export(body.formats, scenes=body.scenes, name=body.name, replace=body.replace))
 
     @router.post("/jobs/apply")
     def apply(body: b.ApplyBody) -> s.JobInfo:
         """Map other images that lie in the folders served."""
         roots = [session.project.folder, *services.settings.roots]
-        return views.job_info(session.outputs.start_apply(body.paths, roots, body.formats, name=body.name, replace=body.replace))
+        return views.job_info(session.exports.start_apply(body.paths, roots, body.formats, name=body.name, replace=body.replace))
 
 
 def _add_files(router: APIRouter, services: Services) -> None:
@@ -320,7 +320,7 @@ def _add_files(router: APIRouter, services: Services) -> None:
     @router.get("/exports/{name}", responses=_FILE, response_class=FileResponse)
     def exported(name: Annotated[str, PathParameter(max_length=200)]) -> FileResponse:
         """A file that an export job wrote."""
-        path = session.outputs.find(name)
+        path = session.exports.find(name)
         return FileResponse(path, filename=name, headers={"Cache-Control": "no-store"})
 
     @router.post("/labels/preview")

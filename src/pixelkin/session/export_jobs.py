@@ -14,7 +14,7 @@ from .jobs import Format, Job, JobFile, Jobs, Progress
 from .project import Project, scene_ids
 
 
-class Outputs:
+class ExportJobs:
     """The exports folder of a project."""
 
     def __init__(self, project: Project, engine: Engine, jobs: Jobs) -> None:
