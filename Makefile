@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread a worker: the suite runs a worker a core, and nothing in it may depend on the number of threads.
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: install demo test lint types docs page pytest bench bench-labels results wheel release qgis qgis-install lock clean
+.PHONY: install demo test lint types docs page pytest fuzz bench bench-labels results wheel release qgis qgis-install lock clean
 
 install: .venv/installed
 
@@ -38,6 +38,12 @@ page: install
 
 pytest: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+
+# Random and broken inputs, once a night: make fuzz FUZZ_SEED=7 tries others.
+FUZZ_EXAMPLES ?= 10000
+FUZZ_SEED ?= 0
+fuzz: install
+	OMP_NUM_THREADS=1 FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) FUZZ_SEED=$(FUZZ_SEED) $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal tests/fuzz
 
 # Figures that the documentation quotes: JSON and a table in benchmarks/results/.
 bench: install

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,6 +76,14 @@ class Grid:
     """(a, b, c, d, e, f) of x = a col + b row + c, y = d col + e row + f; (0, 0) is the outer corner of the first pixel."""
     crs: str | None
     """'EPSG:n' where the authority is known, else WKT; None where the raster has none."""
+
+    def __post_init__(self) -> None:
+        a, b, _, d, e, _ = self.transform
+        if not (all(map(math.isfinite, self.transform)) and a * e != b * d):
+            raise InputError(
+                f"the transform is {tuple(map(float, self.transform))}, expected finite numbers that give each pixel an area. "
+                "Write the image with its right transform."
+            )
 
     @property
     def shape(self) -> tuple[int, int]:

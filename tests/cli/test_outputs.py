@@ -8,6 +8,7 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import rasterio
 
@@ -239,6 +240,40 @@ def test_an_image_that_breaks_off_leaves_nothing_that_stands_in_the_way(folder, 
     assert sorted(path.name for path in folder.iterdir()) == ["labels.csv", "model.safetensors", "series"]
     image.write_bytes(whole)
     assert run(*args) == 0
+
+
+def test_a_date_that_is_damaged_costs_no_other_date(folder, run, capsys):
+    """Dates that are finished are kept; with the damaged one copied again the same command ends well, and maps only that one."""
+    last = folder / "series" / "2020-03-01.tif"
+    whole = last.read_bytes()
+    last.write_bytes(whole[: len(whole) - 3000])
+    args = ("segment", folder / "series", "--raw", "-l", folder / "labels.csv", "-o", folder / "maps", "--areas", folder / "areas.csv")
+    assert run(*args) == 2
+    first = folder / "maps" / "2020-01-05.tif"
+    made = first.stat().st_mtime_ns
+    last.write_bytes(whole)
+    assert run(*args) == 0, capsys.readouterr().err
+    assert first.stat().st_mtime_ns == made
+    assert len((folder / "areas.csv").read_text().splitlines()) == 5
+    assert not list((folder / "maps").glob(".*"))
+
+
+def test_files_that_are_broken_get_one_line(folder, image, refuse):
+    """What fuzzing found: a file without layers, text in no encoding, complex numbers, values beyond reason, a transform without area."""
+    labels = ("-l", folder / "labels.csv")
+    (folder / "empty.gpkg").write_bytes(b"")
+    with rasterio.open(image) as source:
+        profile, data = source.profile, source.read()
+    huge = np.where(np.arange(50) % 2, 9e18, data.astype(np.float64))
+    for name, array, more in (
+        ("complex.tif", data[:1].astype(np.complex64), {}), ("huge.tif", huge, {}), ("line.tif", data, {"transform": rasterio.Affine(0, 0, 5, 0, 0, 5)}),
+    ):  # fmt: skip
+        with rasterio.open(folder / name, "w", **{**profile, "count": len(array), "dtype": array.dtype.name, **more}) as out:
+            out.write(array)
+    assert "empty.gpkg" in refuse("segment", image, "--raw", "-l", folder / "empty.gpkg", "-o", folder / "map.tif")
+    assert "complex numbers" in refuse("segment", image, "--raw", "-l", folder / "complex.tif", "-o", folder / "map.tif")
+    assert "give each pixel an area" in refuse("segment", folder / "line.tif", "--raw", *labels, "-o", folder / "map.tif")
+    assert "--nodata" in refuse("segment", folder / "huge.tif", "--raw", *labels, "-o", folder / "map.tif")
 
 
 def test_a_training_that_is_refused_leaves_no_state(folder, image, run, capsys, monkeypatch):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..encoding import STORED, encoding_of
-from ..errors import LabelError, ModelError
+from ..errors import LabelError, ModelError, RasterError
 from ..model import Model
 from ..model.checkpoint import read_file, write_file
 from ..scene import Scene
@@ -194,6 +194,8 @@ class References:
             columns = Columns.from_json(header["columns"]) if "columns" in header else _columns_of_0_1(tensors, header)
             if tensors["features"].shape[1] != len(columns):
                 raise ValueError(f"{tensors['features'].shape[1]} features for {len(columns)} columns")
+            if not all(bool(tensors[name].isfinite().all()) for name in ("features", "bands", "s", "c")):
+                raise ValueError("numbers that are not finite")
             return cls(
                 tensors["classes"].numpy(), Legend.from_json(header["legend"]), tensors["bands"], tensors["s"], tensors["c"],
                 tensors["windows"].long(), header["model_hash"], tuple(header["band_names"]),
@@ -201,7 +203,7 @@ class References:
                 # Those of 0.1 saw numbers as they are stored.
                 header.get("encoding", STORED),
             )  # fmt: skip
-        except (KeyError, TypeError, ValueError) as exc:
+        except (KeyError, IndexError, TypeError, ValueError) as exc:
             raise ModelError(
                 f"{path} does not hold the references its header announces ({exc}). The file is damaged; save them again."
             ) from exc
@@ -240,6 +242,7 @@ def collect(
     Raises:
         LabelError: A labelled pixel lies outside the image, or on no-data that is not to be left out.
         ModelError: The image has not got the bands that the features need.
+        RasterError: The image's numbers are too large to compare.
     """
     _require_inside(scene, labels)
     bands, columns, model = stack.bands(scene), stack.columns(scene), stack.model if "encoder" in stack.names else None
@@ -275,6 +278,11 @@ def collect(
         where = torch.from_numpy(np.asarray(indices))
         at = torch.from_numpy(rows), torch.from_numpy(cols)
         features[where] = fields.features[:, at[0], at[1]].T.cpu()
+        if not (features[where].isfinite().all() and around.isfinite().all()):
+            raise RasterError(
+                f"{scene.name} has values around its labelled pixels that are too large to compare, expected imagery. They look like a fill value "
+                "that the file does not declare: name it with nodata=..., or scale the image."
+            )
         background[where] = around.cpu()
         assert fields.bands is not None  # a stack has them
         at_pixels[where] = fields.bands[:, at[0], at[1]].T.cpu()

@@ -135,6 +135,8 @@ def _read(dataset: DatasetReader, crs: str | None, names: dict[int, str], zero: 
     if dataset.count != 1 and not (dataset.count == 2 and dataset.colorinterp[1] == ColorInterp.alpha):
         raise LabelError(f"it has {dataset.count} bands, expected one of class ids (0 = no label). Export the classes, not their colours.")
     values = dataset.read(1)
+    if values.dtype.kind == "c":
+        raise LabelError("it holds complex numbers, expected class ids (0 = no label). Give a raster of class ids, not of measurements.")
     stored = stored_legend(dataset.tags().get(LEGEND_TAG))
     notes: list[str] = []
     marked, declared = _with_data(dataset, values, notes)

@@ -40,7 +40,7 @@ def read_vectors(path: Path, crs: str | None, layer: str | None = None) -> RawLa
             info = pyogrio.read_info(path, layer=chosen)
             meta, fids, shapes, columns = pyogrio.raw.read(path, layer=chosen, force_2d=True, return_fids=True, datetime_as_string=True)
             geometries = shapely.from_wkb(shapes) if shapes is not None else np.full(len(fids), None)
-    except (*_REFUSED, shapely.errors.ShapelyError) as error:
+    except (*_REFUSED, shapely.errors.ShapelyError, UnicodeDecodeError) as error:
         raise LabelError(
             f"not a vector file that can be read: {error}. Expected GeoJSON, GeoPackage, Shapefile, CSV or a label raster (GeoTIFF)."
         ) from error
@@ -90,7 +90,7 @@ def write_vectors(annotations: Annotations, path: Path) -> None:
             raise OutputError(f"{path.name} cannot be written: {error}. Check free space and permissions.") from error
 
 
-def _layer(path: Path, wanted: str | None) -> tuple[str | None, list[str]]:
+def _layer(path: Path, wanted: str | None) -> tuple[str, list[str]]:
     """The layer to read, and a note where others were passed over."""
     # A table without shapes, such as the styles that QGIS keeps in a GeoPackage, holds no labels.
     layers = [(str(name), kind) for name, kind in pyogrio.list_layers(path)]
@@ -102,7 +102,9 @@ def _layer(path: Path, wanted: str | None) -> tuple[str | None, list[str]]:
         if wanted.isdigit() and int(wanted) < len(layers):
             return layers[int(wanted)][0], []
         raise LabelError(f"it has no layer {wanted!r} of shapes, expected one of {listed or 'none'}. Choose one with layer=....")
-    if not shaped and layers:
+    if not layers:
+        raise LabelError("it has no layer, expected one of points, lines or polygons. Check that it is the right file, and whole.")
+    if not shaped:
         raise LabelError(f"its layers {', '.join(repr(name) for name, _ in layers)} hold no shapes, expected points, lines or polygons.")
     if LAYER in shaped:
         return LAYER, []
@@ -111,7 +113,7 @@ def _layer(path: Path, wanted: str | None) -> tuple[str | None, list[str]]:
         if len(filled) == 1:
             return filled[0], [f"layer {filled[0]!r} is read, the only one of {len(shaped)} that has features."]
         raise LabelError(f"it has layers {listed}, expected one, or one called {LAYER!r}. Choose one with layer=....")
-    return (shaped[0] if shaped else None), []
+    return shaped[0], []
 
 
 def _cells(column: AnyArray, kind: str, subtype: str) -> list[Any]:

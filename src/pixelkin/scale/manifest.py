@@ -107,8 +107,14 @@ class Run:
             raise OutputError(f"{path} is not a manifest that can be read ({exc}). Start anew with resume=False.") from exc
         changed = sorted(key for key in {*theirs, *self.inputs} if theirs.get(key) != self.inputs.get(key))
         if changed and (self._refusal.exists() or not self._has_finished()):
-            shutil.rmtree(self.folder)
-            self._open()
+            # Parts that say what they were made of, such as dates of a series, may be those of the new inputs too.
+            for other in self.folder.iterdir():
+                if other.is_dir():
+                    shutil.rmtree(other)
+                elif not self.facts(other.stem):
+                    other.unlink()
+            self.scratch.mkdir()
+            _write(path, json.dumps({"version": VERSION, "inputs": self.inputs}, indent=1).encode())
             return
         if manifest.get("version") != VERSION or changed:
             raise OutputError(
@@ -169,9 +175,11 @@ class Run:
         return (self.folder / f"{name}.done").exists()
 
     def facts(self, name: str) -> dict[str, Any]:
-        """What was noted of that part."""
-        facts: dict[str, Any] = json.loads((self.folder / f"{name}.done").read_text())
-        return facts
+        """What was noted of that part; nothing of one that is not finished."""
+        try:
+            return dict(json.loads((self.folder / f"{name}.done").read_text()))
+        except (OSError, ValueError):
+            return {}
 
     def discard(self) -> None:
         """Forget the run: it is finished, or not wanted."""

@@ -111,17 +111,23 @@ def segment(
         "counted": wanted.each.counted,
     }
     run = Run(wanted.folder / "series", inputs, resume=resume)
-    finished = run.marked if resume else lambda _: False
+    whose = {stem: [date.fingerprint, segmenter.provenance(date)] for date, stem, _ in wanted.by_date(scene)}
+
+    def finished(stem: str) -> bool:
+        return resume and run.facts(stem).get("inputs") == whose[stem]
+
     wanted.require(scene, segmenter.references.legend, overwrite=overwrite, finished=finished)
     with made_folder(wanted.folder), run:
         for date, stem, outputs in wanted.by_date(scene):
-            if not run.marked(stem):
+            if not finished(stem):
                 table = _segment_scene(date, how, outputs, True).areas
-                run.mark(stem, None if table is None else table.to_json())
+                run.mark(stem, {"inputs": whose[stem], "areas": None if table is None else table.to_json()})
         if wanted.each.counted:
             from ..maps.areas import AreaTable
 
-            wanted.write(scene, [AreaTable.from_json(run.facts(stem)) for _, stem, _ in wanted.by_date(scene)], overwrite=overwrite)
+            wanted.write(
+                scene, [AreaTable.from_json(run.facts(stem)["areas"]) for _, stem, _ in wanted.by_date(scene)], overwrite=overwrite
+            )
         run.discard()
     return wanted.folder
 
