@@ -12,7 +12,8 @@ import xarray as xr
 import pixelkin as pk
 from pixelkin.errors import InputError, RasterError
 from pixelkin.raster import read_map
-from pixelkin.raster.xarray import XarrayScene, open_xarray, open_zarr, segment_lazily, to_xarray
+from pixelkin.raster.xarray import XarrayScene, open_xarray, open_zarr
+from pixelkin.raster.xarray_maps import segment_lazily, to_xarray
 from pixelkin.scale import segment
 from pixelkin.scene import Series
 from pixelkin.types import Window
