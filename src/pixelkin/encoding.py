@@ -21,6 +21,8 @@ STORED = "stored"
 BEFORE_0400 = "stored, Sentinel-2 baseline before 04.00"
 SINCE_0400 = "stored, Sentinel-2 baseline 04.00 or later"
 """Products of these baselines store reflectance 0 as 1000."""
+EMBEDDING = "embedding: "
+"""Before product and version of ready-made embeddings."""
 
 
 def encoding_of(scene: Scene) -> str | None:
@@ -43,7 +45,7 @@ def common_encoding(scenes: Iterable[Scene]) -> str | None:
         for other, named in known.items():
             if not _together(encoding, other):
                 raise RasterError(
-                    f"{named.name} and {scene.name} are not on one scale: {_told(named, other)}, {_told(scene, encoding)}. {_FIX}"
+                    f"{named.name} and {scene.name} are not on one scale: {_told(named, other)}, {_told(scene, encoding)}. {_fix(encoding, other)}"
                 )
         known.setdefault(encoding, scene)
     # The one that says most: a baseline beside plain stored numbers.
@@ -55,7 +57,7 @@ def require_encoding(scene: Scene, expected: str | None, owner: str) -> None:
     encoding = encoding_of(scene)
     if encoding is not None and expected is not None and not _together(encoding, expected):
         raise RasterError(
-            f"{scene.name} is not on the scale of {owner}: {_told(scene, encoding)}, {owner} was made on {_MEANING.get(expected, expected)}. {_FIX}"
+            f"{scene.name} is not on the scale of {owner}: {_told(scene, encoding)}, {owner} was made on {_MEANING.get(expected, expected)}. {_fix(encoding, expected)}"
         )
 
 
@@ -71,9 +73,17 @@ _MEANING = {
 }
 
 
+def _fix(one: str, other: str) -> str:
+    if EMBEDDING in one or EMBEDDING in other:
+        return "Vectors of different products or versions do not compare: use one version for all."
+    return _FIX
+
+
 def _told(scene: Scene, encoding: str) -> str:
     return f"{scene.name} has {_MEANING.get(encoding, encoding)}"
 
 
 def _together(one: str, other: str) -> bool:
-    return one == other or (STORED in (one, other) and one.startswith(STORED) and other.startswith(STORED))
+    """Equal, or one says nothing more than the other does: no baseline, no version."""
+    shorter, longer = sorted((one, other), key=len)
+    return longer == shorter or (longer.startswith(shorter) and longer[len(shorter)] in ", ")

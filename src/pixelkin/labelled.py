@@ -12,7 +12,7 @@ from .decision import SuspectLabel, TrainingSet, make_decision, require_classes
 from .encoding import common_encoding, require_encoding
 from .engine import BlockEngine
 from .errors import ModelError, NotFittedError
-from .features import FeatureStack, References, stack_of
+from .features import FeatureStack, References, stack_of, vector_sources
 from .inputs import Image, Labels, as_labels, as_scene, pairs_of
 from .model import Model
 from .scene import Scene
@@ -59,6 +59,7 @@ class Labelled:
         scenes, parts = pairs_of(scene, labels)
         require_classes(parts)
         common_encoding(scenes)
+        self._look_at_vectors(vector_sources(scenes[0]))
         references = self._collect(scenes[0], parts[0])
         for other, more in zip(scenes[1:], parts[1:], strict=True):
             references = references.merge(self._collect(other, more))
@@ -104,9 +105,17 @@ class Labelled:
         Raises:
             ModelError: They were made with another model or other features.
         """
+        names = [group.name for group in references.columns.groups]
+        self._look_at_vectors(names if "embedding" in names else [])
         self._engine.stack.require_same(references.model_hash, "the references file")
         self._suit(references)
         self._set(TrainingSet.of(references, self._training))
+
+    def _look_at_vectors(self, names: Sequence[str]) -> None:
+        """Go by these sources of an image of ready-made vectors, where the user named none and there is no encoder."""
+        if names and self._has_default_features and self.model is None and set(names) != set(self._engine.stack.names):
+            stack = stack_of(None, names)
+            self._engine = self._engine.rebuilt(make_decision(stack, **self._choices), stack)
 
     def _suit(self, references: References) -> None:
         """Go on without pretrained features where references have none: those of an older version, or of an image without the bands for them."""

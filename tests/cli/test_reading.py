@@ -102,3 +102,23 @@ def test_band_files_train_as_one_image(run, tmp_path, capsys):
             file.write(band, 1)
     assert run("train", *files, "--out", tmp_path / "m.safetensors", "--steps", 1, "--patch-size", 7) == 0
     assert "for bands B02, B03, B04" in capsys.readouterr().out
+
+
+def test_embeddings_are_mapped_without_training(run, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    kinds = rng.integers(-90, 90, (2, 64))
+    numbers = kinds[(np.arange(50) >= 25).astype(int)].T[:, None, :] + rng.integers(-20, 20, (64, 60, 50))
+    with rasterio.open(tmp_path / "e_2021.tif", "w", driver="GTiff", count=64, height=60, width=50, dtype="int8", nodata=-128, crs="EPSG:32631",
+                       transform=rasterio.Affine(10, 0, 500000, 0, 10, 4599400)) as file:  # fmt: skip
+        file.write(numbers.astype("int8"))
+        file.descriptions = [f"A{i:02d}" for i in range(64)]
+    marks = ((5, 3, "left"), (40, 10, "left"), (9, 40, "right"), (50, 30, "right"))
+    (tmp_path / "labels.csv").write_text("x,y,class\n" + "".join(f"{500005 + 10 * c},{4599995 - 10 * r},{k}\n" for r, c, k in marks))
+    assert run("segment", tmp_path / "e_2021.tif", "--labels", tmp_path / "labels.csv", "--out", tmp_path / "map.tif") == 0
+    assert "training" not in capsys.readouterr().err
+    found = read_map(tmp_path / "map.tif")
+    assert (found.classes[:, :22] == 1).mean() > 0.99
+    assert (found.classes[:, 28:] == 2).mean() > 0.99
+    assert not list(tmp_path.glob("*.safetensors"))
+    assert run("info", tmp_path / "e_2021.tif", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["encoding"] == "embedding: AlphaEarth"

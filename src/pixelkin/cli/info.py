@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from ..encoding import encoding_of
 from ..errors import ModelError
 from .options import image_options, json_option, open_one, print_json
 
@@ -66,6 +67,8 @@ def _describe_image(scene: Scene) -> dict[str, Any]:
 def _describe_numbers(scene: Scene) -> dict[str, Any]:
     """How the numbers of a file come to be values, and what was taken to be so."""
     facts: dict[str, Any] = {}
+    if encoding := encoding_of(scene):
+        facts["encoding"] = encoding
     layers = getattr(scene, "layers", None) or [scene]
     scalings = [pair for layer in layers for pair in getattr(layer, "scaling", None) or [None] * len(layer.bands)]
     if any(pair is not None for pair in scalings):

@@ -43,6 +43,13 @@ def image_options(command: _Command) -> _Command:
     """How to read an image; `reading` picks their values."""
     for option in (
         click.option(
+            "--kind",
+            type=click.Choice(["auto", "image", "alphaearth", "tessera", "generic"]),
+            default="auto",
+            show_default=True,
+            help="Imagery, or ready-made embeddings of a product, or of any (generic); auto knows them by their layout.",
+        ),
+        click.option(
             "--missing",
             type=click.Choice(["drop", "fill"]),
             default="drop",
@@ -67,7 +74,7 @@ def image_options(command: _Command) -> _Command:
     return command
 
 
-_READING = ("bands", "nodata", "scale", "missing")
+_READING = ("bands", "nodata", "scale", "missing", "kind")
 
 
 def reading(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -263,7 +263,10 @@ def _open(image: str, options: dict[str, Any]) -> Scene | Series:
     if options["mosaic"]:
         from ..raster import open_mosaic
 
-        return open_mosaic(image, crs=options["crs"], resolution=options["resolution"], **reading(options))
+        how = reading(options)
+        if how.pop("kind") not in ("auto", "image"):
+            raise InputError("--mosaic joins imagery, --kind names embeddings. Map one tile of them at a time.")
+        return open_mosaic(image, crs=options["crs"], resolution=options["resolution"], **how)
     if not any(
         (Path(image) / name).is_file() for name in ("zarr.json", *(f"{path.name}/zarr.json" for path in Path(image).glob("*.zarr")))
     ):
@@ -366,6 +369,7 @@ def _read_labels(source: Scene | Series, options: dict[str, Any]) -> tuple[Label
 
 def _model(source: Scene | Series, out: str, options: dict[str, Any], inputs: dict[str, list[str]]) -> Callable[[], Model | None]:
     """How the model is come by; what can be refused of it is refused now, the work is done by the call."""
+    from ..features import embedding_bands
     from ..model import load_model
     from ..scene import as_scenes
     from ..training import pick_device
@@ -377,6 +381,9 @@ def _model(source: Scene | Series, out: str, options: dict[str, Any], inputs: di
     if options["raw"]:
         if options["model_file"] or options["measure"] in ("local", "global"):
             raise InputError("--raw compares raw bands without a model, --model or --measure needs one. Leave one of them out.")
+        return lambda: None
+    if embedding_bands(scenes[0]) and not options["model_file"]:
+        # Somebody has trained a network for these numbers already.
         return lambda: None
     device = pick_device(options["device"])
     if options["model_file"]:

@@ -97,6 +97,8 @@ class Learner:
         if not self._stack.columns(scene).raw:
             # Of a network and of standardised bands: small numbers, of which three digits tell all, but for bands gone wild.
             features = features.clamp(-6e4, 6e4).half()
+        if fields.guide is not None:
+            bands = fields.guide
         if self._stack.model is None and fields.valid.any():
             seen = bands[:, usable]
             level, spread = seen.mean(dim=1), seen.std(dim=1, correction=0)

@@ -3,11 +3,12 @@
 from .backbone import BackboneFeatures
 from .bands import RAW, BandFeatures
 from .blocks import BLOCK, block_at, blocks_of, overlap, spread
+from .embeddings import EmbeddingFeatures, embedding_bands
 from .encoder import Embedding, EncoderFeatures, embed
 from .references import References, collect, grid_number, labelled_on, scene_number
 from .sample import sample
 from .source import Columns, FeatureSource, Fields, Group, grown
-from .stack import SOURCES, FeatureStack, stack_of
+from .stack import SOURCES, FeatureStack, stack_of, vector_sources
 
 __all__ = [
     "BLOCK",
@@ -17,6 +18,7 @@ __all__ = [
     "BandFeatures",
     "Columns",
     "Embedding",
+    "EmbeddingFeatures",
     "EncoderFeatures",
     "FeatureSource",
     "FeatureStack",
@@ -27,6 +29,7 @@ __all__ = [
     "blocks_of",
     "collect",
     "embed",
+    "embedding_bands",
     "grid_number",
     "grown",
     "labelled_on",
@@ -35,4 +38,5 @@ __all__ = [
     "scene_number",
     "spread",
     "stack_of",
+    "vector_sources",
 ]

@@ -9,6 +9,7 @@ from torch import Tensor
 from ..model import Model
 from ..scene import Pixels, Scene, read_padded
 from ..types import Window
+from .embeddings import embedding_bands
 from .source import Fields, Group, grown
 from .squares import CONTEXT, FAR, NEAR, centre, mean, spread
 
@@ -42,7 +43,7 @@ class BandFeatures:
 
     def group(self, scene: Scene) -> Group:
         """Five columns a band; ModelError where the image has not got the model's bands."""
-        count = len(scene.bands if self._model is None else self._model.band_index(scene))
+        count = len(self._measured(scene) if self._model is None else self._model.band_index(scene))
         return band_group(count, raw=self._model is None)
 
     def fields(self, scene: Scene, window: Window, step: int = 1) -> Fields:
@@ -50,13 +51,22 @@ class BandFeatures:
         pixels = read_padded(scene, grown(window, CONTEXT))
         inside, (height, width) = slice(CONTEXT, -CONTEXT), (window.height, window.width)
         with torch.inference_mode():
-            bands = band_values(self._model, scene, pixels)
+            every = band_values(self._model, scene, pixels)
+            bands = every if self._model is not None else every[self._measured(scene)]
             seen = [
                 centre(bands, height, width),
                 *(mean(bands, side, height, width) for side in (NEAR, FAR)),
                 *(spread(bands, side, height, width) for side in (NEAR, FAR)),
             ]
-            return Fields(torch.cat([values[:, ::step, ::step] for values in seen]), pixels.valid[inside, inside], seen[0])
+            return Fields(
+                torch.cat([values[:, ::step, ::step] for values in seen]), pixels.valid[inside, inside], centre(every, height, width)
+            )
+
+    def _measured(self, scene: Scene) -> list[int]:
+        """Which bands of an image a sensor measured: all but ready-made vectors beside them."""
+        vectors = embedding_bands(scene)
+        measured = [i for i, band in enumerate(scene.bands) if band not in vectors]
+        return measured or list(range(len(scene.bands)))
 
 
 def band_group(bands: int, *, raw: bool) -> Group:

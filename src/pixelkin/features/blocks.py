@@ -20,6 +20,8 @@ BLOCK = 256
 
 REFERENCE_BLOCK = 32
 """Side of the block from which a labelled pixel is described: a click costs a few milliseconds, a scribble shares positions."""
+_BLOCKS = 64
+"""Small blocks that are looked at, at most: enough to know a class's share of an image to a few points."""
 
 _BLOCKS = 64
 """Small blocks that are looked at, at most: enough to know a class's share of an image to a few points."""

@@ -113,6 +113,8 @@ class Fields:
     """(row, col), True = the image has data there."""
     bands: Tensor | None = None
     """(band, row, col) float32: the bands, standardised or, without a model, raw; edges in them guide the smoothing. always there from a `FeatureStack`."""
+    guide: Tensor | None = None
+    """(n, row, col) float32: what guides the smoothing instead of the bands; None where they do."""
     embedding: Embedding | None = None
     """The encoder's maps of the window and of some pixels around it, for Algorithm 2; None from other sources."""
 

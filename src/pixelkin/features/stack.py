@@ -17,6 +17,7 @@ from ..scene import Pixels, Scene, read_padded
 from ..types import Grid, Window
 from .backbone import BackboneFeatures, is_installed
 from .bands import RAW, BandFeatures, band_values
+from .embeddings import EmbeddingFeatures, embedding_bands
 from .encoder import EncoderFeatures
 from .source import Columns, FeatureSource, Fields, grown
 
@@ -31,8 +32,15 @@ SOURCES: dict[str, Callable[[Model | None], FeatureSource]] = {
     "encoder": _encoder,
     "bands": BandFeatures,
     "pretrained": BackboneFeatures,
+    "embedding": lambda _: EmbeddingFeatures(),
 }
 """What makes each source, by the name that users give it."""
+
+
+def vector_sources(scene: Scene) -> list[str]:
+    """The sources that suit an image that holds ready-made vectors, and no encoder; none where it holds no such."""
+    vectors = embedding_bands(scene)
+    return ["embedding", *(["bands"] if len(vectors) < len(scene.bands) else [])] if vectors else []
 
 
 def stack_of(model: Model | None, features: Sequence[str | FeatureSource] | None = None, *, pretrained: bool = True) -> FeatureStack:
@@ -130,6 +138,9 @@ class FeatureStack:
             torch.cat([part.features.to(self.device) for part in parts]) if len(parts) > 1 else parts[0].features,
             reduce(np.logical_and, [part.valid for part in parts]),
             bands,
+            next((part.guide for part in parts if part.guide is not None), None)
+            if "bands" not in self.names and self.model is None
+            else None,
             next((part.embedding for part in parts if part.embedding is not None), None),
         )
 

@@ -23,6 +23,7 @@ from pixelkin.types import Grid
 from ._gdal import Dataset, one_line, quiet
 from .bands import band_names, mask_band, nodata_of, palette_of, scalings_of, select_bands, tagged_alpha
 from .dates import date_from_name, date_from_tags
+from .embedding import KINDS, as_embedding
 from .fills import HUGE
 from .mapfile import LEGEND_TAG
 from .reader import RasterScene, absolute, crs_text, open_dataset, stamp
@@ -43,16 +44,28 @@ class OpenOptions:
     align: bool = False
     scale: bool = True
     missing: str = "drop"
+    kind: str = "auto"
 
     def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise InputError(f"kind is {self.kind!r}, expected one of {', '.join(map(repr, KINDS))}.")
         if self.missing not in ("drop", "fill"):
             raise InputError(f"missing is {self.missing!r}, expected 'drop' or 'fill'.")
         if isinstance(self.nodata, str) and self.nodata != "none":
             raise InputError(f"nodata is {self.nodata!r}, expected a number, or 'none' where every number is data.")
 
 
-def open_file(path: str, options: OpenOptions) -> RasterScene | Stack:
-    """A file as a scene, and one of several pages as a stack of them; see `open_scene`."""
+def open_file(path: str, options: OpenOptions) -> Scene:
+    """A file as a scene, one of several pages as a stack of them, one of embeddings as such; see `open_scene`."""
+    scene = _open_pages(path, options)
+    if options.kind == "image" or isinstance(scene, Stack):
+        return scene
+    with open_dataset(scene.path) as dataset:
+        tags = dataset.tags()
+    return as_embedding(scene, options.kind, tags)
+
+
+def _open_pages(path: str, options: OpenOptions) -> RasterScene | Stack:
     path, _ = absolute(path)
     pages, alike = _pages(path)
     if len(pages) < 2:

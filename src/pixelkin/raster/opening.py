@@ -19,6 +19,7 @@ from pixelkin.types import AnyArray
 from .bands import select_bands
 from .bandset import band_sets, is_band_file
 from .dates import date_from_name, parse_date
+from .embedding import Kind, as_embedding, is_array_file, open_array_file
 from .files import OpenOptions, open_file, open_raster, stack_of, tell_notes
 from .sentinel2 import band_files, band_of
 from .series import images_in, series_of, series_of_folder, single_band
@@ -35,6 +36,7 @@ def open_scene(
     align: bool = False,
     scale: bool = True,
     missing: Literal["drop", "fill"] = "drop",
+    kind: Kind = "auto",
 ) -> Scene | Series:
     """Open an image, or a time series of images on one grid. Pixels are read later, window by window.
 
@@ -62,6 +64,8 @@ def open_scene(
             it numbers are as they are stored. Images that are on different scales are refused together.
         missing: 'drop': a pixel is valid where all bands are. 'fill': where one is, and a band that is missing there takes its median in
             the image; for stacks in which hardly a pixel has all bands, such as time series.
+        kind: 'image', or what ready-made embeddings are of: 'alphaearth', 'tessera', or 'generic' for any raster whose bands are one vector; 'auto' knows them by
+            their layout. Of the name of an embedding only a year is a date.
 
     Returns:
         A `Series` for a folder or a list, else a `Scene`.
@@ -72,7 +76,7 @@ def open_scene(
             or one has no date.
         InputError: The source is of no known kind, or an option does not suit it.
     """
-    opened = _open(source, OpenOptions(bands, nodata, None if date is None else parse_date(date), align, scale, missing))
+    opened = _open(source, OpenOptions(bands, nodata, None if date is None else parse_date(date), align, scale, missing, kind))
     tell_notes(as_scenes(opened))
     return opened
 
@@ -126,11 +130,13 @@ def _is_zarr(source: Any) -> bool:
 
 
 def _open_zarr(source: str | os.PathLike[str], options: OpenOptions) -> Scene | Series:
-    from .xarray import open_zarr
+    from .xarray import open_zarr, zarr_attributes
 
     _refuse_date(options)
     _refuse_fill(options, "a Zarr store")
-    return open_zarr(os.fspath(source), bands=options.bands, nodata=options.nodata, scale=options.scale)
+    path = os.fspath(source)
+    opened = open_zarr(path, bands=options.bands, nodata=options.nodata, scale=options.scale)
+    return opened if isinstance(opened, Series) else as_embedding(opened, options.kind, zarr_attributes(path))
 
 
 def _open_folder(source: str | os.PathLike[str], options: OpenOptions) -> Scene | Series:
@@ -202,6 +208,7 @@ _OPENERS: tuple[tuple[Callable[[Any], bool], Callable[[Any, OpenOptions], Scene 
     (lambda source: isinstance(source, np.ndarray), _open_array),
     (lambda source: type(source).__module__.split(".")[0] == "xarray", _open_xarray),
     (_is_zarr, _open_zarr),
+    (is_array_file, lambda source, _: open_array_file(os.fspath(source))),
     (lambda source: isinstance(source, str | os.PathLike) and Path(source).is_dir(), _open_folder),
     (lambda source: isinstance(source, str | os.PathLike), _open_file),
     (lambda source: isinstance(source, list | tuple), _open_list),

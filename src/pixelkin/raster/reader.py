@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import rasterio
@@ -53,7 +54,9 @@ class RasterScene:
     source: str
     """Identity of the file's content, from sizes and times of its files and its metadata; no pixel is read for it."""
     warped: bool = False
-    """True where the file lies on another grid and is warped to `grid`: bilinear, or nearest for a palette."""
+    """True where the file lies on another grid and is warped to `grid`."""
+    resampling: Literal["bilinear", "nearest"] = "bilinear"
+    """How it is warped; a palette always by the nearest pixel."""
     by_points: bool = False
     """True where ground control points place the file; `grid` is then the one that GDAL suggests."""
     scaling: tuple[tuple[float, float], ...] | None = None
@@ -75,6 +78,7 @@ class RasterScene:
         how: tuple[object, ...] = (self.source, self.indexes, self.nodata, self.grid if self.warped else None)
         # What does nothing here is left out, so that what earlier versions kept of a file still counts.
         how += tuple(part for part in (self.scaling, self.palette, self.fills) if part is not None)
+        how += (self.resampling,) if self.warped and self.resampling != "bilinear" else ()
         return hashlib.sha256(repr(how).encode()).hexdigest()
 
     def read(self, window: Window | None = None) -> Pixels:
@@ -107,8 +111,8 @@ class RasterScene:
                 f"{window.col + window.width - 1}: {one_line(exc)}. The file is damaged or cut short: copy or download it again."
             ) from exc
 
-    def aligned(self, grid: Grid) -> RasterScene:
-        """The same image warped to another grid (bilinear, nearest for a palette); pixels outside its footprint are not valid.
+    def aligned(self, grid: Grid, *, resampling: Literal["bilinear", "nearest"] = "bilinear") -> RasterScene:
+        """The same image warped to another grid (a palette always by the nearest pixel); pixels outside its footprint are not valid.
 
         Raises:
             RasterError: One of the grids has no CRS, or the file mixes kinds of no-data that a warp cannot keep apart.
@@ -122,7 +126,7 @@ class RasterScene:
             raise RasterError(
                 f"{self.name} is placed by ground control points, and cannot be warped to another grid here. Warp it with gdalwarp first."
             )
-        scene = replace(self, grid=grid, warped=True)
+        scene = replace(self, grid=grid, warped=True, resampling=resampling)
         borrow(scene, scene._open)
         return scene
 
@@ -158,7 +162,7 @@ class RasterScene:
                     if self.by_points
                     else {"transform": Affine(*self.grid.transform), "height": self.grid.height, "width": self.grid.width}
                 ),
-                resampling=Resampling.bilinear if self.palette is None else Resampling.nearest,
+                resampling=Resampling.bilinear if self.palette is None and self.resampling == "bilinear" else Resampling.nearest,
                 # Nearly exact (zero makes rasterio fail): the approximation depends on the window's extent, and a pixel must not.
                 tolerance=1e-6,
                 src_nodata=nodata,

@@ -195,6 +195,11 @@ def open_zarr(
     return open_xarray(dataset, bands=bands, nodata=nodata, name=name, scale=scale)
 
 
+def zarr_attributes(store: str) -> dict[str, Any]:
+    """What is said of a Zarr store as a whole."""
+    return dict(xr.open_zarr(store, mask_and_scale=False, consolidated=False).attrs)
+
+
 def _as_array(source: xr.DataArray | xr.Dataset) -> xr.DataArray:
     """Bands, rows and columns in one DataArray."""
     if isinstance(source, xr.Dataset):
@@ -220,7 +225,7 @@ def _names(array: xr.DataArray) -> list[str]:
     assert band is not None
     if "long_name" in array.attrs and len(np.atleast_1d(array.attrs["long_name"])) == array.sizes[band]:
         return [str(name) for name in np.atleast_1d(array.attrs["long_name"])]
-    if band in array.coords and array.coords[band].dtype.kind in "UOS":
+    if band in array.coords and array.coords[band].dtype.kind in "UOST":
         return [str(name) for name in array.coords[band].values]
     return [f"band_{i + 1}" for i in range(array.sizes[band])]
 
