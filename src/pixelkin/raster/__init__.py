@@ -5,6 +5,7 @@ from .mapfile import read_map
 from .mosaic import Mosaic, open_mosaic
 from .opening import open_scene
 from .reader import RasterScene
+from .together import open_stack
 from .writer import MapWriter, write_map
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "RasterScene",
     "open_mosaic",
     "open_scene",
+    "open_stack",
     "read_map",
     "require_bands",
     "require_crs",

@@ -11,7 +11,9 @@ import numpy as np
 from pixelkin.scene import Pixels, inside
 from pixelkin.types import AnyArray, BoolArray, Grid, Window
 
+from .embedding import EmbeddingScene
 from .reader import RasterScene
+from .summary import read_bands
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Stack:
     date: dt.date | None
     dtype: str
     """Common type of the layers."""
-    layers: tuple[RasterScene, ...]
+    layers: tuple[RasterScene | EmbeddingScene | Stack, ...]
     """On `grid`, in the order of the bands."""
     fills_missing: bool = False
     """True where a pixel is valid once any layer is; the layers fill what they miss."""
@@ -36,7 +38,14 @@ class Stack:
     @property
     def paths(self) -> tuple[str, ...]:
         """Files of the bands."""
-        return tuple(layer.path for layer in self.layers)
+        return tuple(path for layer in self.layers for path in (layer.paths if isinstance(layer, Stack) else (layer.path,)) if path)
+
+    @property
+    def embedding_bands(self) -> tuple[str, ...]:
+        """Bands that are the numbers of ready-made vectors."""
+        names = iter(self.bands)
+        told = [(next(names), band in getattr(layer, "embedding_bands", ())) for layer in self.layers for band in layer.bands]
+        return tuple(name for name, of_vector in told if of_vector)
 
     @property
     def fingerprint(self) -> str:
@@ -72,5 +81,5 @@ class Stack:
     def read_bands(self, window: Window | None = None) -> tuple[AnyArray, BoolArray]:
         """Like `read`, but validity is told for each band: both arrays are (band, row, col)."""
         window = inside(window, self.grid, self.name)
-        both = [layer.read_bands(window) for layer in self.layers]
+        both = [read_bands(layer, window)[:2] for layer in self.layers]
         return np.concatenate([data for data, _ in both], dtype=self.dtype), np.concatenate([valid for _, valid in both])
