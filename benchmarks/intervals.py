@@ -142,6 +142,7 @@ def run(name: str, samples: int) -> dict[str, Any]:
                     if np.isfinite(low):
                         hits[kind].append(bool(low <= value <= high))
         table[design] = {kind: round(float(np.mean(values)), 4) for kind, values in hits.items()}
+        print(f"{name}: {design:<24}" + "".join(f"{kind:>11} {100 * value:.1f} %" for kind, value in table[design].items()), flush=True)
     return {"figures": {kind: {k: round(v, 4) for k, v in values.items()} for kind, values in known.items()}, "coverage": table}
 
 
@@ -159,9 +160,6 @@ def main() -> None:
         print(
             f"{name}, {arguments.samples} samples of {POINTS} points ({time.perf_counter() - start:.0f} s); accuracy {report[name]['figures']['overall']['']:.3f}"
         )
-        print(f"{'design':<24}" + "".join(f"{kind:>11}" for kind in report[name]["figures"]))
-        for design, found in report[name]["coverage"].items():
-            print(f"{design:<24}" + "".join(f"{100 * value:>10.1f}%" for value in found.values()))
     if arguments.out:
         arguments.out.write_text(json.dumps(report, indent=2))
 
