@@ -15,7 +15,7 @@ from rasterio.transform import Affine
 from pixelkin.errors import InputError, LabelError, MissingFileError, OutputError, RasterError
 from pixelkin.experiments import potsdam
 from pixelkin.experiments.dataset import merge_classes
-from pixelkin.experiments.potsdam import LEGEND, MERGED, Layout, halve, prepare, split_images
+from pixelkin.experiments.potsdam import LEGEND, MERGED, Layout, classes_of, halve, prepare, split_images
 
 SMALL = Layout(labelled=("2_10", "6_7"), unlabelled=("7_13",), blocks=3, block_px=8)
 
@@ -151,10 +151,18 @@ def test_an_unknown_colour_is_named_with_its_place(source, tmp_path):
     path = source / "5_Labels_all" / "top_potsdam_6_7_label.tif"
     with rasterio.open(path, "r+") as label:
         data = label.read()
-        data[:, 17, 5] = (252, 255, 0)
+        data[:, 17, 5] = (252, 240, 0)
         label.write(data)
-    with pytest.raises(LabelError, match=r"top_potsdam_6_7_label\.tif has colour \(252, 255, 0\) at row 17, column 5.*\(255, 255, 0\) car"):
+    with pytest.raises(LabelError, match=r"top_potsdam_6_7_label\.tif has colour \(252, 240, 0\) at row 17, column 5.*\(255, 255, 0\) car"):
         prepare(source, tmp_path / "out", layout=SMALL)
+
+
+def test_a_colour_next_to_a_class_is_that_class_with_a_word(caplog):
+    """Tile 4_12 as distributed has such pixels."""
+    colours = np.array([[[255, 252, 0]], [[255, 255, 0]], [[0, 0, 255]]], np.uint8)
+    car, blue = (next(entry.id for entry in LEGEND if entry.color == color) for color in ((255, 255, 0), (0, 0, 255)))
+    np.testing.assert_array_equal(classes_of(colours, "top_potsdam_4_12_label.tif"), [[car, car, blue]])
+    assert "top_potsdam_4_12_label.tif: 1 pixels" in caplog.text
 
 
 def test_tiles_that_do_not_fit_are_refused(source, tmp_path):

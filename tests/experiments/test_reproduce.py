@@ -279,3 +279,26 @@ def test_all_results_are_written_in_one_go_and_listed(images_folder, tmp_path, m
     result = CliRunner().invoke(results.main, ["--data", str(tmp_path / "nowhere"), *arguments[2:]])
     assert result.exit_code == 2
     assert "Error: " in result.output
+
+
+def test_all_makes_everything_that_the_data_allows_and_keeps_what_is_finished(images_folder, tmp_path, monkeypatch):
+    made = []
+    real = reproduce.reproduce
+
+    def watched(name, *arguments, **options):
+        made.append(name)
+        if name == "speed":
+            return []
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(reproduce, "reproduce", watched)
+    monkeypatch.setattr(reproduce, "TABLES", {"table1": reproduce.TABLES["table1"]})
+    monkeypatch.setattr(reproduce.figures, "FIGURES", {name: reproduce.figures.FIGURES[name] for name in ("figure3", "figure4", "figure6")})
+    out = tmp_path / "out"
+    written = reproduce.reproduce_all(images_folder, budget="smoke", out=out)
+    # No merged classes, no series.
+    assert made == ["table1", "figure4", "speed"]
+    assert {path.name for path in written} >= {"fields-table1.csv", "fields-figure4.png"}
+    made.clear()
+    reproduce.reproduce_all(images_folder, budget="smoke", out=out)
+    assert made == ["speed"]

@@ -47,7 +47,8 @@ def reproduce_command(
 ) -> None:
     """Run an experiment of the paper.
 
-    NAME is table1, table2, table3, variants, figure2 to figure7, or speed. A run that was interrupted goes on where it stopped.
+    NAME is table1, table2, table3, variants, figure2 to figure7, speed, or all, which is everything
+    that the data allows and prepares the files of ISPRS Potsdam itself. A run that was interrupted goes on where it stopped.
 
     NAME can also be potsdam or sentinel2: then --data holds the files as they are distributed, and --out is the folder
     to prepare from them.
@@ -69,6 +70,14 @@ def reproduce_command(
             if data is None:
                 raise InputError(f"{name} needs --data PATH: the files as they are distributed.")
             written = _prepare(name, data, out, overwrite, lambda done, total: told(done, total, 0.0, "tiles"))
+        elif name == "all":
+            from .reproduce import reproduce_all
+
+            if data is None:
+                raise InputError("all needs --data PATH: a data set, or the files of ISPRS Potsdam as they are distributed.")
+            written = reproduce_all(
+                data, budget=budget, seeds=seeds, out=out, cache=cache, device=device, overwrite=overwrite, progress=told
+            )
         else:
             from .reproduce import reproduce
 

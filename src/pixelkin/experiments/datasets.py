@@ -74,13 +74,13 @@ def _open_prepared(folder: Path) -> Dataset:
         return Truth(image, lambda: _read_classes(folder / "labels" / f"{name}.tif", image)[0])
 
     tests = [truth(name) for name in split["test"]]
-    files = [folder / "images" / f"{name}.tif" for key in ("unlabelled", "train", "test") for name in split[key]]
+    files = [folder / "images" / f"{name}.tif" for key in ("unlabelled", "test") for name in split[key]]
     files += [folder / "labels" / f"{name}.tif" for name in split["test"]]
     return Dataset(
         head["name"],
         "images",
         legend,
-        tuple(scene(name) for name in (*split["unlabelled"], *split["train"])),
+        tuple(scene(name) for name in split["unlabelled"]),
         tuple(Task(one, (one,)) for one in tests),
         _digest([*files, folder / head["split"]]),
         head["merged"],

@@ -59,8 +59,8 @@ VAE = Encoder("vae", kind="vae")
 
 
 def _ablation(name: str, objective: dict[str, Any] | None = None, **changes: Any) -> Encoder:
-    """A row that changes the paper's objective, whatever weight our default gives its L1 term."""
-    weights = {"gamma": PRESETS["paper"].objective.gamma, **(objective or {})}
+    """A row that changes the paper's objective, whatever the budget trains with: its weights, one shuffle, all positions."""
+    weights = {**asdict(PRESETS["paper"].objective), **(objective or {})}
     return Encoder(name, objective=tuple(weights.items()), unit_spread=False, **changes)
 
 

@@ -50,7 +50,7 @@ def reproduce(
     Args:
         name: One of `NAMES`.
         data: Folder that `open_data` reads; not needed for 'speed'.
-        budget: 'smoke', 'small' or 'paper'.
+        budget: 'smoke', 'small', 'medium' or 'paper'.
         seeds: Runs to average, instead of the budget's.
         out: Folder for DATA-NAME.csv, .md, .json and, for a figure, .png.
         cache: Folder for trained models and cells; default `out`/cache. Give the same one again and nothing is done twice.
@@ -106,6 +106,44 @@ def reproduce(
     write_text(targets[1], markdown)
     write_json(targets[2], manifest)
     return targets
+
+
+def reproduce_all(
+    data: str | Path,
+    *,
+    out: str | Path = "results",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    **options: Any,
+) -> list[Path]:
+    """Everything that a data set allows: tables, figures and the timing. An interrupted run goes on; what is finished is kept.
+
+    Args:
+        data: Folder that `open_data` reads, or the files of ISPRS Potsdam as they are distributed, which are prepared in `out`/potsdam first.
+        out: Folder for all files.
+        overwrite: Write tables and figures anew that are there; cells and models are kept.
+        progress: As for `reproduce`.
+        **options: Others of `reproduce`.
+    """
+    # Only preparing needs it.
+    from .potsdam import is_source, prepare
+
+    folder = Path(data)
+    if folder.exists() and not (folder / "dataset.json").exists() and is_source(folder):
+        folder = prepare(
+            folder, Path(out) / "potsdam", progress=progress and (lambda done, total: progress(done, total, 0.0, "preparing tiles"))
+        )
+    dataset = open_data(folder)
+    single = dataset.kind == "images"
+    lacking = {"figure6" if single else "figure7"} | (set() if dataset.merged else {"figure3"})
+    written = []
+    for name in (*TABLES, *(figure for figure in figures.FIGURES if figure not in lacking), "speed"):
+        stem = Path(out) / (name if name == "speed" else f"{dataset.name}-{name}")
+        # The manifest comes last.
+        if stem.with_suffix(".json").exists() and not overwrite:
+            continue
+        written += reproduce(name, None if name == "speed" else dataset, out=out, overwrite=True, progress=progress, **options)
+    return written
 
 
 def _circumstances() -> dict[str, Any]:
