@@ -25,6 +25,7 @@ from pixelkin.experiments.protocol import BUDGETS, Cell, Method, Plan, Runner, d
 from pixelkin.maps import score
 from pixelkin.segmenter import Segmenter
 from pixelkin.similarity import literal
+from pixelkin.training import PRESETS
 from pixelkin.types import Legend
 
 from .conftest import fields
@@ -153,7 +154,7 @@ def test_rows_of_the_tables():
     ]  # fmt: skip
     # The paper's objective, whatever the default has become.
     small = BUDGETS["small"].training
-    base = replace(small, objective=replace(small.objective, gamma=0.1), unit_spread=False)
+    base = replace(small, objective=PRESETS["paper"].objective, unit_spread=False)
     resolved = {row.name: row.resolve(small, ("r",), 9) for row in (*ABLATIONS, NO_DATE_PAIRS, DEEP_INFOMAX, VAE)}
     assert resolved["baseline"][0] == base == resolved["random phi"][0]
     assert resolved["alpha = 0"][0].objective == replace(base.objective, alpha=0.0)
