@@ -47,7 +47,7 @@ def test_a_date_that_no_label_covers_is_named_on_strip_map_and_export_until_it_i
     page.tab.locator(".date").last.click()
     note = page.tab.locator("#uncovered")
     note.wait_for()
-    assert "50 % of it" in note.inner_text()
+    assert "50% of it" in note.inner_text()
     page.key("x")
     warning = page.tab.locator("#export-uncovered p")
     assert "of 2020-03-05 is" in warning.inner_text()
@@ -60,3 +60,33 @@ def test_a_date_that_no_label_covers_is_named_on_strip_map_and_export_until_it_i
     page.point(60, 30)
     note.wait_for(state="hidden")
     page.tab.locator(".date .uncovered").last.wait_for(state="hidden")
+
+
+def test_a_long_series_loads_what_is_near_and_plays(tabs: Tabs, serve: Serve, tmp_path: Path) -> None:
+    import rasterio
+
+    folder = tmp_path / "long"
+    folder.mkdir()
+    for month in range(60):
+        profile: dict[str, Any] = {"driver": "GTiff", "height": 64, "width": 64, "count": 1, "dtype": "uint8", "crs": "EPSG:32631"}
+        path = folder / f"{2015 + month // 12}-{month % 12 + 1:02d}-01.tif"
+        with rasterio.open(path, "w", transform=rasterio.Affine(10, 0, 400_000, 0, -10, 4_700_000), **profile) as out:
+            out.write(np.full((1, 64, 64), month * 4, np.uint8))
+    page = tabs(serve([folder], "--no-train"), unopened=True)
+    asked: list[str] = []
+    page.tab.on("request", lambda request: asked.append(request.url) if "thumbnail" in request.url else None)
+    page.open()
+    assert page.tab.locator(".date").count() == 60
+    page.until("[...document.querySelectorAll('.date img')].filter(one => one.naturalWidth > 0).length >= 10")
+    assert len({url.split("/thumbnail")[0] for url in asked}) < 50
+    last = page.tab.locator(".date").last
+    last.scroll_into_view_if_needed()
+    page.until("[...document.querySelectorAll('.date img')].at(-1).naturalWidth > 0")
+    page.tab.get_by_role("button", name="Play the dates").click()
+    for date in ("2015-02-01", "2015-03-01"):
+        page.tab.wait_for_selector(f".date[data-scene='{date}'][aria-selected=true]")
+    page.tab.get_by_role("button", name="Play the dates").click()
+    assert page.tab.locator("#play").get_attribute("aria-pressed") == "false"
+    page.tab.locator(".date[aria-selected=true]").focus()
+    page.key("End")
+    page.tab.wait_for_selector(".date[data-scene='2019-12-01'][aria-selected=true]")

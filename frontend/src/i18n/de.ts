@@ -147,6 +147,7 @@ const texts = {
   "Paths on this machine, one a line": "Pfade auf diesem Rechner, einer je Zeile",
   "Paths, one a line": "Pfade, einer je Zeile",
   "Pixels": "Pixel",
+  "Play the dates": "Die Daten abspielen",
   "Point": "Punkt",
   "Point at a pixel.": "Zeigen Sie auf ein Pixel.",
   "Polygon": "Polygon",

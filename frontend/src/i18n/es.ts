@@ -149,6 +149,7 @@ const texts: Texts = {
   "Paths on this machine, one a line": "Rutas en este equipo, una por línea",
   "Paths, one a line": "Rutas, una por línea",
   "Pixels": "Píxeles",
+  "Play the dates": "Reproducir las fechas",
   "Point": "Punto",
   "Point at a pixel.": "Señale un píxel.",
   "Polygon": "Polígono",

@@ -149,6 +149,7 @@ const texts: Texts = {
   "Paths on this machine, one a line": "Chemins sur cette machine, un par ligne",
   "Paths, one a line": "Chemins, un par ligne",
   "Pixels": "Pixels",
+  "Play the dates": "Faire défiler les dates",
   "Point": "Point",
   "Point at a pixel.": "Pointez un pixel.",
   "Polygon": "Polygone",

@@ -149,6 +149,7 @@ const texts: Texts = {
   "Paths on this machine, one a line": "本机路径，每行一个",
   "Paths, one a line": "路径，每行一个",
   "Pixels": "像素",
+  "Play the dates": "播放各日期",
   "Point": "点",
   "Point at a pixel.": "请指向一个像素。",
   "Polygon": "多边形",

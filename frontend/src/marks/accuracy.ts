@@ -21,13 +21,13 @@ export function buildAccuracy(session: Session): HTMLElement {
   store.watch(["accuracy", "project"], ({ accuracy, project }) => {
     const { accuracy: overall, reason, checked } = accuracy;
     details.dataset["checked"] = String(checked);
-    replace(summary, ...(overall ? [h("strong", {}, share(overall)), change(accuracy.change)] : [tServer(reason ?? "")]), !checked && h("span", { class: "quiet" }, ` ${t("being estimated…")}`));
+    replace(summary, ...(overall ? [...share(overall), change(accuracy.change)] : [tServer(reason ?? "")]), !checked && h("span", { class: "quiet" }, ` ${t("being estimated…")}`));
     const rows = accuracy.classes.flatMap((one) => {
       const info = project?.classes.find(({ id }) => id === one.class_id);
       if (!info) return [];
       const swatch = h("span", { class: "swatch small", "aria-hidden": "true" });
       swatch.style.background = info.color;
-      return [h("tr", {}, h("th", { scope: "row" }, swatch, " ", info.name), h("td", {}, one.recall ? share(one.recall) : "–", change(one.change)), h("td", {}, one.precision ? share(one.precision) : "–"))];
+      return [h("tr", {}, h("th", { scope: "row" }, swatch, " ", info.name), h("td", {}, ...share(one.recall), change(one.change)), h("td", {}, ...share(one.precision)))];
     });
     replace(
       table,
@@ -38,7 +38,8 @@ export function buildAccuracy(session: Session): HTMLElement {
   return h("section", { "aria-labelledby": "accuracy-title" }, details);
 }
 
-const share = ({ value, low, high }: ShareEstimate): string => `${formatPercent(value)} (${formatPercent(low)} – ${formatPercent(high)})`;
+const share = (one: ShareEstimate | null): (HTMLElement | string)[] =>
+  one ? [h("strong", {}, formatPercent(one.value)), " ", h("span", { class: "quiet interval" }, `(${formatPercent(one.low)} – ${formatPercent(one.high)})`)] : ["–"];
 
 /** What the last marks changed, in percentage points; nothing where it rounds to none. */
 function change(by: Accuracy["change"]): HTMLElement | false {

@@ -4,14 +4,23 @@ import { sceneLabel } from "./scenes";
 import { formatNumber, t } from "../i18n";
 import { api } from "../core/api";
 import type { Scene } from "../core/types";
+import { Player } from "../looking/player";
 import type { Session } from "../session/session";
-import { byId, h, icon } from "./dom";
+import { byId, h, icon, iconButton, replace } from "./dom";
 
 export function buildStrip(session: Session): void {
   const { store } = session;
   const strip = byId("strip");
   const list = h("div", { class: "dates", role: "listbox", "aria-label": t("Date on show"), "aria-orientation": "horizontal" });
-  strip.append(list);
+  const play = iconButton("play", t("Play the dates"), () => (player.isOn ? player.stop() : player.start()), { id: "play" });
+  strip.append(play, list);
+  const player = new Player(session, (isOn) => {
+    play.setAttribute("aria-pressed", String(isOn));
+    replace(play, icon(isOn ? "pause" : "play"));
+  });
+  // Whoever takes a date into the hand has seen enough.
+  list.addEventListener("pointerdown", () => player.stop());
+  list.addEventListener("keydown", () => player.stop());
   let items: { scene: Scene; item: HTMLButtonElement; image: HTMLImageElement; count: HTMLElement; warning: HTMLElement }[] = [];
   let names = "";
 
@@ -28,6 +37,7 @@ export function buildStrip(session: Session): void {
   store.watch(["project", "scene", "picture", "compare", "uncovered"], ({ project, scene, picture, compare, uncovered }) => {
     const scenes = project?.scenes ?? [];
     strip.hidden = scenes.length < 2;
+    play.hidden = session.series.length < 3;
     const now = scenes.map((one) => `${one.id}:${one.fingerprint}`).join("|");
     if (now !== names) {
       names = now;
