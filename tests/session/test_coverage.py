@@ -69,6 +69,13 @@ def test_a_foreign_date_is_named_until_it_is_labelled(dates: Path, start: Start)
         assert found["2020-02-05"]["warning"] is None
         assert found["2020-03-05"]["foreign"] >= 0.4
         assert "of 2020-03-05 is" in found["2020-03-05"]["warning"]
+        # Nothing is certain where half of the image was never seen: not on the map, and not at a pixel.
+        session.tiles.compute_all()
+        certainty = {date: session.tiles.index(date, session.revision, 0, 0, 0, "confidence")[0][:40, :50] for date in found}
+        assert certainty["2020-03-05"].max() < 255
+        assert certainty["2020-03-05"].mean() < certainty["2020-02-05"].mean()
+        pixel = client.get("/api/scenes/2020-03-05/pixel", params={"row": 30, "col": 30}).json()
+        assert pixel["confidence"] < 0.9
         session.edit([AddMark("2020-03-05", 1, "point", point(30, 10))])
         assert judged(client, session.revision)["2020-03-05"] == {"scene": "2020-03-05", "foreign": None, "warning": None}
 
