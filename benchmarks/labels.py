@@ -42,6 +42,7 @@ ROOT = Path(__file__).parents[1]
 PATCH_SIZE = {"dubai": 13, "vegas": 13, "boadella": 9, "flanders": 9}
 PARTS = {"saving": saving, "robustness": robustness, "clicks": clicks}
 OURS = ("auto", "no encoder", "no pretrained", "bands", "nearest")
+WITH_ENCODER = ("auto", "no pretrained", "nearest")
 STACKS = {
     "patches + trees": ("patches", "extratrees"),
     "multiscale + trees": ("multiscale", "extratrees"),
@@ -83,7 +84,7 @@ class OnEachDate:
         return self._classifier.fit(scene, self._labels).predict(scene)
 
 
-def competitor(method: str, model: pk.Model, *, dates: bool) -> Any:
+def competitor(method: str, model: pk.Model | None, *, dates: bool) -> Any:
     """One of `OURS` or of `STACKS`."""
     given: dict[str, dict[str, Any]] = {
         "auto": {"model": model},
@@ -107,7 +108,8 @@ def compute(some: list[Cell], models: dict[str, Path], cache: Path) -> list[tupl
     for cell in some:
         kept = cache / f"{cell.key()}.json"
         if not kept.exists():
-            subject = competitor(cell.method, pk.load(models[cell.data]), dates=cell.protocol == "dates")
+            model = pk.load(models[cell.data]) if cell.method in WITH_ENCODER else None
+            subject = competitor(cell.method, model, dates=cell.protocol == "dates")
             began, found = time.perf_counter(), []
             for case in cases(cell.data, cell.number, cell.protocol, cell.budget, cell.draws * (2 if cell.data == "vegas" else 1)):
                 found.append(_score(subject, case))
@@ -128,12 +130,12 @@ def _score(subject: Any, case: Case) -> list[float]:
     return found
 
 
-def plan(only: list[str], draws: int, methods: list[str], *, odd: bool) -> list[list[Cell]]:
+def plan(only: list[str], draws: int, methods: list[str], *, odd: bool, most: int) -> list[list[Cell]]:
     """Cells in groups that share what they make of an image; the dearest first."""
     groups = []
     for data in only:
         for protocol in PROTOCOLS[data]:
-            for number in numbers(data, odd=odd):
+            for number in numbers(data, odd=odd, most=most):
                 cells = [
                     Cell(data, number, protocol, budget, draws, method)
                     for method in methods
@@ -146,15 +148,14 @@ def plan(only: list[str], draws: int, methods: list[str], *, odd: bool) -> list[
     return [group for group in groups if group]
 
 
-def numbers(data: str, *, odd: bool) -> list[int]:
-    """Images that are marked: even ones, or those on which constants are chosen."""
+def numbers(data: str, *, odd: bool, most: int) -> list[int]:
+    """Images that are marked, at most so many: even ones, or those on which constants are chosen."""
     count = len(images(data))
-    if data == "vegas":
-        return [0]
-    if data == "boadella":
+    if data in ("vegas", "boadella"):
         return list(range(count))
     every = list(range(0 if odd else 1, count, 2))
-    return every if data == "dubai" else every[::2]
+    chosen = every if data == "dubai" else every[::2]
+    return chosen if len(chosen) <= most else [chosen[i] for i in np.linspace(0, len(chosen) - 1, most).round().astype(int)]
 
 
 def train(name: str, cache: Path) -> Path:
@@ -168,7 +169,7 @@ def train(name: str, cache: Path) -> Path:
 
 
 def run(
-    only: list[str], draws: int, methods: list[str], workers: int, cache: Path, *, odd: bool
+    only: list[str], draws: int, methods: list[str], workers: int, cache: Path, *, odd: bool, most: int
 ) -> dict[Cell, tuple[list[list[float]], float]]:
     """All cells, kept ones from the cache."""
     cache.mkdir(parents=True, exist_ok=True)
@@ -177,9 +178,10 @@ def run(
     results: dict[Cell, tuple[list[list[float]], float]] = {}
     began = time.monotonic()
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        models = dict(zip(only, pool.map(train, only, [cache] * len(only)), strict=True))
+        learning = only if set(methods) & set(WITH_ENCODER) else []
+        models = dict(zip(learning, pool.map(train, learning, [cache] * len(learning)), strict=True))
         print(f"encoders: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-        groups = plan(only, draws, methods, odd=odd)
+        groups = plan(only, draws, methods, odd=odd, most=most)
         futures = [pool.submit(compute, group, models, cache) for group in groups]
         for number, future in enumerate(as_completed(futures), 1):
             for cell, found, seconds in future.result():
@@ -198,19 +200,20 @@ def rows_of(data: str, results: dict[Cell, tuple[list[list[float]], float]]) -> 
                 if (cell.data, cell.protocol, cell.budget) == (data, protocol, budget) and found:
                     # Of vegas, even draws report.
                     by_method[cell.method][cell.number] = found[1::2] if data == "vegas" else found
-            if "auto" not in by_method:
+            first = next((m for m in OURS if m in by_method), None)
+            if first is None:
                 continue
             means = {m: float(np.mean([np.mean(v) for v in per.values()])) for m, per in by_method.items()}
             stacks = [m for m in means if m in STACKS]
-            row: dict[str, Any] = {"protocol": protocol, "labels a class": budget, "images": len(by_method["auto"])}
+            row: dict[str, Any] = {"protocol": protocol, "labels a class": budget, "images": len(by_method[first])}
             row |= {m: round(means[m], 3) for m in (*OURS, *STACKS) if m in means}
-            row["worst of auto"] = round(float(min(np.min(v) for v in by_method["auto"].values())), 3)
+            row["worst"] = round(float(min(np.min(v) for v in by_method[first].values())), 3)
             if stacks:
                 best = max(stacks, key=means.__getitem__)
-                row["auto - best stack"] = paired(by_method["auto"], by_method[best])
+                row[f"{first} - best stack"] = paired(by_method[first], by_method[best])
             for name, without in (("encoder adds", "no encoder"), ("pretrained adds", "no pretrained"), ("both add", "bands")):
-                if without in by_method:
-                    row[name] = paired(by_method["auto"], by_method[without])
+                if without in by_method and without != first:
+                    row[name] = paired(by_method[first], by_method[without])
             yield row
 
 
@@ -269,6 +272,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", choices=list(LEGENDS), default=list(LEGENDS))
     parser.add_argument("--draws", type=int, default=5, help="Of vegas, which has one image, twice as many.")
+    parser.add_argument("--images", type=int, default=100, help="At most so many marked images of a set, evenly chosen.")
     parser.add_argument("--methods", nargs="*", choices=[*OURS, *STACKS], default=[*OURS, *STACKS])
     parser.add_argument("--odd", action="store_true", help="The images on which constants are chosen, instead of those that report.")
     parser.add_argument("--parts", nargs="*", choices=list(PARTS), default=[], help="Instead of this, what these measure on vegas.")
@@ -285,7 +289,7 @@ def main(arguments: list[str] | None = None) -> None:
             (options.out / f"labels-{part}.md").write_text(table(rows))
             print(table(rows), flush=True)
         return
-    results = run(options.only, options.draws, options.methods, options.workers, options.cache, odd=options.odd)
+    results = run(options.only, options.draws, options.methods, options.workers, options.cache, odd=options.odd, most=options.images)
     for data in options.only:
         rows = list(rows_of(data, results))
         if rows:

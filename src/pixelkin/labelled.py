@@ -108,8 +108,7 @@ class Labelled:
         names = [group.name for group in references.columns.groups]
         self._look_at_vectors(names if "embedding" in names else [])
         self._engine.stack.require_same(references.model_hash, "the references file")
-        self._suit(references)
-        self._set(TrainingSet.of(references, self._training))
+        self._set(TrainingSet.of(self._suited(references), self._training))
 
     def _look_at_vectors(self, names: Sequence[str]) -> None:
         """Go by these sources of an image of ready-made vectors, where the user named none and there is no encoder."""
@@ -117,14 +116,16 @@ class Labelled:
             stack = stack_of(None, names)
             self._engine = self._engine.rebuilt(make_decision(stack, **self._choices), stack)
 
-    def _suit(self, references: References) -> None:
-        """Go on without pretrained features where references have none: those of an older version, or of an image without the bands for them."""
+    def _suited(self, references: References) -> References:
+        """References without pretrained features where the Segmenter has none; where references have none, as those of an older version, it goes on without."""
         stack = self._engine.stack
         if bool(references.columns.parts) == ("pretrained" in stack.names):
-            return
+            return references
+        if references.columns.pretrained.start and references.columns.parts:
+            return references.without_pretrained()
         if references.columns.parts:
             raise ModelError(
-                f"the references have pretrained features, this Segmenter has {', '.join(stack.names)}. Leave features out, and install pixelkin again."
+                f"the references have pretrained features alone, this Segmenter has {', '.join(stack.names)}. Ask for 'pretrained'."
             )
         if not self._has_default_features:
             raise ModelError(
@@ -132,6 +133,7 @@ class Labelled:
             )
         without = stack_of(self.model, pretrained=False)
         self._engine = self._engine.rebuilt(make_decision(without, **self._choices), without)
+        return references
 
     def _collect(self, scene: Scene, labels: LabelledPixels) -> References:
         self._require_bands(scene)

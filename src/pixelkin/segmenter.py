@@ -266,7 +266,7 @@ class Segmenter(Labelled, Estimator):
         return self._provenance(scene, self._require_fitted())
 
     def _provenance(self, scene: Scene, training: TrainingSet) -> dict[str, str]:
-        names = self._engine.stack.names
+        names = [group.name for group in training.references.columns.groups]
         return {
             "model": training.references.model_hash,
             "references": training.references.hash,

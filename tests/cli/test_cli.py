@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from tests.cli.conftest import command as run
 
 from pixelkin.raster import open_scene, read_map
@@ -88,6 +89,34 @@ def test_segment_without_a_model_trains_one_and_keeps_it(folder, capsys):
     assert (folder / "map.model.safetensors").exists()
     assert run(*base, "--out", folder / "map.tif", "--overwrite") == 0
     assert "trained on the same with the same options by an earlier run" in capsys.readouterr().err
+
+
+def test_one_image_with_the_bands_of_a_photograph_is_mapped_without_training(tmp_path, capsys):
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 60, 70)).astype(np.uint8)
+    with rasterio.open(
+        tmp_path / "image.tif",
+        "w",
+        driver="GTiff",
+        height=60,
+        width=70,
+        count=3,
+        dtype="uint8",
+        crs="EPSG:32631",
+        transform=rasterio.Affine(1, 0, 5e5, 0, -1, 5e6),
+    ) as file:
+        file.write(pixels)
+        file.descriptions = ("red", "green", "blue")
+    (tmp_path / "labels.csv").write_text("x,y,class\n500005.5,4999994.5,a\n500060.5,4999950.5,b\n")
+    command = ("segment", tmp_path / "image.tif", "--labels", tmp_path / "labels.csv", "--out", tmp_path / "map.tif")
+    assert run(*command) == 0
+    assert "no --model, deciding by the bands and by pretrained features" in capsys.readouterr().err
+    assert not (tmp_path / "map.model.safetensors").exists()
+    run("info", tmp_path / "map.tif", "--json")
+    assert json.loads(capsys.readouterr().out)["provenance"]["features"] == "bands,pretrained"
+    assert run(*command, "--features", "bands,colour", "--overwrite") == 2
+    assert "--features is 'bands,colour', expected some of encoder, bands and pretrained" in capsys.readouterr().err
+    assert run(*command, "--raw", "--features", "bands", "--overwrite") == 2
+    assert "--raw compares the bands alone" in capsys.readouterr().err
 
 
 def test_labels_convert_keeps_every_mark(folder, capsys):

@@ -108,7 +108,13 @@ def _describe_safetensors(path: str) -> dict[str, Any]:
         except ModelError:
             raise exc from None
         counts = {entry.name: int(np.count_nonzero(references.classes == entry.id)) for entry in references.legend}
-        return {"kind": "references", "pixels": counts, "model": references.model_hash, "bands": list(references.band_names)}
+        return {
+            "kind": "references",
+            "pixels": counts,
+            "model": references.model_hash,
+            "bands": list(references.band_names),
+            "features": [group.name for group in references.columns.groups],
+        }
     parameters = sum(p.numel() for p in model.network.parameters())
     return {"kind": "model", "hash": model.hash, "config": model.config.to_json(), "parameters": parameters, "training": model.info}
 

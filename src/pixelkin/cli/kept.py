@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from ..model import Model
     from ..scene import Scene, Series
 
-_TRAINING = ("patch_size", "preset", "steps", "seed")
+TRAINING = ("patch_size", "preset", "steps", "seed")
+"""Options that decide how it is trained."""
 _RECORD = "kept for"
 
 
@@ -40,7 +41,7 @@ class KeptModel:
         self.path = target.with_name(f"{name}.model.safetensors") if name else target / "model.safetensors"
         self._state = Path(f"{self.path}.checkpoint")
         self._source, self._options = source, options
-        self._record = {"images": [scene.fingerprint for scene in scenes], **{name: options[name] for name in _TRAINING}}
+        self._record = {"images": [scene.fingerprint for scene in scenes], **{name: options[name] for name in TRAINING}}
         self._found = self._load() if self.path.exists() else None
 
     def get(self) -> Model:
@@ -49,7 +50,7 @@ class KeptModel:
             click.echo(f"pixelkin: using {self.path}, trained on the same with the same options by an earlier run.", err=True)
             return self._found
         click.echo(f"pixelkin: no --model, training one on this image first; it will be kept as {self.path}.", err=True)
-        training = {name: self._options[name] for name in (*_TRAINING, "device")}
+        training = {name: self._options[name] for name in (*TRAINING, "device")}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         model = train_with_bar(self._source, checkpoint=self._state, **training)
         model.info[_RECORD] = self._record

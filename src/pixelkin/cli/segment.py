@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from ..errors import InputError, LabelError, MissingExtraError
-from .kept import KeptModel
+from .kept import TRAINING, KeptModel
 from .options import (
     device_option,
     image_options,
@@ -55,9 +55,18 @@ _OF_PROJECTS = ("out", "confidence", "polygons", "areas", "overwrite")
 @click.option("--labels", "-l", "label_file", type=click.Path(), help="Marked pixels: GeoJSON, GeoPackage, Shapefile, CSV, label raster.")
 @click.option("--out", "-o", required=True, type=click.Path(), help="Map to write, .tif; for a series or a project, a folder.")
 @click.option(
-    "--model", "-m", "model_file", type=click.Path(), help="Model of `pixelkin train`. Default: train one on IMAGE and keep it beside OUT."
+    "--model",
+    "-m",
+    "model_file",
+    type=click.Path(),
+    help="Model of `pixelkin train`. Default: none where pretrained features decide, which is on single images; else train one on IMAGE and keep it beside OUT.",
 )
-@click.option("--raw", is_flag=True, help="Decide by the bands as they are, with no model.")
+@click.option("--raw", is_flag=True, help="Decide by the bands as they are, with no model and nothing pretrained.")
+@click.option(
+    "--features",
+    metavar="NAME,...",
+    help="What is known of a pixel: some of encoder, bands, pretrained. Default: bands, pretrained where the image has the bands of a photograph, and the encoder where there is a model.",
+)
 @click.option(
     "--method",
     type=click.Choice(["auto", "nearest", "vote", "logistic"]),
@@ -183,6 +192,7 @@ def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[
         model(),
         method=options["method"],
         measure=options["measure"],
+        features=_features(options),
         abstain=options["abstain"],
         label_transfer=options["migrate"],
         priors=options["priors"],
@@ -367,6 +377,36 @@ def _read_labels(source: Scene | Series, options: dict[str, Any]) -> tuple[Label
     return labels, scene
 
 
+def _features(options: dict[str, Any]) -> list[str] | None:
+    """What --features and --raw ask for; None for the default."""
+    if options["features"] is None:
+        return ["bands"] if options["raw"] else None
+    if options["raw"]:
+        raise InputError(f"--raw compares the bands alone, --features is {options['features']!r}. Leave one of them out.")
+    names = [name.strip() for name in options["features"].split(",")]
+    unknown = [name for name in names if name not in ("encoder", "bands", "pretrained")]
+    if unknown or len(set(names)) < len(names):
+        raise InputError(
+            f"--features is {options['features']!r}, expected some of encoder, bands and pretrained, each once, with commas between."
+        )
+    return names
+
+
+def _does_without_encoder(scenes: list[Scene], options: dict[str, Any]) -> bool:
+    """Whether a map needs no encoder: of one image, by pretrained features, where nothing was asked of an encoder. On other dates it is far ahead."""
+    from ..features import stack_of
+    from ..features.backbone import BackboneFeatures
+
+    names = _features(options)
+    if names is not None:
+        return "encoder" not in names
+    context = click.get_current_context()
+    asked = [name for name in TRAINING if context.get_parameter_source(name) == ParameterSource.COMMANDLINE]
+    if len(scenes) > 1 or asked or options["measure"] or options["method"] not in (None, "auto"):
+        return False
+    return any(isinstance(source, BackboneFeatures) and source.suits(scenes[0]) for source in stack_of(None).sources)
+
+
 def _model(source: Scene | Series, out: str, options: dict[str, Any], inputs: dict[str, list[str]]) -> Callable[[], Model | None]:
     """How the model is come by; what can be refused of it is refused now, the work is done by the call."""
     from ..features import embedding_bands
@@ -392,7 +432,17 @@ def _model(source: Scene | Series, out: str, options: dict[str, Any], inputs: di
             model.band_index(scene)
         return lambda: model.to(device)
     if options["reference_file"]:
+        from ..features import RAW, References
+
+        if References.load(options["reference_file"]).model_hash == RAW:
+            return lambda: None
         raise InputError("--references were made with a model, expected it as --model FILE too.")
+    if _does_without_encoder(scenes, options):
+        click.echo(
+            "pixelkin: no --model, deciding by the bands and by pretrained features. --features encoder,bands,pretrained trains one first.",
+            err=True,
+        )
+        return lambda: None
     kept = KeptModel(source, out, options, scenes=scenes)
     kept.require(inputs)
     return lambda: kept.get().to(device)

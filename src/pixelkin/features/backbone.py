@@ -164,7 +164,7 @@ class BackboneFeatures:
         return torch.device("cpu")
 
     def suits(self, scene: Scene) -> bool:
-        """Whether an image has the bands of a photograph: red, green and blue, or near infrared, red and green, or three or more that have no such names."""
+        """Whether an image has the bands of a photograph: red, green and blue, or near infrared, red and green, or three or four without names."""
         return bool(_passes(self._bands(scene)))
 
     def group(self, scene: Scene) -> Group:
@@ -234,11 +234,11 @@ class BackboneFeatures:
 
 
 def _passes(bands: tuple[str, ...]) -> list[tuple[int, ...]]:
-    """Bands, by index, that are read as red, green and blue; those of an image that names none of them in their order, a lone fourth as near infrared."""
+    """Bands, by index, that are read as red, green and blue; three or four without names in their order."""
     names = [band.lower() for band in bands]
     at = {colour: names.index(name) for colour, known in _NAMES.items() for name in known if name in names}
-    if not at and len(bands) >= 3:
-        at = dict(zip(_NAMES, range(3 if len(bands) != 4 else 4), strict=False))
+    if len(bands) in (3, 4) and all(name.startswith("band_") for name in names):
+        at = dict(zip(_NAMES, range(len(bands)), strict=False))
     return [tuple(at[colour] for colour in colours) for colours in _PASSES if set(colours) <= set(at)]
 
 

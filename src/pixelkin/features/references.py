@@ -89,6 +89,17 @@ class References:
             limit=self.limit if len(rows) == len(self) else None,
         )
 
+    def without_pretrained(self) -> References:
+        """The same without the columns of pretrained features."""
+        kept = slice(0, self.columns.pretrained.start)
+        groups = tuple(group for group in self.columns.groups if group.kind != "pretrained")
+        return replace(
+            self,
+            features=self.features[:, kept].contiguous(),
+            background=self.background[:, :, kept].contiguous(),
+            columns=Columns(groups),
+        )
+
     def drop(self, class_name: str) -> References:
         """All references but those of one class, which also leaves the legend."""
         gone = self.legend.by_name(class_name)
