@@ -64,7 +64,8 @@ class Cell:
 
     def key(self) -> str:
         """Of the cell and of the code that decides its figures."""
-        ours = ("src/pixelkin",) if self.method in OURS else ("src/pixelkin/experiments/classical.py",)
+        rooms = ("src/pixelkin/features", "src/pixelkin/decision", "src/pixelkin/similarity", "src/pixelkin/training", "src/pixelkin/model")
+        ours = rooms if self.method in OURS else ("src/pixelkin/experiments/classical.py",)
         return hashlib.sha256(repr((self, _source(*ours, "benchmarks/label_cases.py"))).encode()).hexdigest()[:24]
 
 

@@ -245,7 +245,7 @@ class BlockEngine:
         if entry is None:
             decision = self.decision
             make = partial(decision.describe, scene, block)
-            state = self._stored((*decision.key, block), make, decision.pack, decision.unpack, fingerprint)
+            state = self._stored((*decision.key, block), make, decision.pack, decision.unpack, scene)
             entry = self._cache.put(key, _Entry(state))
         return entry
 
@@ -262,7 +262,7 @@ class BlockEngine:
                         lambda: sample(self.stack, scene, self._each),
                         lambda seen: {"features": seen},
                         itemgetter("features"),
-                        key[0],
+                        scene,
                     )
                     found = self._samples.put(key, found)
         return found
@@ -273,12 +273,12 @@ class BlockEngine:
         make: Callable[[], _Made],
         pack: Callable[[_Made], dict[str, Tensor]],
         unpack: Callable[[dict[str, Tensor]], _Made],
-        fingerprint: str,
+        scene: Scene,
     ) -> _Made:
         """What the store has of an image, or else what is made of it, which the store then gets."""
         if self._store is None or self.stack.device.type != "cpu":
             return make()
-        name = self._store.key(fingerprint, self.stack.key, *what)
+        name = self._store.key(scene.fingerprint, self.stack.key(scene), *what)
         kept = self._store.get(name)
         if kept is not None:
             return unpack(kept)

@@ -9,6 +9,7 @@ Rasmussen and Williams, *Gaussian Processes for Machine Learning* (2006), 3.3; a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -22,6 +23,8 @@ LENGTH_SCALE_OF_PARTS = 0.5
 """Mean squared difference of the columns of a part at which its kernel has fallen to 1 / e."""
 NEARNESS = 0.1
 """Of the spatial kernel beside the mean of the others."""
+_COLUMNS = 1024
+"""Pixels a pass: what is known of them stays in the cache."""
 _scratch = Scratch()
 
 
@@ -48,16 +51,29 @@ class PartsTerm:
 
     def add(self, features: Tensor, out: Tensor) -> None:
         """Add to (class, n) what the features (K, n) say."""
-        n = features.shape[1]
+        landmarks, lengths, weights = self._asked
         values = features[self.columns]
-        total = _scratch.take("total", out, len(self.landmarks), n).zero_()
-        kernel = _scratch.take("kernel", out, len(self.landmarks), n)
-        for part in _slices(self.parts):
-            landmarks, pixels = self.landmarks[:, part], values[part]
-            scale = 1 / (LENGTH_SCALE_OF_PARTS * (part.stop - part.start))
-            torch.addmm(-scale * (landmarks**2).sum(dim=1, keepdim=True), 2 * scale * landmarks, pixels, out=kernel)
-            total.add_(kernel.sub_(scale * (pixels**2).sum(dim=0)).clamp_(max=0).exp_())
-        out.addmm_(self.weights / len(self.parts), total)
+        m, count = len(self.landmarks), len(self.parts)
+        for start in range(0, values.shape[1], _COLUMNS):
+            chunk = values[:, start : start + _COLUMNS]
+            kernel = _scratch.take("kernel", out, count, m, chunk.shape[1])
+            squares = torch.mul(chunk, chunk, out=_scratch.take("squares", out, *chunk.shape))
+            for part, plane, among, own in zip(_slices(self.parts), kernel, landmarks, lengths, strict=True):
+                # exp(-s |x - l|^2), its square written out: s is in the landmarks and their lengths.
+                torch.addmm(own, among, chunk[part], out=plane)
+                plane.sub_(squares[part].mean(dim=0), alpha=1 / LENGTH_SCALE_OF_PARTS)
+            out[:, start : start + _COLUMNS].addmm_(weights, kernel.exp_().view(count * m, -1))
+
+    @cached_property
+    def _asked(self) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        """Of each part 2 s l and -s |l|^2, and the weights beside each other for all parts."""
+        scales = [1 / (LENGTH_SCALE_OF_PARTS * width) for width in self.parts]
+        parts = [self.landmarks[:, part] for part in _slices(self.parts)]
+        return (
+            [2 * scale * part for scale, part in zip(scales, parts, strict=True)],
+            [-scale * (part**2).sum(dim=1, keepdim=True) for scale, part in zip(scales, parts, strict=True)],
+            (self.weights / len(self.parts)).repeat(1, len(self.parts)).contiguous(),
+        )
 
     def to(self, device: torch.device) -> PartsTerm:
         """The same on another device."""

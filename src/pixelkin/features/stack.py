@@ -100,10 +100,9 @@ class FeatureStack:
             return asked[0].hash
         return hashlib.sha256(repr([(source.name, source.hash) for source in asked]).encode()).hexdigest()
 
-    @property
-    def key(self) -> str:
-        """Of everything that decides the numbers of any image."""
-        return repr([(source.name, source.hash) for source in self.sources])
+    def key(self, scene: Scene) -> str:
+        """Of everything that decides the numbers of an image, beside the image."""
+        return repr([(source.name, source.hash) for source in self._suiting(scene)])
 
     @property
     def halo(self) -> int:

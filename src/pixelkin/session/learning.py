@@ -33,7 +33,7 @@ class Learner:
         self.segmenter = segmenter
         self.learnt: list[Lesson] = []
         self._store = store
-        self._key = BlockStore.key("references", segmenter.features.key, [scene.fingerprint for scene in scenes.values()])
+        self._key = BlockStore.key("references", [(segmenter.features.key(scene), scene.fingerprint) for scene in scenes.values()])
         kept = None if store is None else store.get(self._key)
         if kept is not None:
             self._recall(kept)
