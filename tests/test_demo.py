@@ -45,6 +45,7 @@ def test_without_the_extra_the_command_is_named(monkeypatch):
 
     monkeypatch.setattr(demo, "find_spec", lambda _: None)
     with pytest.raises(
-        MissingExtraError, match=r"pixelkin demo needs localtileserver, which is not installed\. Run: pip install 'pixelkin\[demo\]'"
+        MissingExtraError,
+        match=r"pixelkin demo needs localtileserver, which is not installed\. Install the extra 'demo': in the checkout, pip install '\.\[demo\]'",
     ):
         demo.landsat()

@@ -56,7 +56,7 @@ class Segmentation:
 
     def to_xarray(self) -> Any:
         """An `xarray.Dataset` of `classes` and `confidence` with coordinates, CRS and legend, as rioxarray and GDAL read them."""
-        return _door("raster.xarray").to_xarray(self)
+        return _door("raster.xarray_maps").to_xarray(self)
 
     def _repr_html_(self) -> str:
         written: str = _door("maps.notebook").html(self)

@@ -243,7 +243,7 @@ def test_nothing_is_cut_off_or_covered(tabs: Tabs, page: LabellingPage, shared_s
     )
     assert overflow == [0, 0]
     hidden = other.tab.evaluate(
-        """buttons => [...document.querySelectorAll(buttons)].filter(one => {
+        """buttons => [...document.querySelectorAll(buttons)].filter(one => one.checkVisibility()).filter(one => {
             const {left, right, top, bottom} = one.getBoundingClientRect();
             const hit = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
             return left < 0 || top < 0 || right > innerWidth || bottom > innerHeight || !(one.contains(hit));

@@ -309,7 +309,7 @@ def test_the_model_beside_the_map_is_used_for_the_same_only(folder, image, run, 
 
 def test_a_model_of_the_users_own_beside_the_map_is_never_replaced(folder, image, refuse):
     shutil.copy(folder / "model.safetensors", folder / "map.model.safetensors")
-    said = refuse("segment", image, "-l", folder / "labels.csv", "-o", folder / "map.tif", "--overwrite")
+    said = refuse("segment", image, "-l", folder / "labels.csv", "-o", folder / "map.tif", "--steps", 3, "--overwrite")
     assert "does not say of which image it was made" in said
     assert f"--model {folder / 'map.model.safetensors'}" in said
 

@@ -55,7 +55,7 @@ def test_a_newer_version_is_refused_by_name(tmp_path):
     header["__metadata__"]["pixelkin"] = json.dumps({**ours, "version": 99})
     new = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(new)) + new + content[8 + size :])
-    with pytest.raises(ModelError, match=r"layout version 99, this pixelkin reads up to 1\. Upgrade"):
+    with pytest.raises(ModelError, match=r"layout version 99, this pixelkin reads up to 1\. Use a newer pixelkin"):
         load_model(path)
 
 

@@ -56,7 +56,7 @@ def test_the_layer_has_the_bits_of_the_command_line(journey, vegas, tmp_path):
     """The same marks, exported, and mapped by `pixelkin segment`."""
     _, out = journey
     image, _ = vegas
-    command = [sys.executable, "-m", "pixelkin", "segment", image, "--raw", "-l", out / "marks.geojson", "-o", tmp_path / "map.tif"]
+    command = [sys.executable, "-m", "pixelkin", "segment", image, "-l", out / "marks.geojson", "-o", tmp_path / "map.tif"]
     subprocess.run(command, check=True, capture_output=True)
     with rasterio.open(tmp_path / "map.tif") as source:
         np.testing.assert_array_equal(np.load(out / "map.npy"), source.read(1))
