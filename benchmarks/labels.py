@@ -5,7 +5,7 @@
     python -m benchmarks.labels --parts saving clicks        # what `benchmarks.label_parts` measures on vegas
 
 Sets and protocols: `benchmarks.label_cases`. Constants were chosen on the odd images of dubai (the first, the third, ...) and on odd dates of flanders; even ones
-are reported. Of vegas there is one image: odd draws chose, even ones report. Labelled pixels are never scored. Differences are paired: same image, same labels;
+are reported. Of vegas there is one image: some of the draws that report also chose. Labelled pixels are never scored. Differences are paired: same image, same labels;
 their 95 % intervals are of the mean over images, or over draws where there is one image. Writes JSON, a Markdown table and a chart for each set.
 """
 

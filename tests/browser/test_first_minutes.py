@@ -61,6 +61,7 @@ def test_the_sample_project_is_one_click_away(tabs: Tabs, page: LabellingPage, s
 def test_empty_places_say_what_to_do(page: LabellingPage) -> None:
     assert "Name the first class" in page.tab.locator(".classes").inner_text()
     page.tab.locator("#marks summary").click()
+    page.tab.locator("#marks .empty").wait_for()
     assert "No marks here yet" in page.tab.locator("#marks").inner_text()
     page.key("j")
     assert "Nothing has run yet" in page.tab.get_by_role("dialog").inner_text()

@@ -21,8 +21,8 @@ from pixelkin.errors import InputError, ModelError, NotFittedError, OutputError
 from pixelkin.raster import read_map
 from pixelkin.scale import segment
 from pixelkin.scale.manifest import Run
-from pixelkin.scene import Series
-from pixelkin.types import Window
+from pixelkin.scene import ArrayScene, Series
+from pixelkin.types import LabelledPixels, Window
 
 
 def require_same(path: Path, whole: pk.Segmentation, *, confidence: bool = True) -> None:
@@ -293,3 +293,14 @@ def test_a_map_of_other_references_is_not_taken_for_what_a_killed_run_left(tmp_p
         pass
     with pytest.raises(OutputError, match=r"map\.tif is there already"):
         segment(scene, segmenter, out, tile=256)
+
+
+def test_threads_that_nobody_asked_for_are_as_many_as_the_memory_is_enough_for(monkeypatch, tmp_path):
+    """A machine of many cores maps within the default memory."""
+    scene = ArrayScene(np.random.default_rng(0).normal(size=(3, 64, 64)).astype(np.float32), bands=("red", "green", "blue"))
+    segmenter = pk.Segmenter(workers=64).fit(scene, LabelledPixels.from_arrays([3, 40], [5, 50], [1, 2]))
+    expected = segmenter.predict(scene).classes
+    segment(scene, segmenter, tmp_path / "map.tif", memory="2GiB")
+    np.testing.assert_array_equal(read_map(tmp_path / "map.tif").classes, expected)
+    with pytest.raises(InputError, match="64 workers"):
+        segment(scene, segmenter, tmp_path / "other.tif", memory="2GiB", workers=64)

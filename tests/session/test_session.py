@@ -549,7 +549,7 @@ def test_an_export_that_fails_leaves_the_one_it_was_to_replace(project: Project,
     def full(*_: Any, **__: Any) -> Path:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pixelkin.maps.write_area_table", full)
+    monkeypatch.setattr("pixelkin.maps.areas.write_area_table", full)
     job = finished(session, session.exports.start_export(formats, replace=True))
     assert (job.state, (job.error or {})["type"]) == ("failed", "OutputError")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

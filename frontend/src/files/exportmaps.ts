@@ -39,6 +39,7 @@ export function exportDialog(session: Session): void {
     const chosen = project.scenes.filter((one) => scope.value === "all" || (scope.value === "this" && one.id === scene.id));
     const found = chosen.flatMap((one) => uncovered.get(one.id)?.warning ?? []);
     replace(warnings, ...found.map((text) => h("p", {}, icon("warning"), h("span", {}, text))));
+    warnings.tabIndex = found.length > 0 ? 0 : -1; // it scrolls where there are many
   };
   showScope();
   const labels = ([["geojson", "GeoJSON"], ["gpkg", "GeoPackage"], ["tif", t("Label raster")]] as const).map(([format, text]) =>

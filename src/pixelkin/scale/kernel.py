@@ -123,11 +123,11 @@ def block_bytes_of(segmenter: Segmenter, bands: int) -> int:
     if segmenter.method != "nearest":
         # Of every second row and column, as computed and as kept.
         planes += references.features.shape[1] // 2
-    if references.columns.parts:
-        # The enlarged image, its widest layer, padded and not, and what that is made of.
-        planes += 256
+    # One network after the other. Of the pretrained one the enlarged image, its widest layer, padded and not, and what that is made of.
+    networks = [256] if references.columns.parts else []
     if segmenter.model is not None:
         config = segmenter.model.config
         # Each convolution's input, output and rearranged copy; a panel of term 3 and its two sums.
-        planes += 2 * sum(config.widths) + config.z_dim + 2 * config.critic_dim + 3 * 64
+        networks.append(2 * sum(config.widths) + config.z_dim + 2 * config.critic_dim + 3 * 64)
+    planes += max(networks, default=0)
     return 4 * planes * (BLOCK + 2 * segmenter.halo) ** 2

@@ -181,8 +181,7 @@ def _segment_scene(scene: Scene, how: _How, outputs: Outputs, overwrite: bool) -
     if segmenter.model is not None:
         segmenter.model.band_index(scene)
     tile = Run.tile_of(out) if how.tile is None and how.resume else how.tile
-    replica = segmenter.replica(cache_bytes=0, workers=how.workers)
-    budget = _memory(scene, replica, how.memory, tile)
+    replica, budget = _with_memory(scene, how, tile)
     plan = TilePlan(scene.grid, budget.tile)
     inputs = {**provenance, "fingerprint": scene.fingerprint, "tile": plan.tile, "layers": outputs.kept}
     run = Run(out, inputs, resume=how.resume)
@@ -223,9 +222,18 @@ def _results(
     return run_dask(kernel, windows, client, inputs)
 
 
-def _memory(scene: Scene, segmenter: Segmenter, memory: int | str, tile: int | None) -> MemoryPlan:
-    block_bytes = block_bytes_of(segmenter, len(scene.bands))
-    return plan_memory(memory, pixel_bytes=_pixel_bytes(scene), block_bytes=block_bytes, workers=segmenter.workers, tile=tile)
+def _with_memory(scene: Scene, how: _How, tile: int | None) -> tuple[Segmenter, MemoryPlan]:
+    """A Segmenter for the tiles and its share of the memory: where nobody says how many threads compute, as many as the memory is enough for."""
+    workers = how.workers or how.segmenter.workers
+    while True:
+        replica = how.segmenter.replica(cache_bytes=0, workers=workers)
+        block_bytes = block_bytes_of(replica, len(scene.bands))
+        try:
+            return replica, plan_memory(how.memory, pixel_bytes=_pixel_bytes(scene), block_bytes=block_bytes, workers=workers, tile=tile)
+        except InputError:
+            if how.workers is not None or workers == 1:
+                raise
+            workers -= 1
 
 
 def require_memory(scene: Scene | Series, memory: int | str, tile: int | None) -> None:
