@@ -11,12 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import LabelError
-from ..files import replacing
 from ..labels.classes import match_classes
-from ..maps._numbers import dump_json, number_or_none
+from ..maps._numbers import number_or_none
 from ..maps._text import format_table, number, percent
 from ..maps.accuracy import Score
-from ..maps.areas import SQUARE_METRES_PER_HECTARE, AreaTable, area_table, csv_text, table_target
+from ..maps.areas import SQUARE_METRES_PER_HECTARE, AreaTable, area_table, write_table
 from ..segmentation import Segmentation
 from ..types import AnyArray, Legend, LegendClass
 from .estimators import Estimate, Possible, Sample, bootstrap, difference, ratio, standard_error, wilson
@@ -236,19 +235,12 @@ def write_areas(evaluation: Evaluation, path: str | Path, *, overwrite: bool = F
     Raises:
         OutputError: Another suffix, the file is there and overwrite is False, or the disk refuses it.
     """
-    path = table_target(path)
     rows = [
         {"name": entry["name"], **{key: value for key, value in entry["area"].items() if not isinstance(value, dict | list)}}
         for entry in evaluation.to_json()["classes"]
     ]
-    text = (
-        csv_text(rows)
-        if path.suffix.lower() == ".csv"
-        else dump_json({"classes": rows, "hectares": number_or_none(evaluation.hectares), "notes": list(evaluation.notes)})
-    )
-    with replacing(path, overwrite=overwrite) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
-    return path
+    document = {"classes": rows, "hectares": number_or_none(evaluation.hectares), "notes": list(evaluation.notes)}
+    return write_table(rows, document, path, overwrite=overwrite)
 
 
 def compare(

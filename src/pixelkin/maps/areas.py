@@ -400,8 +400,17 @@ def write_area_table(table: AreaTable | AreaEstimates, path: str | Path, *, over
     Raises:
         OutputError: Another suffix, the file is there and overwrite is False, or the disk refuses it.
     """
+    return write_table([_plain(row) for row in table.rows], table.to_json(), path, overwrite=overwrite)
+
+
+def write_table(rows: Sequence[dict[str, Any]], document: Any, path: str | Path, *, overwrite: bool) -> Path:
+    """Write a table by the file's suffix: its rows as CSV, or a document as JSON.
+
+    Raises:
+        OutputError: Another suffix, the file is there and overwrite is False, or the disk refuses it.
+    """
     path = table_target(path)
-    text = dump_json(table.to_json()) if path.suffix.lower() == ".json" else csv_text([_plain(row) for row in table.rows])
+    text = dump_json(document) if path.suffix.lower() == ".json" else csv_text(rows)
     with replacing(path, overwrite=overwrite) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
     return path

@@ -28,9 +28,9 @@ from pixelkin.segmentation import Segmentation
 from pixelkin.types import AnyArray, BoolArray, FloatArray, IntArray, Legend, LegendClass
 
 from ..files import replacing
-from ._numbers import dump_json, number_or_none
+from ._numbers import number_or_none
 from ._text import format_table, number
-from .areas import SQUARE_METRES_PER_HECTARE, cell_areas, csv_text, table_target
+from .areas import SQUARE_METRES_PER_HECTARE, cell_areas, write_table
 
 ARROW = " → "
 _NEIGHBOURS = 4.0
@@ -262,11 +262,7 @@ def write_transitions(change: Change, path: str | Path, *, overwrite: bool = Fal
     Raises:
         OutputError: Another suffix, the file is there and overwrite is False, or the disk refuses it.
     """
-    path = table_target(path)
-    text = csv_text(change.rows()) if path.suffix.lower() == ".csv" else dump_json(change.to_json())
-    with replacing(path, overwrite=overwrite) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
-    return path
+    return write_table(change.rows(), change.to_json(), path, overwrite=overwrite)
 
 
 def write_since(change: Change, path: str | Path, *, overwrite: bool = False) -> Path:

@@ -13,10 +13,9 @@ from pixelkin.errors import InputError, RasterError
 from pixelkin.segmentation import Segmentation
 from pixelkin.types import Color
 
-from ..files import replacing
 from ..raster.dates import parse_date
-from ._numbers import dump_json, number_or_none
-from .areas import AreaTable, area_table, csv_text, table_target
+from ._numbers import number_or_none
+from .areas import AreaTable, area_table, write_table
 
 
 @dataclass(frozen=True)
@@ -123,8 +122,4 @@ def write_series_table(table: SeriesTable, path: str | Path, *, overwrite: bool 
     Raises:
         OutputError: Another suffix, the file is there and overwrite is False, or the disk refuses it.
     """
-    path = table_target(path)
-    text = dump_json(table.to_json()) if path.suffix.lower() == ".json" else csv_text(table.lines())
-    with replacing(path, overwrite=overwrite) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
-    return path
+    return write_table(table.lines(), table.to_json(), path, overwrite=overwrite)
