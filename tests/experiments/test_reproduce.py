@@ -123,7 +123,7 @@ def test_an_interrupted_run_goes_on_and_gives_the_same(images_folder, tmp_path):
         pass
 
     def stop(done: int, total: int, seconds_left: float, what: str) -> None:
-        if done == 7:
+        if done >= 7:  # Two cells may end between two reports.
             raise StopError
 
     with pytest.raises(StopError):
