@@ -88,7 +88,7 @@ class Outputs:
 
             found.append(polygon_target(self.polygons, grid))
         if self.areas is not None:
-            from .maps.areas import table_target
+            from .maps.tables import table_target
 
             found.append(table_target(self.areas))
         if self.picture is not None:
@@ -207,8 +207,8 @@ class SeriesOutputs:
 
     @staticmethod
     def _of_all(areas: Path | None, chart: Path | None) -> list[Path]:
-        from .maps.areas import table_target
         from .maps.figure import picture_target
+        from .maps.tables import table_target
 
         return [*([table_target(areas)] if areas else []), *([picture_target(chart)] if chart else [])]
 

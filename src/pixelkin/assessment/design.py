@@ -12,7 +12,7 @@ import numpy.typing as npt
 import shapely
 
 from ..errors import InputError
-from ..maps.areas import cell_areas
+from ..maps.cells import cell_areas
 from ..segmentation import Segmentation
 from ..types import AnyArray, BoolArray, Grid, IntArray
 from .allocation import Allocation, allocate, sample_size

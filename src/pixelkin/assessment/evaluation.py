@@ -15,7 +15,9 @@ from ..labels.classes import match_classes
 from ..maps._numbers import number_or_none
 from ..maps._text import format_table, number, percent
 from ..maps.accuracy import Score
-from ..maps.areas import SQUARE_METRES_PER_HECTARE, AreaTable, area_table, write_table
+from ..maps.areas import AreaTable, area_table
+from ..maps.cells import SQUARE_METRES_PER_HECTARE
+from ..maps.tables import write_table
 from ..segmentation import Segmentation
 from ..types import AnyArray, Legend, LegendClass
 from .estimators import Estimate, Possible, Sample, bootstrap, difference, ratio, standard_error, wilson

@@ -45,8 +45,8 @@ def change_command(
     given the maps' probabilities (`segment --probabilities`) and that change is rare, so that errors of single dates are not taken for change.
     """
     from ..files import require_outputs
-    from ..maps.areas import table_target
     from ..maps.change import find_change, read_probabilities, since_target, write_since, write_transitions
+    from ..maps.tables import table_target
     from ..raster import read_map, write_map
     from ..raster.dates import date_from_name, parse_date
     from ..raster.inputs import files_of

@@ -53,8 +53,8 @@ def evaluate_command(
     confusion matrix. Pixels that a map leaves undecided count as wrong; those without data are left out and counted.
     """
     from ..files import require_outputs
-    from ..maps.areas import table_target
     from ..maps.figure import picture_target
+    from ..maps.tables import table_target
     from ..raster.inputs import files_of
 
     outputs = [*([picture_target(figure)] if figure else []), *([table_target(areas)] if areas else [])]

@@ -12,17 +12,15 @@ if TYPE_CHECKING:
     from .accuracy import Score, score
     from .areas import (
         AreaCounter,
-        AreaEstimate,
-        AreaEstimates,
         AreaTable,
         ClassArea,
         area_table,
-        cell_areas,
-        estimate_areas,
         write_area_table,
     )
+    from .cells import cell_areas
     from .change import Change, find_change, write_since, write_transitions
     from .colours import colorize, colorize_confidence, display_bands, rgb, stretch, stretch_limits
+    from .estimates import AreaEstimate, AreaEstimates, estimate_areas
     from .figure import confusion_figure, series_figure
     from .panels import overview
     from .polygons import polygonize, write_polygons, write_polygons_of
@@ -32,13 +30,13 @@ _HOME = {
     "Score": "accuracy",
     "score": "accuracy",
     "AreaCounter": "areas",
-    "AreaEstimate": "areas",
-    "AreaEstimates": "areas",
+    "AreaEstimate": "estimates",
+    "AreaEstimates": "estimates",
     "AreaTable": "areas",
     "ClassArea": "areas",
     "area_table": "areas",
-    "cell_areas": "areas",
-    "estimate_areas": "areas",
+    "cell_areas": "cells",
+    "estimate_areas": "estimates",
     "write_area_table": "areas",
     "Change": "change",
     "find_change": "change",

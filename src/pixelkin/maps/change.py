@@ -30,7 +30,8 @@ from pixelkin.types import AnyArray, BoolArray, FloatArray, IntArray, Legend, Le
 from ..files import replacing
 from ._numbers import number_or_none
 from ._text import format_table, number
-from .areas import SQUARE_METRES_PER_HECTARE, cell_areas, write_table
+from .cells import SQUARE_METRES_PER_HECTARE, cell_areas
+from .tables import write_table
 
 ARROW = " → "
 _NEIGHBOURS = 4.0

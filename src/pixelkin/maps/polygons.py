@@ -25,7 +25,7 @@ from pixelkin.types import AnyArray, Grid, IntArray, Legend
 from ..files import replacing
 from ..raster.reader import open_dataset
 from ..silence import silenced
-from .areas import SQUARE_METRES_PER_HECTARE, cell_areas
+from .cells import SQUARE_METRES_PER_HECTARE, cell_areas
 
 _AT_ONCE = 10_000
 """Polygons that are written together."""

@@ -15,7 +15,8 @@ from pixelkin.types import Color
 
 from ..raster.dates import parse_date
 from ._numbers import number_or_none
-from .areas import AreaTable, area_table, write_table
+from .areas import AreaTable, area_table
+from .tables import write_table
 
 
 @dataclass(frozen=True)
