@@ -140,9 +140,11 @@ def test_keys_work_from_the_empty_field_of_the_next_class(page: LabellingPage) -
     page.key("?")
     page.tab.get_by_role("dialog", name="Keys").wait_for()
     page.key("Escape")
+    page.tab.get_by_role("dialog", name="Keys").wait_for(state="hidden")
     page.key("F2")
     page.tab.get_by_role("dialog", name="Class land").wait_for()
     page.key("Escape")
+    page.tab.get_by_role("dialog", name="Class land").wait_for(state="hidden")
     field.focus()
     page.tab.keyboard.type("forest 1?")
     assert field.input_value() == "forest 1?", "in a name these are letters like others"
