@@ -27,6 +27,16 @@ def test_one_crs_in_many_words(words):
     assert same_place(GRID, replace(GRID, crs=words))
 
 
+def test_a_crs_with_its_way_to_wgs_84_is_the_same():
+    """As ERDAS, ERMapper and old versions of GDAL write it."""
+    words = UTM.to_wkt("WKT1_GDAL").replace(',AUTHORITY["EPSG","32631"]]', "]")
+    words = words.replace('"EPSG","7030"]],', '"EPSG","7030"]],TOWGS84[0,0,0,0,0,0,0],').replace("WGS 84 / UTM zone 31N", "NUTM31")
+    assert pyproj.CRS(words).is_bound
+    assert same_crs("EPSG:32631", words)
+    assert same_crs(words, "EPSG:32631")
+    assert not same_crs("EPSG:32630", words)
+
+
 def test_a_crs_of_no_authority_and_the_order_of_axes():
     assert same_crs(LAEA.to_wkt("WKT1_GDAL"), LAEA.to_wkt("WKT2_2019"))
     assert same_crs("EPSG:4326", "OGC:CRS84")

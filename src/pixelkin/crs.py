@@ -20,8 +20,13 @@ def same_crs(first: str | None, second: str | None) -> bool:
 def _equal(first: str, second: str) -> bool:
     import pyproj  # late, as most grids that are compared say the same in the same words
 
+    def plain(words: str) -> pyproj.CRS:
+        # Some programs write beside a CRS how to get from it to WGS 84 (TOWGS84), which makes it no other.
+        crs = pyproj.CRS(words)
+        return crs.source_crs if crs.is_bound and crs.source_crs is not None else crs
+
     # x comes first wherever pixelkin uses coordinates, so the order in which an authority writes them tells nothing.
-    return bool(pyproj.CRS(first).equals(pyproj.CRS(second), ignore_axis_order=True))
+    return bool(plain(first).equals(plain(second), ignore_axis_order=True))
 
 
 def same_place(grid: Grid, other: Grid) -> bool:

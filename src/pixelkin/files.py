@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -71,6 +71,20 @@ def require_writable(path: Path, *, overwrite: bool, folder: bool = False) -> No
         raise OutputError(f"{path} cannot be written: its folder {path.parent} is not there. Make the folder first.")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise OutputError(f"{path} cannot be written: its folder {path.parent} takes no files from this user. Choose another folder.")
+
+
+def require_suffix(path: Path, suffixes: Sequence[str], what: str) -> Path:
+    """The path, where it ends as files of a kind do.
+
+    Raises:
+        OutputError: It does not.
+    """
+    if path.suffix.lower() in suffixes:
+        return path
+    ends = f"ends in {path.suffix!r}" if path.suffix else "has no suffix"
+    named = f"Name it {path.stem}{suffixes[0]}." if path.stem else f"Name it so, such as map{suffixes[0]}."
+    *most, last = suffixes
+    raise OutputError(f"{path.name or path} {ends}, expected {', '.join(most)}{' or ' * bool(most)}{last} for {what}. {named}")
 
 
 def require_space(path: Path, needed: int, what: str = "the map") -> None:

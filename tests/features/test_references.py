@@ -90,6 +90,15 @@ def test_a_file_that_is_not_ours_is_refused(tmp_path, content, message):
         References.load(tmp_path / "refs.safetensors")
 
 
+@pytest.mark.parametrize("name", ["features", "background", "bands", "s", "c"])
+def test_numbers_that_are_none_are_refused(scene, tmp_path, name):
+    references = make(scene, random_model(), [(3, 4), (20, 30)])
+    getattr(references, name).view(-1)[0] = float("nan")
+    path = references.save(tmp_path / "refs.safetensors")
+    with pytest.raises(ModelError, match=r"refs.safetensors does not hold the references .*numbers that are not finite.* save them again"):
+        References.load(path)
+
+
 def test_a_model_file_is_not_references(tmp_path):
     random_model().save(tmp_path / "model.safetensors")
     with pytest.raises(ModelError, match="holds 'model', expected a pixelkin references"):

@@ -54,6 +54,24 @@ def test_a_missing_file(tmp_path):
     refuse(MissingFileError, "is not there, expected a label file", read_annotations, tmp_path)
 
 
+@pytest.mark.parametrize("suffix", ["shp", "gpkg"])
+def test_text_that_cannot_be_decoded(tmp_path, suffix):
+    """A Shapefile that promises UTF-8 and holds Latin-1, a GeoPackage with a bad byte."""
+    frame = geopandas.GeoDataFrame({"class": ["foret", "eau"]}, geometry=[shapely.Point(2.0155, 41.9905)] * 2, crs="EPSG:4326")
+    frame.to_file(tmp_path / f"labels.{suffix}", encoding="utf-8" if suffix == "shp" else None)
+    text = tmp_path / ("labels.dbf" if suffix == "shp" else "labels.gpkg")
+    data = text.read_bytes()
+    assert data.count(b"foret")
+    text.write_bytes(data.replace(b"foret", b"for\xeat"))
+    refuse(
+        LabelError,
+        [f"labels.{suffix}: not a vector file that can be read: ", "codec can't decode", "Expected GeoJSON"],
+        read_labels,
+        text.with_suffix(f".{suffix}"),
+        SCENE,
+    )
+
+
 @pytest.mark.parametrize("suffix", ["geojson", "gpkg", "shp", "csv", "tif", "kml", "txt"])
 @pytest.mark.parametrize("content", [b"", b"hello, there", b"\x00\xff\xfe damaged"], ids=["empty", "text", "bytes"])
 def test_a_file_that_is_empty_or_something_else(tmp_path, suffix, content):

@@ -177,7 +177,7 @@ def test_a_table_is_never_written_over_unless_told(make_map, tmp_path):
 
 def test_where_a_table_cannot_go_is_said(make_map, tmp_path):
     table = area_table(make_map([[1]]))
-    with pytest.raises(OutputError, match=r"areas.xls ends in '.xls', expected .csv or .json for an area table. Rename it."):
+    with pytest.raises(OutputError, match=r"areas.xls ends in '.xls', expected .csv or .json for an area table. Name it areas.csv."):
         write_area_table(table, tmp_path / "areas.xls")
     with pytest.raises(OutputError, match=r"its folder .*nowhere is not there. Make the folder first."):
         write_area_table(table, tmp_path / "nowhere" / "areas.csv")

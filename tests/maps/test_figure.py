@@ -103,7 +103,7 @@ def test_a_map_of_another_grid_is_refused(tmp_path):
 
 def test_pictures_are_png_and_never_written_over_unless_told(tmp_path):
     scene, result = scene_and_map()
-    with pytest.raises(OutputError, match=r"map.jpg ends in '.jpg', expected .png for a picture. Rename it."):
+    with pytest.raises(OutputError, match=r"map.jpg ends in '.jpg', expected .png for a picture. Name it map.png."):
         overview(scene, None, result, tmp_path / "map.jpg")
     path = tmp_path / "map.png"
     path.write_bytes(b"mine")

@@ -82,10 +82,9 @@ def test_a_map_of_one_pixel(make_map):
     assert polygonize(make_map([[1]])).area.tolist() == [100.0]
 
 
-@pytest.mark.parametrize("name", ["map.gpkg", "map"])
-def test_geopackage_keeps_crs_and_classes(make_map, tmp_path, name):
+def test_geopackage_keeps_crs_and_classes(make_map, tmp_path):
     result = make_map([[1, 2, 2], [1, 1, 0]], legend=LEGEND)
-    path = write_polygons(result, tmp_path / name)
+    path = write_polygons(result, tmp_path / "map.gpkg")
     assert path == tmp_path / "map.gpkg"
     frame = geopandas.read_file(path)
     assert frame.crs == "EPSG:32631"
@@ -128,8 +127,10 @@ def test_what_cannot_be_written_leaves_nothing_behind(make_map, tmp_path):
     before = path.read_bytes()
     with pytest.raises(OutputError, match=r"map.gpkg is there already, expected a new name."):
         write_polygons(result, path)
-    with pytest.raises(OutputError, match=r"map.shp ends in '.shp', expected .gpkg or .geojson for polygons. Rename it."):
+    with pytest.raises(OutputError, match=r"map.shp ends in '.shp', expected .gpkg, .geojson or .json for polygons. Name it map.gpkg."):
         write_polygons(result, tmp_path / "map.shp")
+    with pytest.raises(OutputError, match=r"outlines has no suffix, expected .* Name it outlines.gpkg."):
+        write_polygons(result, tmp_path / "outlines")
     with pytest.raises(LabelError, match=r"class id 7 is not in the legend"):
         write_polygons(make_map([[7]], legend=LEGEND), path, overwrite=True)
     assert path.read_bytes() == before

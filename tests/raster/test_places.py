@@ -66,6 +66,16 @@ def test_control_points_place_an_image(unplaced, coordinates, caplog):
     assert "a: it is placed by 4 ground control points and warped to a grid by them" in caplog.text
 
 
+@pytest.mark.parametrize("at", [lambda row, col: (0.0, 0.0), lambda row, col: (float("inf"), row)])
+def test_control_points_that_place_nothing(unplaced, coordinates, caplog, at):
+    points = [GroundControlPoint(row, col, *at(row, col)) for row in (0, 600) for col in (0, 700)]
+    scene = open_scene(unplaced(points=points, points_crs="EPSG:32631"))
+    assert scene.grid.crs is None
+    np.testing.assert_array_equal(scene.read().data, coordinates(2, height=600, width=700))
+    assert "a: its 4 ground control points cannot place it" in caplog.text
+    assert "it is read without coordinates" in caplog.text
+
+
 def test_control_points_turn_an_image(unplaced):
     # North is to the right.
     points = [GroundControlPoint(row, col, 500_000 + 10 * row, 4_600_000 + 10 * col) for row in (0, 600) for col in (0, 700)]

@@ -434,6 +434,32 @@ class TestReadMap:
         with pytest.raises(RasterError, match=r"map.tif cannot be read: .* cut short: write or copy it again.$"):
             read_map(path)
 
+    @pytest.mark.parametrize(
+        ("tag", "text"),
+        [
+            ("PIXELKIN_LEGEND", "[{"),
+            ("PIXELKIN_LEGEND", "3"),
+            ("PIXELKIN_LEGEND", '[{"id": 3, "name": "a"}]'),
+            ("PIXELKIN_LEGEND", '[{"id": 0, "name": "a", "color": [0, 0, 0]}]'),
+            ("PIXELKIN_LEGEND", '[{"id": 3, "name": "a", "color": [0, 0, 999]}]'),
+            ("PIXELKIN_PROVENANCE", "{"),
+            ("PIXELKIN_PROVENANCE", "[]"),
+        ],
+    )
+    def test_damaged_tags(self, tmp_path, tag, text):
+        path = write_map(make_segmentation(), tmp_path / "map.tif")
+        with rasterio.open(path, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as dataset:
+            dataset.update_tags(**{tag: text})
+        with pytest.raises(RasterError, match=r"map.tif has damaged tags.*expected legend and provenance .* Write the map again"):
+            read_map(path)
+
+    def test_a_legend_that_lacks_classes_of_the_map(self, tmp_path):
+        path = write_map(make_segmentation(), tmp_path / "map.tif")
+        with rasterio.open(path, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as dataset:
+            dataset.update_tags(PIXELKIN_LEGEND='[{"id": 3, "name": "a", "color": [0, 0, 0]}, {"id": 7, "name": "b", "color": [0, 0, 0]}]')
+        with pytest.raises(RasterError, match=r"map.tif has pixels of class 1, which its legend does not name \(ids \[3, 7\]\)"):
+            read_map(path)
+
     def test_a_map_opens_as_a_scene(self, tmp_path):
         expected = make_segmentation()
         scene = open_scene(write_map(expected, tmp_path / "2020-02-02_map.tif"))

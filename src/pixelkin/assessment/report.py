@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import OutputError
-from ..files import replacing
+from ..files import replacing, require_suffix
 from ..maps import area_table, colorize
 from ..segmentation import Segmentation
 from ..types import LabelledPixels
@@ -89,10 +88,7 @@ def write_report(
 
 def report_target(path: str | Path) -> Path:
     """The path, where its suffix is that of a page; else OutputError."""
-    path = Path(path)
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise OutputError(f"{path.name} ends in {path.suffix!r}, expected .html for a report. Rename it.")
-    return path
+    return require_suffix(Path(path), (".html", ".htm"), "a report")
 
 
 def _picture(segmentation: Segmentation) -> str:

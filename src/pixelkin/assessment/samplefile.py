@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import LabelError, OutputError
+from ..errors import LabelError
+from ..files import require_suffix
 from ..labels import Annotation, Annotations, write_annotations
 from ..labels.annotations import class_text
 from ..labels.layers import RawLayer
@@ -83,10 +84,7 @@ def write_sample(design: SampleDesign, path: str | Path, *, overwrite: bool = Fa
 
 def sample_target(path: str | Path) -> Path:
     """The path, where sample points can be written to it; OutputError where its suffix says otherwise."""
-    path = Path(path)
-    if path.suffix.lower() not in _SUFFIXES:
-        raise OutputError(f"{path.name} ends in {path.suffix!r}, expected one of {', '.join(_SUFFIXES)} for sample points. Rename it.")
-    return path
+    return require_suffix(Path(path), _SUFFIXES, "sample points")
 
 
 def is_sample(layer: RawLayer) -> bool:

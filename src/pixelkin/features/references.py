@@ -205,7 +205,7 @@ class References:
             columns = Columns.from_json(header["columns"]) if "columns" in header else _columns_of_0_1(tensors, header)
             if tensors["features"].shape[1] != len(columns):
                 raise ValueError(f"{tensors['features'].shape[1]} features for {len(columns)} columns")
-            if not all(bool(tensors[name].isfinite().all()) for name in ("features", "bands", "s", "c")):
+            if not all(bool(tensors[name].isfinite().all()) for name in ("features", "background", "bands", "s", "c")):
                 raise ValueError("numbers that are not finite")
             return cls(
                 tensors["classes"].numpy(), Legend.from_json(header["legend"]), tensors["bands"], tensors["s"], tensors["c"],

@@ -23,11 +23,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pixelkin.crs import same_place
-from pixelkin.errors import InputError, LabelError, OutputError, RasterError
+from pixelkin.errors import InputError, LabelError, RasterError
 from pixelkin.segmentation import Segmentation
 from pixelkin.types import AnyArray, BoolArray, FloatArray, IntArray, Legend, LegendClass
 
-from ..files import replacing
+from ..files import replacing, require_suffix
 from ._numbers import number_or_none
 from ._text import format_table, number
 from .cells import SQUARE_METRES_PER_HECTARE, cell_areas
@@ -292,10 +292,7 @@ def write_since(change: Change, path: str | Path, *, overwrite: bool = False) ->
 
 def since_target(path: str | Path) -> Path:
     """The path, where its suffix is that of a GeoTIFF; else OutputError."""
-    path = Path(path)
-    if path.suffix.lower() not in (".tif", ".tiff"):
-        raise OutputError(f"{path.name} ends in {path.suffix!r}, expected .tif for the dates of change. Rename it.")
-    return path
+    return require_suffix(Path(path), (".tif", ".tiff"), "the dates of change")
 
 
 def read_probabilities(path: Path, segmentation: Segmentation) -> FloatArray | None:

@@ -20,10 +20,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
-from pixelkin.errors import OutputError
 from pixelkin.types import AnyArray, Color, Grid, LabelledPixels, UInt8Array
 
-from ..files import replacing
+from ..files import replacing, require_suffix
 from ._text import number
 from .accuracy import Score
 from .series import SeriesTable
@@ -294,10 +293,7 @@ def _hex(color: Color) -> str:
 
 def picture_target(path: str | Path) -> Path:
     """The path, where its suffix is that of pictures; else OutputError."""
-    path = Path(path)
-    if path.suffix.lower() != ".png":
-        raise OutputError(f"{path.name} ends in {path.suffix!r}, expected .png for a picture. Rename it.")
-    return path
+    return require_suffix(Path(path), (".png",), "a picture")
 
 
 def _save(figure: Figure, path: Path, *, overwrite: bool) -> Path:

@@ -22,7 +22,7 @@ from pixelkin.errors import InputError, OutputError
 from pixelkin.segmentation import Segmentation
 from pixelkin.types import AnyArray, Grid, IntArray, Legend
 
-from ..files import replacing
+from ..files import replacing, require_suffix
 from ..raster.reader import open_dataset
 from ..silence import silenced
 from .cells import SQUARE_METRES_PER_HECTARE, cell_areas
@@ -119,7 +119,7 @@ def write_polygons(
     min_pixels: int = 0,
     connectivity: Literal[4, 8] = 4,
 ) -> Path:
-    """Write the polygons of a map as GeoPackage (.gpkg, also where the name has no suffix) or GeoJSON (.geojson, .json).
+    """Write the polygons of a map as GeoPackage (.gpkg) or GeoJSON (.geojson, .json).
 
     A GeoPackage keeps the map's CRS; GeoJSON is in WGS 84, as its standard (RFC 7946) asks.
 
@@ -134,7 +134,7 @@ def write_polygons(
         The path written.
 
     Raises:
-        OutputError: Another suffix; GeoJSON of a map without CRS; the file is there and overwrite is False; the disk refuses it.
+        OutputError: Another suffix or none; GeoJSON of a map without CRS; the file is there and overwrite is False; the disk refuses it.
     """
     path = polygon_target(path, segmentation.grid)
     driver = _DRIVERS[path.suffix.lower()]
@@ -145,13 +145,9 @@ def write_polygons(
 
 
 def polygon_target(path: str | Path, grid: Grid) -> Path:
-    """The path with its suffix, where polygons of a map on this grid can be written to it; else OutputError."""
-    path = Path(path)
-    path = path if path.suffix else path.with_name(f"{path.name}.gpkg")
-    driver = _DRIVERS.get(path.suffix.lower())
-    if driver is None:
-        raise OutputError(f"{path.name} ends in {path.suffix!r}, expected .gpkg or .geojson for polygons. Rename it.")
-    if driver == "GeoJSON" and grid.crs is None:
+    """The path, where polygons of a map on this grid can be written to it; else OutputError."""
+    path = require_suffix(Path(path), tuple(_DRIVERS), "polygons")
+    if _DRIVERS[path.suffix.lower()] == "GeoJSON" and grid.crs is None:
         raise OutputError(f"{path.name} cannot be GeoJSON, which is always WGS 84: the map has no CRS. Write a .gpkg file instead.")
     return path
 

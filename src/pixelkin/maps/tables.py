@@ -9,9 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixelkin.errors import OutputError
-
-from ..files import replacing
+from ..files import replacing, require_suffix
 from ._numbers import dump_json, number_or_none
 
 if TYPE_CHECKING:
@@ -33,10 +31,7 @@ def write_table(rows: Sequence[dict[str, Any]], document: Any, path: str | Path,
 
 def table_target(path: str | Path) -> Path:
     """The path, where its suffix is one that area tables have; else OutputError."""
-    path = Path(path)
-    if path.suffix.lower() not in (".csv", ".json"):
-        raise OutputError(f"{path.name} ends in {path.suffix!r}, expected .csv or .json for an area table. Rename it.")
-    return path
+    return require_suffix(Path(path), (".csv", ".json"), "an area table")
 
 
 def csv_text(rows: Sequence[dict[str, Any]]) -> str:

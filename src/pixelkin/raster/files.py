@@ -244,7 +244,7 @@ def _place(dataset: Dataset, notes: list[str]) -> tuple[Grid, bool]:
         try:
             with quiet(), WarpedVRT(dataset, crs=crs) as warped:
                 grid = Grid(warped.height, warped.width, tuple(warped.transform)[:6], crs_text(crs))
-        except (RasterioError, CPLE_BaseError) as exc:
+        except (RasterioError, CPLE_BaseError, InputError) as exc:
             notes.append(f"its {len(points)} ground control points cannot place it ({one_line(exc)}): it is read without coordinates")
         else:
             notes.append(f"it is placed by {len(points)} ground control points and warped to a grid by them")

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from rasterio.errors import RasterioError
 
-from pixelkin.errors import OutputError, RasterError
+from pixelkin.errors import OutputError, PkError, RasterError
 from pixelkin.segmentation import Segmentation
 from pixelkin.types import AnyArray, FloatArray, Grid, Legend
 
@@ -25,6 +25,7 @@ from .reader import crs_text, open_dataset
 LEGEND_TAG = "PIXELKIN_LEGEND"
 PROVENANCE_TAG = "PIXELKIN_PROVENANCE"
 CONFIDENCE_TAG = "PIXELKIN_CONFIDENCE"
+_AGAIN = "Write the map again, or copy it anew."
 
 
 def map_targets(path: Path, layers: Iterable[str] = ()) -> list[Path]:
@@ -128,7 +129,7 @@ def read_map(path: str | Path) -> Segmentation:
             )
         classes = _read_band(path, dataset)
         grid = Grid(dataset.height, dataset.width, tuple(dataset.transform)[:6], crs_text(dataset.crs))
-    if tags[CONFIDENCE_TAG] == "YES":
+    if tags.get(CONFIDENCE_TAG) == "YES":
         with open_dataset(str(layer_path(path, "confidence"))) as dataset:
             stored = _read_band(layer_path(path, "confidence"), dataset)
         valid = ~np.isnan(stored)
@@ -136,7 +137,29 @@ def read_map(path: str | Path) -> Segmentation:
     else:
         valid = classes != 0
         confidence = np.zeros(classes.shape, np.float32)
-    return Segmentation(classes, confidence, valid, Legend.from_json(json.loads(tags[LEGEND_TAG])), grid, json.loads(tags[PROVENANCE_TAG]))
+    legend, provenance = stored_tags(path, tags)
+    strange = set(np.unique(classes).tolist()) - {0, *legend.ids}
+    if strange:
+        raise RasterError(f"{path} has pixels of class {min(strange)}, which its legend does not name (ids {list(legend.ids)}). {_AGAIN}")
+    return Segmentation(classes, confidence, valid, legend, grid, provenance)
+
+
+def stored_tags(path: str | Path, tags: Mapping[str, str]) -> tuple[Legend, dict[str, str]]:
+    """Legend and provenance that `map_tags` made the tags of.
+
+    Raises:
+        RasterError: They are damaged, or not there.
+    """
+    try:
+        legend, provenance = Legend.from_json(json.loads(tags[LEGEND_TAG])), json.loads(tags[PROVENANCE_TAG])
+        sound = isinstance(provenance, dict) and all(
+            len(entry.color) == 3 and all(int(channel) in range(256) for channel in entry.color) for entry in legend
+        )
+    except (PkError, TypeError, KeyError, ValueError) as exc:
+        raise RasterError(f"{path} has damaged tags ({exc!r}), expected legend and provenance as pixelkin writes them. {_AGAIN}") from exc
+    if not sound:
+        raise RasterError(f"{path} has damaged tags, expected legend and provenance as pixelkin writes them. {_AGAIN}")
+    return legend, provenance
 
 
 def _read_band(path: Path, dataset: Dataset) -> AnyArray:

@@ -7,7 +7,6 @@ scene classification (SCL), or any raster in which some values mean usable.
 from __future__ import annotations
 
 import datetime as dt
-import json
 import re
 import shutil
 import tempfile
@@ -22,10 +21,9 @@ import numpy as np
 from pixelkin.errors import InputError, MissingExtraError, OutputError, RasterError
 from pixelkin.files import require_writable
 from pixelkin.scene import Scene, Series, as_scenes
-from pixelkin.types import Legend
 
 from .layers import LAYERS, layer_path
-from .mapfile import LEGEND_TAG, PROVENANCE_TAG
+from .mapfile import LEGEND_TAG, stored_tags
 from .mosaic import require_one_crs
 from .reader import crs_text, open_dataset
 from .sentinel2 import Scaling
@@ -235,7 +233,7 @@ def _item(path: Path, date: dt.date | None, sources: Sequence[str]) -> pystac.It
             raise RasterError(f"{path} has no CRS, so STAC cannot say where it lies. Set one with: rio edit-info --crs EPSG:n FILE")
         west, south, east, north = transform_bounds(dataset.crs, "EPSG:4326", *dataset.bounds)
         crs, shape, transform = crs_text(dataset.crs), [dataset.height, dataset.width], list(dataset.transform)[:6]
-    legend, provenance = Legend.from_json(json.loads(tags[LEGEND_TAG])), json.loads(tags[PROVENANCE_TAG])
+    legend, provenance = stored_tags(path, tags)
     ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
     when = dt.datetime.combine(date, dt.time(), dt.UTC) if date is not None else dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC)
     item = pystac.Item(
