@@ -290,7 +290,7 @@ def test_a_report_needs_no_other_file_and_says_all(make_map, tmp_path):
     assert "http" not in page
     assert "data:image/png;base64," in page
     assert "95 % interval" in page
-    assert "stratified; seed 0; 100 points" in page
+    assert "stratified by map class; seed 0; 100 points" in page
     assert "Olofsson" in page
     assert "<td>2</td>" in page  # marks of water
     plain = run("report", made, "-o", tmp_path / "plain.html").stdout

@@ -3,15 +3,19 @@
 from .design import SampleDesign, Stratum, design_sample
 from .estimators import Estimate, Sample, bootstrap, difference, ratio
 from .evaluation import Evaluation, compare, evaluate
+from .interpretation import Agreement, SoFar, agreements, settle, so_far
 from .samplefile import Reference, is_sample, read_reference, write_sample
 
 __all__ = [
+    "Agreement",
     "Estimate",
     "Evaluation",
     "Reference",
     "Sample",
     "SampleDesign",
+    "SoFar",
     "Stratum",
+    "agreements",
     "bootstrap",
     "compare",
     "design_sample",
@@ -20,5 +24,7 @@ __all__ = [
     "is_sample",
     "ratio",
     "read_reference",
+    "settle",
+    "so_far",
     "write_sample",
 ]

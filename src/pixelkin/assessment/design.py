@@ -55,6 +55,8 @@ class SampleDesign:
     seed: int
     assumptions: str
     """How the number of points was found, in words."""
+    by_classes: bool = False
+    """Whether the strata are the classes of the map."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -158,6 +160,7 @@ def design_sample(
     return SampleDesign(
         "simple" if simple else "stratified", segmentation.grid, tuple(parts), rows, cols, stratum, np.arange(len(rows)), inclusion,
         np.array(unit_area, np.float64), seed, f"{assumptions}; {allocation} allocation" + (f", at least {floor} a stratum" if floor else ""),
+        strata is None and not simple,
     )  # fmt: skip
 
 

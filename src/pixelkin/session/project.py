@@ -3,6 +3,7 @@
     project.json    images (paths relative to the folder), settings, the model in use
     images/         images that were given as arrays
     labels.gpkg     marks, classes and their history (see `store`); QGIS opens it
+    validation.sqlite  sample points and what was said of them (see `answers`); there once a sample was opened
     models/         trained encoders, safetensors
     cache/          what can be made again: delete it when you like. blocks/: what is known of the parts that were shown
     exports/        maps, polygons and area tables written from the page

@@ -29,6 +29,7 @@ from .pictures import Pictures
 from .project import Project
 from .store import Editor, Receipt, StoreChanges
 from .tiles import MapTiles
+from .validation import Validation
 
 if TYPE_CHECKING:
     from .imports import ImportOptions, ImportPlan
@@ -72,6 +73,8 @@ class Session:
         """The images."""
         self.exports = ExportJobs(project, self.engine, self.jobs)
         """Maps in files."""
+        self.validation = Validation(project, self.state)
+        """Sample points and what was said of them."""
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="pixelkin-poll", daemon=True)
         self._thread.start()
@@ -82,6 +85,7 @@ class Session:
         self.jobs.close()
         self._thread.join(timeout=30)
         self.engine.close()
+        self.validation.close()
         self.project.close()
 
     @property

@@ -18,7 +18,7 @@ from .settings import LOOPBACK, WebSettings
 
 _COOKIE = "pixelkin_token"
 _SAFE_METHODS = ("GET", "HEAD")
-_UPLOADS = ("/api/labels/import", "/api/labels/preview")
+_UPLOADS = ("/api/labels/import", "/api/labels/preview", "/api/samples")
 _BODY_TYPES = ("application/json", "multipart/form-data")
 
 

@@ -30,6 +30,7 @@ from .events import event_stream
 from .settings import WebSettings
 from .tiles import packed, tile_stream
 from .uploads import uploaded
+from .validation import add_validation
 
 _CACHE_BYTES = 96 * 1024 * 1024
 _BIG = 2**53 - 1
@@ -85,6 +86,7 @@ def make_router(services: Services) -> APIRouter:
     _add_editing(router, services)
     _add_jobs(router, services)
     _add_files(router, services)
+    add_validation(router, services.session, services.settings.upload_bytes)
     return router
 
 
