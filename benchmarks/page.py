@@ -2,9 +2,10 @@
 
     python benchmarks/page.py --out page.json
 
-Two figures: from the end of a mark's gesture to the frame in which the whole visible map is the new one (1 Mpx in view at 1:1,
+Three figures: from the end of a mark's gesture to the frame in which the whole visible map is the new one (1 Mpx in view at 1:1,
 60 labels there already, a trained encoder, every block computed), and from starting `pixelkin serve` on a 10,000 x 10,000
-Cloud-Optimized GeoTIFF to the frame in which the image is there.
+Cloud-Optimized GeoTIFF to the frame in which the image is there, and from a key that answers a sample point to the frame that shows the next, over
+300 points of an image or a folder of dates (`--validation FOLDER`, alone).
 """
 
 from __future__ import annotations
@@ -194,25 +195,74 @@ def first_pixels(browser: Any, image: Path, folder: Path, runs: int) -> dict[str
     }
 
 
+_TIMED = """() => {
+  const answered = performance.getEntriesByName("pixelkin:answered"), shown = performance.getEntriesByName("pixelkin:point");
+  return answered.slice(0, -1).map(({startTime}) => (shown.find(one => one.startTime >= startTime)?.startTime ?? Infinity) - startTime);
+}"""
+
+
+def validation(browser: Any, imagery: Path, folder: Path, count: int) -> dict[str, float]:
+    """Milliseconds from a key that answers a sample point to the next point drawn on all dates, and how many answers were kept."""
+    from pixelkin.assessment import design_sample, write_sample
+    from pixelkin.raster import open_scene
+    from pixelkin.scene import as_scenes
+    from pixelkin.segmentation import Segmentation
+    from pixelkin.types import Legend
+
+    scenes = as_scenes(open_scene(imagery))
+    grid = scenes[0].grid
+    classes = np.where(np.arange(grid.width) < grid.width // 2, 1, 2) * np.ones((grid.height, 1), int)
+    valid = np.ones(grid.shape, bool)
+    half = Segmentation(classes.astype(np.uint8), valid.astype(np.float32), valid, Legend.from_names(["left", "right"]), grid)
+    points = write_sample(design_sample(half, count), folder / "points.gpkg")
+    context = browser.new_context(viewport={"width": 1280, "height": 720})
+    context.add_init_script("localStorage.setItem('pixelkin.tour', 'yes')")
+    tab = context.new_page()
+    with _served(imagery, folder / "validated") as (url, _):
+        tab.goto(url)
+        tab.locator("#validate").click()
+        tab.locator("#sample-file").set_input_files(points)
+        tab.locator(".start-answering").click()
+        loaded = tab.evaluate("performance.timeOrigin")
+        for point in range(count):
+            _wait(tab, f"() => document.querySelector('.chips')?.dataset.shown === '{point}'")
+            tab.keyboard.press("1")
+        _wait(tab, "() => document.querySelector('#validation-saved').dataset.state === 'saved'")
+        times = np.array(tab.evaluate(_TIMED))
+        (sample,) = _ask(tab, "api/samples")["samples"]
+        kept = _ask(tab, f"api/samples/{sample['id']}/progress?interpreter=1")["answered"]
+        reloads = int(loaded != tab.evaluate("performance.timeOrigin"))
+    context.close()
+    return {
+        "dates": len(scenes), "points": count, "kept": kept, "reloads": reloads,
+        "median_ms": float(np.median(times)), "p95_ms": float(np.quantile(times, 0.95)), "max_ms": float(times.max()),
+    }  # fmt: skip
+
+
 @click.command()
+@click.option("--validation", "imagery", type=click.Path(exists=True), help="Only time the answering of 300 sample points of this imagery.")
 @click.option("--marks", default=60, show_default=True, help="Marks to time.")
 @click.option("--steps", default=30, show_default=True, help="Training steps: their number does not change the time of an answer.")
 @click.option("--runs", default=5, show_default=True, help="Starts of the server to time.")
 @click.option("--size", default=10_000, show_default=True, help="Side of the large image, pixels.")
 @click.option("--out", type=click.Path(dir_okay=False), help="JSON file for the figures.")
 @click.option("--chromium", default="/usr/bin/chromium", show_default=True)
-def main(marks: int, steps: int, runs: int, size: int, out: str | None, chromium: str) -> None:
+def main(imagery: str | None, marks: int, steps: int, runs: int, size: int, out: str | None, chromium: str) -> None:
     """Measure the page."""
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
         browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS), headless=True)
-        _image(folder / "view.tif", 1024)
-        figures: dict[str, Any] = {"repaint": repaint(browser, folder / "view.tif", folder / "project", marks, steps)}
-        click.echo(json.dumps(figures))
-        _image(folder / "large.tif", size)
-        figures["first_pixels"] = first_pixels(browser, folder / "large.tif", folder, runs)
+        figures: dict[str, Any] = {}
+        if imagery is not None:
+            figures["validation"] = validation(browser, Path(imagery), folder, 300)
+        else:
+            _image(folder / "view.tif", 1024)
+            figures["repaint"] = repaint(browser, folder / "view.tif", folder / "project", marks, steps)
+            click.echo(json.dumps(figures))
+            _image(folder / "large.tif", size)
+            figures["first_pixels"] = first_pixels(browser, folder / "large.tif", folder, runs)
         browser.close()
     text = json.dumps(figures, indent=2)
     click.echo(text)

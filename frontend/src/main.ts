@@ -24,6 +24,7 @@ import { buildTour } from "./start/tour";
 import { buildStatus } from "./ui/status";
 import { buildStrip } from "./ui/strip";
 import { buildTools } from "./ui/tools";
+import { openValidation } from "./validate/open";
 
 await loadTexts();
 translatePage();
@@ -112,7 +113,7 @@ const togglePanel = (): void => {
   byId("panel-toggle").setAttribute("aria-expanded", String(!isHidden));
 };
 
-buildHeader(session, { importLabels: () => importLabels(session), exportDialog: () => exportDialog(session), jobs: () => openJobs(session), help, togglePanel });
+buildHeader(session, { importLabels: () => importLabels(session), exportDialog: () => exportDialog(session), jobs: () => openJobs(session), validate: () => openValidation(session), help, togglePanel });
 buildTools(session, { suggest: () => void suggest() });
 buildPanel(session, { goToOverlap, goToDoubt, goToMark: (mark) => void goToMark(mark), chooseMarks: (marks) => view.sketch.setChosen(marks), toggleSwipe });
 buildOverlay(session, view);
@@ -139,6 +140,7 @@ bindKeys(
     i: () => importLabels(session),
     x: () => exportDialog(session),
     j: () => openJobs(session),
+    t: () => openValidation(session),
     "?": help,
     f2: () => editClass(session, store.get().classId),
   },

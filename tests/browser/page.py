@@ -46,7 +46,7 @@ class LabellingPage:
 
     def until_text(self, selector: str, text: str) -> None:
         """Wait until an element's text holds a part."""
-        self.until(f"document.querySelector({json.dumps(selector)}).textContent.includes({json.dumps(text)})")
+        self.until(f"document.querySelector({json.dumps(selector)})?.textContent.includes({json.dumps(text)})")
 
     # Looking
 

@@ -18,7 +18,7 @@ const HELP: readonly (readonly [Text, readonly (readonly [string, Text])[]])[] =
     ["Space", "hold: peek below the map"], ["M C L", "map, confidence, marks"], ["O, Shift+O", "opacity up, down"], [", .", "date before, date after"], ["W", "compare two dates"],
     ["+ − F", "zoom, whole image"], ["V", "move the view"],
   ]],
-  ["Files", [["I", "import labels"], ["X", "export"], ["J", "jobs"], ["?", "this help"]]],
+  ["Files", [["I", "import labels"], ["X", "export"], ["T", "Check the map by a sample"], ["J", "jobs"], ["?", "this help"]]],
 ];
 
 export function openHelp(session: Session, startTour: () => void): void {

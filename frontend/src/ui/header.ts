@@ -18,6 +18,7 @@ export interface HeaderActions {
   importLabels: () => void;
   exportDialog: () => void;
   jobs: () => void;
+  validate: () => void;
   help: () => void;
   togglePanel: () => void;
 }
@@ -46,6 +47,7 @@ export function buildHeader(session: Session, actions: HeaderActions): void {
     undo,
     redo,
     iconButton("import", `${t("Import labels")} (I)`, actions.importLabels, { id: "import" }),
+    iconButton("check", `${t("Check the map by a sample")} (T)`, actions.validate, { id: "validate" }),
     h("button", { type: "button", class: "button primary", id: "export", title: `${t("Export")} (X)`, onclick: actions.exportDialog }, icon("export"), h("span", {}, t("Export"))),
     jobs,
     languages,

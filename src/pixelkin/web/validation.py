@@ -107,6 +107,9 @@ class AnswerBody(Schema):
     point: Annotated[int, Field(ge=0, le=10_000_000)]
     class_name: Annotated[str, Field(min_length=1, max_length=100, description="A class, 'unsure', or '?' to take an answer back.")]
     note: Annotated[str, Field(max_length=1000)] = ""
+    target: Annotated[float, Field(gt=0, lt=0.5, description="Half width of the interval to reach, for the progress that is answered.")] = (
+        0.02
+    )
 
 
 def add_validation(router: APIRouter, session: Session, upload_bytes: int) -> None:
@@ -140,7 +143,7 @@ def add_validation(router: APIRouter, session: Session, upload_bytes: int) -> No
         """Keep an answer; on the disk when this answers. The same key again is not kept again."""
         who = interpreter_name(body.interpreter)
         validation.answer(sample_id, Answer(body.point, who, body.class_name, body.note), body.key)
-        return ProgressInfo(**dataclasses.asdict(validation.progress(sample_id, who)))
+        return ProgressInfo(**dataclasses.asdict(validation.progress(sample_id, who, body.target)))
 
     @router.get("/samples/{sample_id}/progress")
     def progress(sample_id: SampleId, interpreter: Interpreter, target: Annotated[float, Query(gt=0, lt=0.5)] = 0.02) -> ProgressInfo:
