@@ -107,6 +107,15 @@ class BlockEngine:
             # Two threads may both come here; the first one's counts, because blocks tell answers apart by what they were asked.
             return training.asked.setdefault(fingerprint, Asked(fingerprint, training, image.marked, rule))  # type: ignore[no-any-return]
 
+    def held_out(self, scenes: Sequence[Scene], references: References, held: BoolArray) -> UInt8Array:
+        """See `Labelled.held_out`."""
+        rest, found = TrainingSet.of(references.take(np.flatnonzero(~held))), np.zeros(len(references), np.uint8)
+        for scene in scenes:
+            asked = np.flatnonzero(held & labelled_on(references, self.stack.model, scene))
+            if len(asked):
+                found[asked] = alone(self.decision.recognise, self.ask(scene, rest).rule, references.take(asked))
+        return found[held]
+
     def coverage(self, scene: Scene, training: TrainingSet) -> Coverage:
         """How much of an image is like nothing that was labelled; worked out once an image."""
         with _asking:

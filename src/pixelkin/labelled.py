@@ -16,7 +16,7 @@ from .features import FeatureStack, References, stack_of, vector_sources
 from .inputs import Image, Labels, as_labels, as_scene, pairs_of
 from .model import Model
 from .scene import Scene
-from .types import LabelledPixels, UInt8Array
+from .types import BoolArray, LabelledPixels, UInt8Array
 
 
 class Labelled:
@@ -87,6 +87,21 @@ class Labelled:
     def suspect_labels(self) -> tuple[SuspectLabel, ...]:
         """Labels that contradict others, as far as the labels let it be seen; always empty for the nearest reference."""
         return self._engine.decision.suspects(self._require_fitted())
+
+    def held_out(self, scenes: Sequence[Scene], held: BoolArray) -> UInt8Array:
+        """What some labelled pixels would be taken for without them: by all that maps their image, but for smoothing.
+
+        Args:
+            scenes: The images that were labelled.
+            held: (L,) which of the references are held out; the others must have all classes.
+
+        Returns:
+            Class id of each that is held out, in the order of `references`; 0 where its image is not among the scenes.
+
+        Raises:
+            InputError: The method is 'nearest', which keeps no features of them.
+        """
+        return self._engine.held_out(scenes, self._require_fitted().references, held)
 
     @property
     def classes_(self) -> UInt8Array:

@@ -619,8 +619,9 @@ def test_an_encoder_trains_in_the_background_and_takes_over_with_the_labels_kept
     water, land = (48, 48), _first_land(place)
     page.two_classes(water, land)
     chip = page.tab.locator("#model")
-    assert chip.inner_text() == "Map from band values"
+    assert chip.inner_text() == "Map from photo features"
     chip.click()
+    page.until_text("dialog", "The map stands on band values and features learned from photographs.")
     page.tab.get_by_role("button", name="Train an encoder on these images").click()
     page.tab.get_by_role("button", name="Cancel").click()
     page.tab.wait_for_selector(".job[data-kind=train][data-state=cancelled]", timeout=60_000)
@@ -629,6 +630,7 @@ def test_an_encoder_trains_in_the_background_and_takes_over_with_the_labels_kept
     page.tab.wait_for_selector("#model[data-state=training]")
     page.tab.wait_for_selector("#model[data-state=ready]", timeout=90_000)
     page.tab.wait_for_selector('#model[data-measure="learner on features"]')
+    page.until_text("#notices", "of the pixels shown changed their class")
     page.settled()
     assert page.counts() == {"water": 1, "land": 1}
     page.opaque()

@@ -36,12 +36,12 @@ def at_random(rng: np.random.Generator, n: int) -> tuple[Any, Any]:
 def test_classes_that_differ_are_told_apart_and_others_are_not(rng: np.random.Generator) -> None:
     rows, cols = at_random(rng, 60)
     scene = ArrayScene(field(rng))
-    good = estimate_accuracy(Segmenter(check_labels=False).fit(scene, LabelledPixels.from_arrays(rows, cols, 1 + (cols >= 300))))
+    good = estimate_accuracy(Segmenter(check_labels=False).fit(scene, LabelledPixels.from_arrays(rows, cols, 1 + (cols >= 300))), [scene])
     assert good.accuracy is not None
     assert good.accuracy.value > 0.95
     assert good.accuracy.low < good.accuracy.value <= good.accuracy.high <= 1
     assert good.accuracy.low < 1  # sixty labels are no proof
-    coin = estimate_accuracy(Segmenter(check_labels=False).fit(scene, LabelledPixels.from_arrays(rows, cols, 1 + np.arange(60) % 2)))
+    coin = estimate_accuracy(Segmenter(check_labels=False).fit(scene, LabelledPixels.from_arrays(rows, cols, 1 + np.arange(60) % 2)), [scene])
     assert coin.accuracy is not None
     assert coin.accuracy.value < 0.75
     assert coin.accuracy.low < 0.5
@@ -51,7 +51,8 @@ def test_a_class_that_is_mistaken_shows_in_its_recall_and_in_the_precision_of_th
     rows, cols = at_random(rng, 90)
     classes = 1 + (cols >= 300)
     classes[(cols >= 300) & (np.arange(90) % 2 == 0)] = 3  # looks like 2
-    found = estimate_accuracy(Segmenter(check_labels=False).fit(ArrayScene(field(rng)), LabelledPixels.from_arrays(rows, cols, classes)))
+    scene = ArrayScene(field(rng))
+    found = estimate_accuracy(Segmenter(check_labels=False).fit(scene, LabelledPixels.from_arrays(rows, cols, classes)), [scene])
     recall = {one.class_id: one.recall.value for one in found.classes if one.recall}
     assert recall[1] > 0.9
     assert recall[2] + recall[3] < 1.5
@@ -66,11 +67,34 @@ def test_copies_of_a_mark_do_not_make_it_surer(rng: np.random.Generator) -> None
         down, right = np.divmod(np.arange(size * size), size)
         more = [(start[:, None] + step).ravel() for start, step in ((rows, down), (cols, right))]
         labels = LabelledPixels.from_arrays(*more, 1 + (more[1] >= 300))
-        return estimate_accuracy(Segmenter(check_labels=False).fit(scene, labels)).accuracy
+        return estimate_accuracy(Segmenter(check_labels=False).fit(scene, labels), [scene]).accuracy
 
     one, many = estimate(1), estimate(4)
     assert one.groups == many.groups == 6
     assert many.low == pytest.approx(one.low)
+
+
+def test_labels_are_judged_by_what_maps_their_image(rng: np.random.Generator) -> None:
+    rows, cols = at_random(rng, 40)
+    cols = np.where(np.abs(cols - 300) < 20, 100, cols)  # smoothing moves the border, and nothing far from it
+    named = ("red", "green", "blue")  # what pretrained features see, where they are installed
+    rows %= 100  # a small image is soon mapped
+    scene, classes = ArrayScene(field(rng)[:, :100], bands=named), 1 + (cols >= 300)
+    held = np.arange(40) % 4 == 0
+    found = Segmenter(check_labels=False).fit(scene, LabelledPixels.from_arrays(rows, cols, classes)).held_out([scene], held)
+    rest = Segmenter(check_labels=False).fit(scene, LabelledPixels.from_arrays(rows[~held], cols[~held], classes[~held]))
+    np.testing.assert_array_equal(found, rest.classify(scene)[0][rows[held], cols[held]])
+
+
+def test_the_same_places_marked_on_another_date_prove_nothing(rng: np.random.Generator) -> None:
+    rows, cols = at_random(rng, 60)
+    where = {"transform": (10.0, 0.0, 500_000.0, 0.0, -10.0, 4_700_000.0), "crs": "EPSG:32631"}
+    dates = [ArrayScene(field(rng), name=f"2020-0{month}-01", **where) for month in (1, 2)]
+    labels = LabelledPixels.from_arrays(rows, cols, 1 + np.arange(60) % 2)
+    found = estimate_accuracy(Segmenter(check_labels=False).fit(dates, [labels, labels]), dates).accuracy
+    assert found is not None
+    assert found.low < 0.5
+    assert found.groups < 60
 
 
 def test_the_page_is_told_and_of_what_a_mark_changed(tmp_path: Path, start: Start, rng: np.random.Generator) -> None:

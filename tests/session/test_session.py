@@ -275,10 +275,12 @@ def test_a_trained_encoder_takes_over_and_labels_are_kept(project: Project, star
     job = finished(session, session.engine.start_training(steps=1))
     assert job.state == "done", job.error
     assert (session.engine.model_status().state, session.engine.model_status().measure_in_use) == ("ready", "learner on features")
+    assert session.engine.model_status().features == ("encoder", "bands")
     assert session.revision > before
     assert len(session.state.marks) == 2
     trained = shown(session)
     assert (trained != raw).any()
+    assert session.engine.model_status().changed == pytest.approx((trained != raw)[raw > 0].mean())
     with rasterio.open(segment_project(project.folder, tmp_path / "out")[0]) as dataset:
         np.testing.assert_array_equal(dataset.read(1), trained)
     session.change_settings(measure="l1")

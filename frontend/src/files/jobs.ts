@@ -1,5 +1,6 @@
 /** What runs in the background, how far it is, and the files that came of it. */
 
+import { standsOn } from "../core/sources";
 import { isOver, type Job } from "../core/types";
 import { formatNumber, t, type Text } from "../i18n";
 import type { Session } from "../session/session";
@@ -16,7 +17,7 @@ export function openJobs(session: Session): void {
   const train = h("button", { type: "button", class: "button", id: "train", onclick: () => void session.train() }, t("Train an encoder on these images"));
   const dialog = openDialog(t("Jobs"), model, h("div", { class: "actions start" }, train), list);
   const stop = store.watch(["jobs", "project"], ({ jobs, project }) => {
-    model.textContent = project?.model.message ?? "";
+    model.textContent = project ? [project.model.message, standsOn(project.model)].filter(Boolean).join(" ") : "";
     train.hidden = project?.model.state === "training";
     const focused = (document.activeElement as HTMLElement | null)?.dataset["job"];
     replace(list, ...jobs.map((job) => jobRow(session, job)), jobs.length === 0 && h("p", { class: "empty" }, t("Nothing has run yet.")));

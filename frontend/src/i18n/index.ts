@@ -75,6 +75,9 @@ export const tServer = (text: string): string => (texts as Readonly<Record<strin
 
 export const formatNumber = (value: number, options: Intl.NumberFormatOptions = {}): string => new Intl.NumberFormat(locale, options).format(value);
 
+/** Some things, with commas and an "and". */
+export const formatList = (parts: readonly string[]): string => new Intl.ListFormat(locale).format(parts);
+
 /** A share of 0..1. */
 export const formatPercent = (share: number, digits = 0): string => formatNumber(share, { style: "percent", maximumFractionDigits: digits });
 

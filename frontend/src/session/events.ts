@@ -1,6 +1,6 @@
 /** What the server tells of its own accord. */
 
-import { t } from "../i18n";
+import { formatPercent, t } from "../i18n";
 import { api } from "../core/api";
 import type { Store } from "../core/store";
 import { isOver, type Job, type MapStatus, type ModelInfo } from "../core/types";
@@ -19,7 +19,14 @@ export class ServerEvents {
     private readonly notices: Notices,
     /** The map has more to show at the same revision, or the server is back. */
     private readonly more: () => void,
-  ) {}
+  ) {
+    let known: ModelInfo | null = null;
+    store.watch(["project"], ({ project }) => {
+      const before = known;
+      known = project?.model ?? null;
+      if (before && known) this.sayWhatTrainingGave(before, known);
+    });
+  }
 
   listen(): void {
     const events = new EventSource("api/events");
@@ -66,10 +73,16 @@ export class ServerEvents {
 
   private takeModel(model: ModelInfo): void {
     const { project } = this.store.get();
-    if (!project) return;
-    if (project.model.state === "training" && model.state === "ready") this.notices.notify("info", t("The encoder is trained: the map now uses it. Your labels are kept."));
-    if (project.model.state === "training" && model.state === "failed") this.notices.notify("error", model.message ?? t("Training failed; the map goes on with band values."));
-    this.store.set({ project: { ...project, model } });
+    if (project) this.store.set({ project: { ...project, model } });
+  }
+
+  /** The end of a training, however the page learned of it. */
+  private sayWhatTrainingGave(before: ModelInfo, model: ModelInfo): void {
+    if (before.state !== "training") return;
+    if (model.state === "ready") {
+      const changed = model.changed === null ? "" : ` ${t("{share} of the pixels shown changed their class.", { share: formatPercent(model.changed, 1) })}`;
+      this.notices.notify("info", t("The encoder is trained: the map now uses it. Your labels are kept.") + changed);
+    } else if (model.state === "failed") this.notices.notify("error", model.message ?? t("Training failed; the map goes on with band values."));
   }
 
   takeJob(job: Job): void {

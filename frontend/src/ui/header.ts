@@ -1,6 +1,7 @@
 /** Top bar: project, model and connection; undo, redo, import, export, jobs, help. */
 
 import { chooseLanguage, formatNumber, formatPercent, language, LANGUAGES, t, type Language, type Text } from "../i18n";
+import { standsOn } from "../core/sources";
 import type { Session } from "../session/session";
 import { isOver, type ModelInfo } from "../core/types";
 import { byId, h, icon, iconButton, replace } from "./dom";
@@ -8,6 +9,7 @@ import { byId, h, icon, iconButton, replace } from "./dom";
 /** What decides the map, in a labeller's words. */
 const MEASURES: Readonly<Record<ModelInfo["measure_in_use"], Text>> = {
   "learner on raw bands": "Map from band values",
+  "learner on pretrained features": "Map from photo features",
   "learner on features": "Map from trained features",
   l1: "Most similar mark, band values",
   local: "Most similar mark, close up",
@@ -76,7 +78,7 @@ export function buildHeader(session: Session, actions: HeaderActions): void {
     if (training) bar.style.width = `${training.progress * 100}%`;
     model.dataset["state"] = condition;
     model.dataset["measure"] = measure_in_use;
-    model.title = message ?? t("What the map is decided by.");
+    model.title = [message, standsOn(state.project.model)].filter(Boolean).join(" ");
     const compared = t(MEASURES[measure_in_use]);
     const text = condition === "training" ? `${compared} · ${t("training")}${percent}` : condition === "failed" ? `${compared} · ${t("training failed")}` : compared;
     replace(model, condition === "training" && bar, h("span", {}, text));

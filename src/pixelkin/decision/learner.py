@@ -158,6 +158,15 @@ class Learner:
             probabilities: FloatArray = together(power, kept.guide.shape).cpu().numpy()
             return probabilities
 
+    def recognise(self, rule: LearnerRule, references: References) -> UInt8Array:
+        """See `Decision.recognise`."""
+        scorer = rule.scorer
+        near = None if scorer.spatial is None else scorer.spatial.at(references.sites)
+        features = references.features.T.contiguous().to(self._stack.device)
+        winners = scorer.probabilities(features, near).argmax(dim=0).cpu().numpy()
+        classes: UInt8Array = np.array(rule.fitted.ids, np.uint8)[winners]
+        return classes
+
     def appearance(self, kept: LearnerState, rule: LearnerRule, block: Window, rows: IntArray, cols: IntArray) -> AnyArray:
         """The features that describe the pixel alone, standardised by what the labelled pixels lie among."""
         if "appearance" not in rule.training.memo:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..features import blocks_of, spread
+from ..features import References, blocks_of, spread
 from ..model import Model
 from ..scene import Scene
 from ..similarity import L1, Measure, Projection, project, similarity_of, take
@@ -155,6 +155,10 @@ class Nearest:
             unit = distances.mean(dim=0).clamp(min=1e-30) if isinstance(self._similarity, L1) else self._similarity.positions
             probabilities: FloatArray = torch.softmax(-distances / unit, dim=0).cpu().numpy()
             return probabilities
+
+    def recognise(self, rule: NearestRule, references: References) -> UInt8Array:
+        """Not for the nearest reference: no features are kept; InputError."""
+        raise InputError("the nearest reference keeps no features of labelled pixels, expected a learner. Use method='auto'.")
 
     def appearance(self, kept: NearestState, rule: NearestRule, block: Window, rows: IntArray, cols: IntArray) -> AnyArray:
         """Nothing: no features are kept."""

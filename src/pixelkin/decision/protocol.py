@@ -91,6 +91,10 @@ class Decision(Protocol[Kept, Rule]):
         """Calibrated probabilities (class, row, col) of the training set's classes, arbitrary where there is no data."""
         ...
 
+    def recognise(self, rule: Rule, references: References) -> UInt8Array:
+        """Class ids (n,) of labelled pixels of the rule's image, by their features and before anything is smoothed; InputError where it keeps no features."""
+        ...
+
     def appearance(self, kept: Kept, rule: Rule, block: Window, rows: IntArray, cols: IntArray) -> AnyArray:
         """What some pixels (n,) look like, (n, d) of about unit spread, by which suggestions differ; d may be 0."""
         ...

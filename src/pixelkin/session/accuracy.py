@@ -1,24 +1,24 @@
 """How good the map is, as far as its own labels can say: each predicted from labels that lie elsewhere.
 
-A cross-validation by space. Labels of one spatial group (`References.spatial_groups`) are nearly copies of one another, so they stay on one
-side of a split, and a group counts as one observation, however many pixels were marked in it. It says how good the map is in surroundings
+A cross-validation by space, of whatever maps the image: its features, its decision, what other dates lend it. Labels of one spatial group are nearly copies of
+one another, on whatever date of a series they were made (what one date knows of a place, others are mapped by), so they stay on one side of a split, and a group counts as one
+observation, however many pixels were marked in it. It says how good the map is in surroundings
 such as were labelled, and not what share of the image is right: for that, draw a random sample and use `pixelkin evaluate`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from sklearn.model_selection import GroupKFold
 
-from ..decision import fit
 from ..features import References
+from ..scene import Scene
 from ..segmenter import Segmenter
 from ..types import BoolArray, IntArray
-from ..workers import alone
 from .livemap import LiveMap
 from .watcher import Watcher
 
@@ -81,14 +81,15 @@ class AccuracyNow:
 class AccuracyWatch:
     """Estimates accuracy in the background, once the labels stand."""
 
-    def __init__(self, live: LiveMap, tell: Callable[[int], None]) -> None:
+    def __init__(self, scenes: Mapping[str, Scene], live: LiveMap, tell: Callable[[int], None]) -> None:
         """Start at once.
 
         Args:
+            scenes: Images by id.
             live: Whose labels are assessed.
             tell: Called from the background with the version that was.
         """
-        self._live, self._tell = live, tell
+        self._scenes, self._live, self._tell = scenes, live, tell
         self._now: AccuracyEstimate | None = None
         self._before: AccuracyEstimate | None = None
         self._watcher = Watcher(live, self._assess, name="accuracy", settle_s=_SETTLE_S)
@@ -104,17 +105,20 @@ class AccuracyWatch:
     def _assess(self, version: int) -> None:
         segmenter = self._live.learnt(version)
         self._watcher.wait_for_painters()
-        found = AccuracyEstimate(None, (), "Mark at least two classes.") if segmenter is None else estimate_accuracy(segmenter)
+        found = AccuracyEstimate(None, (), "Mark at least two classes.")
+        if segmenter is not None:
+            found = estimate_accuracy(segmenter, list(self._scenes.values()))
         if not self._watcher.is_over(version):
             self._before, self._now = self._now, found
             self._tell(version)
 
 
-def estimate_accuracy(segmenter: Segmenter) -> AccuracyEstimate:
+def estimate_accuracy(segmenter: Segmenter, scenes: Sequence[Scene]) -> AccuracyEstimate:
     """Predict each label from those of other spatial groups.
 
     Args:
         segmenter: With references.
+        scenes: The images that were labelled.
 
     Returns:
         Shares with Wilson's 95 % intervals, which take spatial groups for observations.
@@ -123,11 +127,11 @@ def estimate_accuracy(segmenter: Segmenter) -> AccuracyEstimate:
         return AccuracyEstimate(None, (), "An accuracy is estimated for the default method alone.")
     references = segmenter.references
     ids = sorted(set(references.classes.tolist()))
-    groups = references.spatial_groups
+    groups = _places(references)
     fewest = min(len(np.unique(groups[references.classes == class_id])) for class_id in ids)
     if len(np.unique(groups)) < _FEWEST_GROUPS or fewest < 2:
         return AccuracyEstimate(None, (), "Mark each class in two parts of the image at least, away from one another.")
-    predicted: IntArray = alone(_held_out, references, ids, segmenter.method)
+    predicted = _held_out(segmenter, scenes, groups)
     asked = predicted > 0
     right = predicted == references.classes
     classes = []
@@ -137,18 +141,24 @@ def estimate_accuracy(segmenter: Segmenter) -> AccuracyEstimate:
     return AccuracyEstimate(_share(right[asked], groups[asked]), tuple(classes), None)
 
 
-def _held_out(references: References, ids: list[int], method: Literal["auto", "vote", "logistic"]) -> IntArray:
+def _places(references: References) -> IntArray:
+    """(L,): number of the spatial group of each label; the dates of a series share theirs."""
+    ground = references.origins[:, 1].numpy()
+    image = np.where(ground > 0, ground, references.origins[:, 0].numpy())
+    numbered = replace(references, origins=torch.from_numpy(np.column_stack([image, references.origins[:, 1:].numpy()])))
+    return numbered.spatial_groups
+
+
+def _held_out(segmenter: Segmenter, scenes: Sequence[Scene], groups: IntArray) -> IntArray:
     """(n,): id of the class that each label is predicted as by those of other groups; 0 where these lack a class."""
-    groups = references.spatial_groups
-    predicted = np.zeros(len(references), np.int64)
+    classes = segmenter.references.classes
+    predicted = np.zeros(len(classes), np.int64)
     folds = GroupKFold(min(_FOLDS, len(np.unique(groups))))
     for taught, asked in folds.split(groups[:, None], groups=groups):
-        if set(references.classes[taught].tolist()) != set(ids):
-            continue
-        scorer = fit(references.take(taught), ids, method)
-        near = None if scorer.spatial is None else scorer.spatial.at(references.sites[asked])
-        probabilities = scorer.probabilities(references.features[asked].T.contiguous(), near).numpy()
-        predicted[asked] = np.array(ids)[probabilities.argmax(axis=0)]
+        if set(classes[taught].tolist()) == set(classes.tolist()):
+            held = np.zeros(len(classes), np.bool_)
+            held[asked] = True
+            predicted[held] = segmenter.held_out(scenes, held)
     return predicted
 
 

@@ -21,6 +21,7 @@ from .trainer import Trainer
 if TYPE_CHECKING:
     from ..blockcache import BlockStore
     from ..model import Model
+    from ..segmenter import Segmenter
     from .accuracy import AccuracyWatch
     from .coverage import CoverageWatch
     from .livemap import LiveMap
@@ -49,6 +50,10 @@ class ModelStatus:
     state: ModelState
     hash: str | None
     measure_in_use: str
+    features: tuple[str, ...]
+    """Names of the sources that the map stands on; see `pixelkin.features.SOURCES`."""
+    changed: float | None
+    """Share of the pixels lately shown, 0..1, whose class the encoder changed when it took over; None where none did, or nothing was shown."""
     job: str | None
     """Training job under way or last done."""
     message: str
@@ -86,6 +91,8 @@ class Engine:
         self._failed = False
         self._message = "The engine is starting."
         self._measure_in_use = "learner on raw bands"
+        self._features: tuple[str, ...] = ("bands",)
+        self._changed: float | None = None
         self._closed = threading.Event()
         self._hurry = threading.Event()
         self._loading = threading.Lock()
@@ -117,7 +124,7 @@ class Engine:
         there: ModelState = "ready" if self.model is not None else "failed" if self._failed or self._trainer.failed else "none"
         state: ModelState = "training" if self._trainer.is_training else there
         digest = None if self.model is None else self.model.hash
-        return ModelStatus(state, digest, self._measure_in_use, self._trainer.job_id, self._message)
+        return ModelStatus(state, digest, self._measure_in_use, self._features, self._changed, self._trainer.job_id, self._message)
 
     @property
     def is_provisional(self) -> bool:
@@ -191,19 +198,19 @@ class Engine:
             from .accuracy import AccuracyWatch
             from .coverage import CoverageWatch
             from .livemap import LiveMap
-            from .mapping import comparison, load_encoder, make_segmenter
+            from .mapping import load_encoder, make_segmenter
 
             self._store = BlockStore(self._project.folder / "cache" / "blocks")
             self.model, self._model_path = load_encoder(self._project), self._project.model_path
             segmenter = make_segmenter(self.model, self._project.settings, cache_bytes=self._cache_bytes, store=self._store)
-            self._measure_in_use = comparison(segmenter)
+            self._look_at(segmenter)
             scenes = self._project.scenes
             live = LiveMap(scenes, segmenter, self._filled, self._checked, cache_bytes=self._cache_bytes, store=self._store)
             with self._lock:
                 self.live = live
                 self.teach()
             self.coverage = CoverageWatch(scenes, live, self._state.labelled_scenes, self._judged)
-            self.accuracy = AccuracyWatch(live, self._assessed)
+            self.accuracy = AccuracyWatch(scenes, live, self._assessed)
             self._tell_in_use()
             self._events.publish("revision", {"revision": self._state.revision, "cause": "model", "key": None})
 
@@ -213,7 +220,7 @@ class Engine:
         Args:
             cause: 'settings' or 'model', or 'remote' where another process has made the new revision already.
         """
-        from .mapping import comparison, load_encoder, make_segmenter
+        from .mapping import load_encoder, make_segmenter
 
         self.start()
         assert self.live is not None
@@ -221,8 +228,8 @@ class Engine:
             if self._model_path != self._project.model_path:
                 self.model, self._model_path = load_encoder(self._project), self._project.model_path
             segmenter = make_segmenter(self.model, self._project.settings, cache_bytes=self._cache_bytes, store=self._store)
-            self.live.switch(segmenter)
-            self._measure_in_use = comparison(segmenter)
+            self._changed = self.live.switch(segmenter)
+            self._look_at(segmenter)
         with self._lock:
             if cause != "remote":
                 receipt = self._project.store.touch(str(uuid.uuid4()), cause)
@@ -240,6 +247,13 @@ class Engine:
         return self._trainer.start(preset, steps, scenes)
 
     # --- inside --------------------------------------------------------------------------------------------------------
+
+    def _look_at(self, segmenter: Segmenter) -> None:
+        """What is said of how it decides."""
+        from .mapping import comparison, feature_sources
+
+        first = next(iter(self._project.scenes.values()))
+        self._measure_in_use, self._features = comparison(segmenter, first), feature_sources(segmenter, first)
 
     def _start_later(self) -> None:
         self._hurry.wait(_DELAY_S)
@@ -269,7 +283,7 @@ class Engine:
             self._tell_model(str(exc))
 
     def _tell_in_use(self) -> None:
-        self._tell_model("A trained encoder is in use." if self.model is not None else "Raw bands are compared.")
+        self._tell_model("A trained encoder is in use." if self.model is not None else "There is no trained encoder.")
 
     def _tell_model(self, message: str) -> None:
         self._message = message
@@ -293,6 +307,7 @@ class Engine:
         self._publish("accuracy", version)
 
     def _follow_training(self, kind: str, data: dict[str, Any]) -> None:
-        """Once no encoder is on its way any more, what the bands say of the labels counts."""
+        """Once no encoder is on its way any more, the page learns what became of it, and what the bands say of the labels counts."""
         if kind == "job" and data["kind"] == "train" and data["finished"]:
+            self._events.publish("model", dataclasses.asdict(self.model_status()))
             self._events.publish("suspect-labels", {"revision": self._state.revision})

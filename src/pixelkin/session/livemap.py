@@ -106,16 +106,25 @@ class LiveMap:
             self._answers.supersede()
         self._background.wake()
 
-    def switch(self, segmenter: Segmenter) -> None:
-        """Go on with another model; labels are kept, and the blocks last asked for are ready before the change shows."""
+    def switch(self, segmenter: Segmenter) -> float | None:
+        """Go on with another model; labels are kept, and the blocks last asked for are ready before the change shows.
+
+        Returns:
+            Share of the pixels of these blocks whose class is another one now, 0..1; None where none was shown.
+        """
         learner = Learner(self._scenes, segmenter, self._store)
         with self._teaching:
             self._learn()
             lessons = self._learner.learnt
+        shown = changed = 0
         if lessons:
             learner.learn(lessons)
             for scene_id, row, col in list(self._recent):
-                segmenter.predict(self._scenes[scene_id], block_window(self._scenes[scene_id].grid, row, col))
+                before = self.peek(scene_id, row, col, self.version)
+                now = segmenter.predict(self._scenes[scene_id], block_window(self._scenes[scene_id].grid, row, col))
+                if before is not None:
+                    shown += int(now.valid.sum())
+                    changed += int((before.classes != now.classes)[now.valid].sum())
         with self._teaching:
             self._learn()
             lessons = self._learner.learnt
@@ -126,6 +135,7 @@ class LiveMap:
                 self._background.unsettle()
                 self._answers.supersede()
         self._background.wake()
+        return changed / shown if shown else None
 
     def focus(self, scene_id: str, row: float, col: float) -> None:
         """The pixel from which the background works outwards."""

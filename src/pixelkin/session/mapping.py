@@ -50,11 +50,20 @@ def make_segmenter(
     return Segmenter(model, measure=measure, check_labels=False, cache_bytes=cache_bytes, store=store)
 
 
-def comparison(segmenter: Segmenter) -> str:
-    """How a Segmenter decides: the measure of its nearest reference, or what its learner goes by."""
+def comparison(segmenter: Segmenter, scene: Scene) -> str:
+    """How a Segmenter decides such an image: the measure of its nearest reference, or what its learner goes by."""
     if segmenter.method == "nearest":
         return segmenter.measure
-    return "learner on raw bands" if segmenter.model is None else "learner on features"
+    if segmenter.model is not None:
+        return "learner on features"
+    return "learner on pretrained features" if "pretrained" in feature_sources(segmenter, scene) else "learner on raw bands"
+
+
+def feature_sources(segmenter: Segmenter, scene: Scene) -> tuple[str, ...]:
+    """Names of the sources that such an image's map stands on."""
+    if segmenter.method == "nearest":
+        return ("bands",) if segmenter.model is None else ("encoder",)
+    return tuple(group.name for group in segmenter.features.columns(scene).groups)
 
 
 def write_map_files(

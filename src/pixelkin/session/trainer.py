@@ -55,7 +55,7 @@ class Trainer:
             self._project.scene(scene_id)
         job = self._jobs.start("train", lambda progress: self._train(progress, chosen, preset, steps))
         self.job_id = job.id
-        self._tell("An encoder is being trained; until then raw bands are compared.")
+        self._tell("An encoder is being trained; until then the map goes without it.")
         return job
 
     def _train(self, progress: Progress, scenes: list[str], preset: str, steps: int | None) -> list[JobFile]:

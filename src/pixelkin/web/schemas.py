@@ -102,6 +102,10 @@ class ModelInfo(Schema):
     state: Literal["none", "training", "ready", "failed"]
     hash: str | None
     measure_in_use: str
+    features: Annotated[list[str], Field(description="Sources that the map stands on: bands, encoder, pretrained, embedding.")]
+    changed: Annotated[
+        float | None, Field(ge=0, le=1, description="Share of the pixels lately shown whose class the encoder changed when it took over.")
+    ]
     job: str | None
     message: str
 

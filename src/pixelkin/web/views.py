@@ -58,7 +58,7 @@ def project_info(session: Session, settings: WebSettings, instance: str) -> s.Pr
 
 def model_info(session: Session) -> s.ModelInfo:
     """How pixels are compared."""
-    return s.ModelInfo(**dataclasses.asdict(session.engine.model_status()))
+    return s.ModelInfo.model_validate(dataclasses.asdict(session.engine.model_status()))
 
 
 def map_info(session: Session) -> s.MapInfo:
