@@ -8,6 +8,7 @@ import { loadTexts, translatePage } from "./i18n";
 import { dragsWith, DrawInteraction } from "./map/draw";
 import { type Palette, paletteOf } from "./map/answerlayer";
 import { MapView } from "./map/mapview";
+import { ReshapeInteraction } from "./map/reshape";
 import { Session, sidesOf } from "./session/session";
 import { editClass } from "./ui/classes";
 import { exportDialog } from "./files/exportmaps";
@@ -30,6 +31,9 @@ await loadTexts();
 translatePage();
 const session = new Session();
 const { store } = session;
+
+/** Screen pixels within which the keyboard's cursor and a double click hit a corner. */
+const KEY_REACH = 8;
 
 let ramp: Promise<Palette> | null = null;
 const view = new MapView(
@@ -73,6 +77,22 @@ const draw = new DrawInteraction({
   hover,
 });
 view.olMap.addInteraction(draw);
+
+const reshape = new ReshapeInteraction({
+  isOn: () => store.get().tool === "edit",
+  marksAt: (point) => {
+    const on = sceneAt(point);
+    return on && store.get().marksVisible ? session.marksOf(on) : [];
+  },
+  holding: (mark) => {
+    for (const { marks } of [view.left, view.right]) marks.hide(mark?.id ?? null);
+    view.sketch.setHeld(mark, mark && colorOf(mark.class_id));
+    byId("map").dataset["held"] = mark?.id ?? "";
+  },
+  finished: (mark, geometry) => session.reshapeMark(mark, geometry),
+  hover,
+});
+view.olMap.addInteraction(reshape);
 
 const suggest = async (): Promise<void> => {
   const found = await session.nextSuggestion();
@@ -125,6 +145,7 @@ bindKeys(
   session,
   view,
   draw,
+  reshape,
   {
     n: () => void suggest(),
     k: goToOverlap,
@@ -198,6 +219,11 @@ store.watch(["marks", "compareMarks", "project", "scene", "compare"], (state) =>
   view.left.marks.setMarks(isLeft ? marks : compareMarks, colors);
   view.right.marks.setMarks(isLeft ? compareMarks : marks, colors);
 });
+// What is in hand is the server's mark, and lies where it says.
+store.watch(["marks", "compareMarks"], ({ marks, compareMarks }) => {
+  const { held } = reshape;
+  if (held) reshape.refresh([...marks, ...compareMarks].find((one) => one.id === held.id) ?? null);
+});
 store.watch(["scene", "compare"], () => status.refresh());
 store.watch(["compare"], ({ compare }) => {
   if (compare) void session.loadMarksOf(compare.id);
@@ -207,6 +233,7 @@ store.watch(["suspectLabels", "scene"], ({ suspectLabels, scene }) => view.sketc
 store.watch(["suggestion"], ({ suggestion }) => view.sketch.setSuggestion(suggestion && [suggestion.col + 0.5, suggestion.row + 0.5]));
 store.watch(["tool"], ({ tool }) => {
   draw.cancel();
+  reshape.take(null);
   view.doubleClickZoom.setActive(tool === "pan");
   byId("map").dataset["tool"] = tool;
   view.sketch.setBrush(null);
@@ -248,7 +275,11 @@ view.left.map.onSettled((revision) => {
 // The map's own listeners
 
 byId("map").addEventListener("contextmenu", (event) => event.preventDefault());
-byId("map").addEventListener("dblclick", () => draw.finishPolygon());
+byId("map").addEventListener("dblclick", (event) => {
+  draw.finishPolygon();
+  const [x, y] = view.olMap.getEventCoordinate(event);
+  if (store.get().tool === "edit") reshape.removeCorner([x!, -y!], KEY_REACH * view.resolution);
+});
 byId("map").addEventListener("pointerleave", () => hover(null));
 window.addEventListener("dragover", (event) => event.preventDefault());
 window.addEventListener("drop", (event) => {

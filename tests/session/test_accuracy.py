@@ -41,7 +41,9 @@ def test_classes_that_differ_are_told_apart_and_others_are_not(rng: np.random.Ge
     assert good.accuracy.value > 0.95
     assert good.accuracy.low < good.accuracy.value <= good.accuracy.high <= 1
     assert good.accuracy.low < 1  # sixty labels are no proof
-    coin = estimate_accuracy(Segmenter(check_labels=False).fit(scene, LabelledPixels.from_arrays(rows, cols, 1 + np.arange(60) % 2)), [scene])
+    coin = estimate_accuracy(
+        Segmenter(check_labels=False).fit(scene, LabelledPixels.from_arrays(rows, cols, 1 + np.arange(60) % 2)), [scene]
+    )
     assert coin.accuracy is not None
     assert coin.accuracy.value < 0.75
     assert coin.accuracy.low < 0.5

@@ -6,7 +6,7 @@ import PointerInteraction from "ol/interaction/Pointer";
 import { finishedGeometry, type Point } from "../core/geometry";
 import type { Geometry, MarkKind } from "../core/types";
 
-export type Tool = "pan" | "point" | "scribble" | "box" | "polygon" | "erase";
+export type Tool = "pan" | "edit" | "point" | "scribble" | "box" | "polygon" | "erase";
 
 export interface DrawHost {
   tool(): Tool;
@@ -19,7 +19,7 @@ export interface DrawHost {
 /** Screen pixels within which a click hits a polygon's first point. */
 const SNAP = 12;
 
-export const kindOf = (tool: Tool): MarkKind | null => (tool === "pan" ? null : tool === "erase" ? "scribble" : tool);
+export const kindOf = (tool: Tool): MarkKind | null => (tool === "pan" || tool === "edit" ? null : tool === "erase" ? "scribble" : tool);
 
 /** Tools that use the drag themselves, so that it does not move the map. */
 export const dragsWith = (tool: Tool): boolean => tool === "scribble" || tool === "erase" || tool === "box";
@@ -98,7 +98,7 @@ export class DrawInteraction extends PointerInteraction {
 
   override handleDownEvent(event: MapBrowserEvent<PointerEvent>): boolean {
     const tool = this.host.tool();
-    if (tool === "pan" || event.originalEvent.button !== 0) return false;
+    if (tool === "pan" || tool === "edit" || event.originalEvent.button !== 0) return false;
     if (this.targetPointers.length > 1) return false;
     this.downAt = event.pixel;
     this.dragging = true;

@@ -1,7 +1,8 @@
 /** Marks as the user drew them, at once, before the server has answered. */
 
 import type { Point } from "../core/geometry";
-import { boundsOf, boxRing } from "../core/geometry";
+import { boundsOf, boxRing, centreOf } from "../core/geometry";
+import { gripsOf } from "../core/reshape";
 import type { Overlap, SuspectMark, Geometry, Mark, MarkKind } from "../core/types";
 import { CanvasLayer, type Screen } from "./canvaslayer";
 
@@ -20,6 +21,7 @@ const SMALLEST_DOT = 11;
 export class MarkLayer extends CanvasLayer {
   private marks: readonly Mark[] = [];
   private colors: ReadonlyMap<number, string> = new Map();
+  private hidden: string | null = null;
 
   constructor(zIndex: number) {
     super("layer-marks", zIndex);
@@ -31,9 +33,17 @@ export class MarkLayer extends CanvasLayer {
     this.refresh();
   }
 
+  /** Leave a mark out that is in hand, and drawn there. */
+  hide(id: string | null): void {
+    if (id === this.hidden) return;
+    this.hidden = id;
+    this.refresh();
+  }
+
   protected override draw(screen: Screen): void {
     const [left, top, right, bottom] = screen.view;
     for (const mark of this.marks) {
+      if (mark.id === this.hidden) continue;
       const reach = mark.brush_px + 2 * SMALLEST_DOT * screen.resolution;
       const [x0, y0, x1, y1] = boundsOf(mark.geometry);
       if (x1 < left - reach || x0 > right + reach || y1 < top - reach || y0 > bottom + reach) continue;
@@ -52,6 +62,7 @@ export class SketchLayer extends CanvasLayer {
   private doubts: readonly SuspectMark[] = [];
   private suggestion: Point | null = null;
   private chosen: readonly Mark[] = [];
+  private held: Mark | null = null;
 
   constructor() {
     super("layer-sketch", 50);
@@ -97,6 +108,14 @@ export class SketchLayer extends CanvasLayer {
     this.refresh();
   }
 
+  /** The mark in hand, with what it can be taken by. */
+  setHeld(mark: Mark | null, color: string | null): void {
+    if (!mark && !this.held) return;
+    this.held = mark;
+    this.color = color;
+    this.refresh();
+  }
+
   setSuggestion(point: Point | null): void {
     this.suggestion = point;
     this.refresh();
@@ -113,6 +132,7 @@ export class SketchLayer extends CanvasLayer {
       context.rect(screen.x(left) - margin, screen.y(top) - margin, (right - left) * scale + 2 * margin, (bottom - top) * scale + 2 * margin);
       outline(screen, "#ffd23f");
     }
+    if (this.held) this.drawHeld(screen, this.held);
     if (this.sketch) this.drawSketch(screen, this.sketch);
     if (this.brush && this.brush.diameter * scale > 6 * ratio) {
       context.beginPath();
@@ -137,6 +157,22 @@ export class SketchLayer extends CanvasLayer {
         context.arc(x, y, Math.max(radius * ratio, (scale / 2) * 1.5 + radius * ratio * 0.5), 0, 2 * Math.PI);
         outline(screen, "#ffd23f");
       }
+    }
+  }
+
+  private drawHeld(screen: Screen, mark: Mark): void {
+    const { context, ratio } = screen;
+    drawMark(screen, mark, mark.class_id === 0 ? "rgba(255,255,255,0.75)" : (this.color ?? "#888"));
+    const grips = gripsOf(mark);
+    for (const { grip, at } of grips.length > 0 ? grips : [{ grip: { kind: "corner" }, at: centreOf(mark.geometry) }]) {
+      const radius = (grip.kind === "side" ? 3.5 : 6) * ratio;
+      context.beginPath();
+      context.arc(screen.x(at[0]), screen.y(at[1]), radius, 0, 2 * Math.PI);
+      if (grip.kind !== "side") {
+        context.fillStyle = "#fff";
+        context.fill();
+      }
+      outline(screen, grip.kind === "side" ? "#fff" : "#1e6fd9");
     }
   }
 

@@ -79,6 +79,16 @@ export class ProjectCopy {
     this.edit(title, [{ op: "add_mark", ...mark }], () => this.pendingMarks.delete(mark.id));
   }
 
+  /** Show a mark's new shape before the server has it. */
+  reshapeMark(title: string, mark: Mark, geometry: Mark["geometry"]): void {
+    const marks = this.marksByScene.get(mark.scene);
+    marks?.set(mark.id, { ...mark, geometry });
+    this.publishMarks();
+    this.edit(title, [{ op: "update_mark", id: mark.id, geometry }], (result) => {
+      if (!result && marks?.has(mark.id)) marks.set(mark.id, mark);
+    });
+  }
+
   deliver(key: string, send: () => Promise<EditResult>, done: (result: EditResult | null) => void): void {
     this.outbox.push({
       key,

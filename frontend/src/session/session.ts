@@ -85,6 +85,22 @@ export class Session {
     this.copy.addMark(erases ? t("Erase") : t("Mark {name}", { name: target!.name }), mark);
   }
 
+  reshapeMark(mark: Mark, geometry: Geometry): void {
+    const scene = this.store.get().project?.scenes.find((one) => one.id === mark.scene);
+    const [left, top, right, bottom] = boundsOf(geometry);
+    if (!scene || right < 0 || bottom < 0 || left >= scene.width || top >= scene.height) {
+      this.notify("info", t("That is outside the image: the mark stays where it was."));
+      this.copy.publishMarks();
+      return;
+    }
+    this.focus = centreOf(geometry);
+    this.copy.reshapeMark(t("Move or reshape a mark"), mark, geometry);
+  }
+
+  deleteMark(mark: Mark): void {
+    this.copy.edit(t("Delete marks"), [{ op: "delete_mark", id: mark.id }]);
+  }
+
   marksOf(scene: Scene): readonly Mark[] {
     return this.copy.marksOf(scene);
   }

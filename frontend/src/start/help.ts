@@ -7,7 +7,7 @@ import { sampleLink } from "./tour";
 
 const HELP: readonly (readonly [Text, readonly (readonly [string, Text])[]])[] = [
   ["Mark", [
-    ["1 – 9", "choose a class"], ["A", "add a class"], ["F2", "edit the chosen class"], ["P S B G E", "point, scribble, box, polygon, erase"], ["[ ]", "brush width"],
+    ["1 – 9", "choose a class"], ["A", "add a class"], ["F2", "edit the chosen class"], ["P S B G E", "point, scribble, box, polygon, erase"], ["R", "move and reshape marks"], ["Del", "delete the mark in hand"], ["[ ]", "brush width"],
     ["Ctrl+Z, Ctrl+Shift+Z", "undo, redo"], ["N", "show me where next"], ["K", "next label to check"],
   ]],
   ["With the keyboard alone", [

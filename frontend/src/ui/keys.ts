@@ -2,6 +2,7 @@
 
 import type { Point } from "../core/geometry";
 import { dragsWith, type DrawInteraction } from "../map/draw";
+import type { ReshapeInteraction } from "../map/reshape";
 import type { MapView } from "../map/mapview";
 import type { Session } from "../session/session";
 import { LARGEST_BRUSH, TOOLS } from "./tools";
@@ -10,10 +11,13 @@ export interface KeyActions {
   readonly [key: string]: () => void;
 }
 
+/** Screen pixels within which the pixel cursor hits a mark. */
+const REACH = 8;
+
 const isTyping = (target: EventTarget | null): boolean =>
   target instanceof HTMLElement && (target.matches("textarea, select, [contenteditable]") || (target instanceof HTMLInputElement && !["checkbox", "radio", "range", "button"].includes(target.type)));
 
-export function bindKeys(session: Session, view: MapView, draw: DrawInteraction, actions: KeyActions, hover: (point: Point) => void): void {
+export function bindKeys(session: Session, view: MapView, draw: DrawInteraction, reshape: ReshapeInteraction, actions: KeyActions, hover: (point: Point) => void): void {
   const { store } = session;
   const map = view.target;
   let cell: [number, number] | null = null;
@@ -31,7 +35,8 @@ export function bindKeys(session: Session, view: MapView, draw: DrawInteraction,
     const next: [number, number] = cell ? [clamp(from[0] + dx, scene.width), clamp(from[1] + dy, scene.height)] : [clamp(from[0], scene.width), clamp(from[1], scene.height)];
     showCell(next);
     view.keepInView(next);
-    if (draw.isDrawing && dragsWith(store.get().tool)) draw.extend(next);
+    if (reshape.isDragging) reshape.extend(next);
+    else if (draw.isDrawing && dragsWith(store.get().tool)) draw.extend(next);
   };
   const enter = (): void => {
     if (!cell) {
@@ -39,6 +44,11 @@ export function bindKeys(session: Session, view: MapView, draw: DrawInteraction,
       return;
     }
     const { tool } = store.get();
+    if (tool === "edit") {
+      if (reshape.isDragging) reshape.end();
+      else reshape.begin(cell, REACH * view.resolution);
+      return;
+    }
     if (dragsWith(tool)) {
       if (draw.isDrawing) draw.end();
       else draw.begin(cell);
@@ -104,8 +114,16 @@ export function bindKeys(session: Session, view: MapView, draw: DrawInteraction,
     }
     const widen = Math.max(1, Math.round(state.brush * 0.15));
     switch (event.key) {
+      case "Delete":
+      case "Backspace": {
+        const { held } = reshape;
+        if (!held) return false;
+        if (!(cell && reshape.removeCorner(cell, REACH * view.resolution))) session.deleteMark(held);
+        return true;
+      }
       case "Escape":
         draw.cancel();
+        reshape.take(null);
         store.set({ suggestion: null });
         showCell(null);
         return true;

@@ -13,13 +13,14 @@ export const TOOLS: readonly { tool: Tool; key: string; label: Text; hint: Text 
   { tool: "scribble", key: "s", label: "Scribble", hint: "Drag to paint. Right-drag or two fingers move the view." },
   { tool: "box", key: "b", label: "Box", hint: "Drag from corner to corner. Right-drag or two fingers move the view." },
   { tool: "polygon", key: "g", label: "Polygon", hint: "Click corners; double-click, Enter or the first corner closes it. Esc gives up." },
+  { tool: "edit", key: "r", label: "Move and reshape marks", hint: "Drag a mark, a corner, or the middle of a side. Double-click takes a corner away, Delete the mark." },
   { tool: "erase", key: "e", label: "Erase", hint: "Drag over marks: pixels below lose their label. Right-drag or two fingers move the view." },
 ];
 
 export function buildTools(session: Session, actions: { suggest: () => void }): void {
   const { store } = session;
   const buttons = TOOLS.map(({ tool, key, label }) =>
-    iconButton(tool as IconName, `${t(label)} (${key.toUpperCase()})`, () => store.set({ tool }), { "data-tool": tool }),
+    iconButton(tool === "edit" ? "reshape" : (tool as IconName), `${t(label)} (${key.toUpperCase()})`, () => store.set({ tool }), { "data-tool": tool }),
   );
   const suggest = iconButton("next", `${t("Show me where next")} (N)`, actions.suggest, { class: "icon-button accent", id: "suggest" });
   byId("tools").append(...buttons, h("hr"), suggest);
@@ -45,7 +46,7 @@ export function buildTools(session: Session, actions: { suggest: () => void }): 
     const target = project?.classes.find((one) => one.id === classId);
     swatch.style.background = target?.color ?? "transparent";
     name.textContent = target?.name ?? t("No class yet");
-    const marks = tool !== "pan" && tool !== "erase";
+    const marks = kindOf(tool) !== null && tool !== "erase";
     replace(bar, marks && swatch, marks && name, kindOf(tool) === "scribble" && brushBox, hint);
   });
 }
