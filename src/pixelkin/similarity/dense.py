@@ -31,7 +31,7 @@ from ..features import Embedding, References
 from ..model import Model
 from ..model.critics import ConcatenatedCritic, Critic, SeparableCritic
 
-_PANEL = 64
+_PANEL = 16
 """Rows of a matrix product; labels are padded up to it."""
 _COLUMNS = 4096
 """Pixels a pass: with _GROUP_ROWS rows, the matrix and its exponentials stay in a core's cache."""
