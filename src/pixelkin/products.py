@@ -249,7 +249,9 @@ class Written(NamedTuple):
     """Where they are wanted."""
 
 
-def map_part(segmenter: Segmenter, scene: Scene, window: Window, layers: Iterable[str], legend: Legend | None = None) -> Part:
+def map_part(
+    segmenter: Segmenter, scene: Scene, window: Window, layers: Iterable[str], legend: Legend | None = None, level: int | None = None
+) -> Part:
     """The map of a window and its layers; the same values whatever the window.
 
     Args:
@@ -258,17 +260,23 @@ def map_part(segmenter: Segmenter, scene: Scene, window: Window, layers: Iterabl
         window: Where.
         layers: Which layers of `LAYERS`.
         legend: Classes of the map; default those that are labelled. Classes that nothing is labelled as have probability 0.
+        level: Level of the classes that is mapped, 1 = the highest; default the classes themselves.
     """
     segmentation = segmenter.predict(scene, window)
     if legend is not None:
         segmentation = dataclasses.replace(segmentation, legend=legend)
     asked = [name for name in layers if LAYERS[name].of_probabilities]
-    if not asked:
+    if not asked and level is None:
         return Part(segmentation, {})
     shares: FloatArray = np.zeros((len(segmentation.legend), window.height, window.width), np.float32)
     place = {class_id: number for number, class_id in enumerate(segmentation.legend.ids)}
     for class_id, share in zip(segmenter.classes_, segmenter.predict_proba(scene, window), strict=True):
         shares[place[int(class_id)]] = share
+    if level is not None:
+        from .maps.levels import at_level, sum_to_level
+
+        summed = sum_to_level(segmentation.legend, level, shares)
+        segmentation, shares = at_level(segmentation, level, shares, abstain=segmenter.abstain), summed
     return Part(segmentation, {name: LAYERS[name].encode(segmentation, shares) for name in asked})
 
 

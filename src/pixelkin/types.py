@@ -5,7 +5,7 @@ from __future__ import annotations
 import colorsys
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,6 +112,15 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True)
+class LegendGroup:
+    """What classes belong to, such as 'forest'."""
+
+    name: str
+    color: Color | None = None
+    """None = that of its first class."""
+
+
+@dataclass(frozen=True, slots=True)
 class LegendClass:
     """One class of a legend."""
 
@@ -120,6 +129,19 @@ class LegendClass:
     name: str
     color: Color
     """Red, green, blue, 0..255."""
+    parents: tuple[LegendGroup, ...] = ()
+    """What it belongs to, the highest level first."""
+
+    def to_json(self) -> dict[str, object]:
+        """A value that `from_json` reads back."""
+        parents = [{"name": group.name, "color": None if group.color is None else list(group.color)} for group in self.parents]
+        return {"id": self.id, "name": self.name, "color": list(self.color)} | ({"parents": parents} if parents else {})
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> LegendClass:
+        """Inverse of `to_json`."""
+        parents = (LegendGroup(str(e["name"]), None if e["color"] is None else tuple(e["color"])) for e in entry.get("parents", ()))
+        return cls(int(entry["id"]), str(entry["name"]), tuple(entry["color"]), tuple(parents))
 
 
 @dataclass(frozen=True)
@@ -174,13 +196,34 @@ class Legend:
         raise LabelError(f"class {name!r} is not in the legend, expected one of {list(self.names)}.")
 
     def to_json(self) -> list[dict[str, object]]:
-        """A list of {id, name, color} that `from_json` reads back."""
-        return [{"id": entry.id, "name": entry.name, "color": list(entry.color)} for entry in self.classes]
+        """A list of {id, name, color}, with parents where there are any, that `from_json` reads back."""
+        return [entry.to_json() for entry in self.classes]
 
     @classmethod
     def from_json(cls, entries: Sequence[dict[str, Any]]) -> Legend:
         """Inverse of `to_json`."""
-        return cls(tuple(LegendClass(int(e["id"]), str(e["name"]), tuple(e["color"])) for e in entries))
+        return cls(tuple(LegendClass.from_json(entry) for entry in entries))
+
+    def at_level(self, level: int) -> tuple[Legend, dict[int, int]]:
+        """The classes at a level, numbered anew, and the id there of each class here.
+
+        Args:
+            level: 1 = the highest; a class that has fewer levels stays as it is.
+
+        Raises:
+            LabelError: No class belongs to anything, or the level is below 1.
+        """
+        if level < 1 or not any(entry.parents for entry in self.classes):
+            known = max((len(entry.parents) for entry in self.classes), default=0)
+            said = f"level is {level}, expected 1 (the highest) or more." if known else "the classes have no levels above them."
+            raise LabelError(f"{said} Give a table of classes with their parents.")
+        found: dict[str, LegendClass] = {}
+        place = {}
+        for entry in self.classes:
+            group = entry.parents[level - 1] if len(entry.parents) >= level else LegendGroup(entry.name, entry.color)
+            made = LegendClass(len(found) + 1, group.name, group.color or entry.color, entry.parents[: level - 1])
+            place[entry.id] = found.setdefault(group.name, made).id
+        return Legend(tuple(found.values()), by_order=True), place
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import InputError, LabelError
-from .options import in_options, json_option, label_arguments, label_options, overwrite_option, print_json
+from .options import in_options, json_option, label_arguments, label_options, level_options, overwrite_option, print_json
 
 if TYPE_CHECKING:
     from ..labels import LoadedLabels
     from ..labels.layers import RawLayer
+    from ..segmentation import Segmentation
     from ..types import LabelledPixels
 
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     help="Also estimate each class's area with a 95 % interval, .csv or .json; the truth must be a random sample.",
 )
 @label_options
+@level_options
 @overwrite_option
 @json_option
 def evaluate_command(
@@ -58,7 +60,8 @@ def evaluate_command(
     from ..raster.inputs import files_of
 
     outputs = [*([picture_target(figure)] if figure else []), *([table_target(areas)] if areas else [])]
-    require_outputs(outputs, inputs={"map": files_of(map_files), "truth": files_of(truth)}, overwrite=overwrite)
+    inputs = {"map": files_of(map_files), "truth": files_of(truth), "legend": files_of(options["legend_file"])}
+    require_outputs(outputs, inputs=inputs, overwrite=overwrite)
     sample = sample_points(truth, options)
     if sample is not None:
         printed = _by_design(map_files, sample, truth, figure, areas, overwrite, options)
@@ -76,20 +79,59 @@ def _by_count(
     map_file: str, truth: str, ignore: tuple[str, ...], figure: str | None, areas: str | None, overwrite: bool, options: dict[str, Any]
 ) -> tuple[Any, str]:
     from ..labels import load_labels
+    from ..labels.classes import rename_classes
     from ..maps import confusion_figure, estimate_areas, score, write_area_table
     from ..maps.accuracy import with_undecided
     from ..raster import read_map
 
     segmentation, note = with_undecided(read_map(map_file))
+    segmentation, renamed, said = level_of(map_file, segmentation, options)
     # On the grid alone: where the map has no data is for `score` to judge, which knows an undecided pixel from one without data.
     loaded = load_labels(truth, segmentation.grid, **label_arguments(options))
-    result = score(segmentation, loaded.labels, ignore=_ids(loaded.labels, ignore))
-    result = replace(result, notes=tuple(map(in_options, (*note, *loaded.notes, *_dependent(loaded), *result.notes))))
+    labels = rename_classes(loaded.labels, renamed)
+    result = score(segmentation, labels, ignore=_ids(labels, ignore))
+    result = replace(result, notes=tuple(map(in_options, (*note, *said, *loaded.notes, *_dependent(loaded), *result.notes))))
     if figure:
         confusion_figure(result, figure, overwrite=overwrite)
     if areas:
         write_area_table(estimate_areas(segmentation, result), areas, overwrite=overwrite)
     return result.to_json(), result.to_table()
+
+
+def level_of(map_file: str, segmentation: Segmentation, options: dict[str, Any]) -> tuple[Segmentation, dict[str, str], list[str]]:
+    """The map at the level that is asked for, what classes of the truth are called there, and what to say of it."""
+    from ..labels import read_class_table, with_levels
+    from ..maps import at_level, names_at_level
+    from ..maps.change import read_probabilities
+
+    level, file = options["level"], options["legend_file"]
+    if level is None:
+        if file is not None:
+            raise InputError(f"--legend {file} says what classes belong to, expected --level too. Say which level.")
+        return segmentation, {}, []
+    renamed: dict[str, str] = {}
+    if file is not None:
+        table = read_class_table(file)
+        # The truth may have classes that the map has not.
+        for row in table:
+            group = row.parents[level - 1].name if len(row.parents) >= level else row.name
+            renamed |= dict.fromkeys((row.name, *row.codes), group)
+        segmentation = replace(segmentation, legend=with_levels(segmentation.legend, table, file))
+        if not any(entry.parents for entry in segmentation.legend):
+            return segmentation, renamed, []  # a map of the highest level
+    elif not any(entry.parents for entry in segmentation.legend):
+        raise InputError(
+            f"--level is {level}, and the classes of {Path(map_file).name} belong to nothing. Say what they belong to with --legend FILE."
+        )
+    probabilities = read_probabilities(Path(map_file), segmentation)
+    said = []
+    if probabilities is None:
+        said.append(
+            f"{Path(map_file).name} has no probabilities beside it, so each pixel counts as what its class belongs to; "
+            "map with --probabilities, or with --level, so that they are summed."
+        )
+    abstain = float(segmentation.provenance.get("abstain", 0))
+    return at_level(segmentation, level, probabilities, abstain=abstain), renamed | dict(names_at_level(segmentation.legend, level)), said
 
 
 def sample_points(truth: str, options: dict[str, Any]) -> RawLayer | None:
@@ -120,17 +162,19 @@ def _by_design(
     found = []
     for map_file in map_files:
         segmentation, note = with_undecided(read_map(map_file))
+        segmentation, renamed, said = level_of(map_file, segmentation, options)
         with named(Path(truth)):
             reference = read_reference(layer, segmentation.grid, class_property=options["class_property"])
+        reference = replace(reference, classes=tuple(renamed.get(name, name) for name in reference.classes))
         result = evaluate(segmentation, reference)
-        found.append((map_file, segmentation, reference, replace(result, notes=(*map(in_options, note), *result.notes))))
+        found.append((map_file, segmentation, reference, replace(result, notes=(*map(in_options, (*note, *said)), *result.notes))))
     document: dict[str, Any] = {name: result.to_json() for name, _, _, result in found}
     text = [result.to_table() if len(found) == 1 else f"{name}\n\n{result.to_table()}\n" for name, _, _, result in found]
     for name, segmentation, reference, result in found[1:]:
         first = found[0]
         gap, error = compare((first[1], first[3]), (segmentation, result), reference)["overall_accuracy"]
-        said = {"first": first[0], "second": name, "difference": gap, "standard_error": error, "half_95": 1.96 * error}
-        document.setdefault("comparisons", []).append(said)
+        gap_said = {"first": first[0], "second": name, "difference": gap, "standard_error": error, "half_95": 1.96 * error}
+        document.setdefault("comparisons", []).append(gap_said)
         text.append(f"overall accuracy of {first[0]} less that of {name}, at the same points: {gap:+.3f} ± {1.96 * error:.3f}")
     if figure:
         confusion_figure(found[0][3].to_score(), figure, overwrite=overwrite)

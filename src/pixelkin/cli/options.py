@@ -141,6 +141,21 @@ def label_options(command: _Command) -> _Command:
     return command
 
 
+def level_options(command: _Command) -> _Command:
+    """A level of the classes, and the table that says what each belongs to."""
+    for option in (
+        click.option("--level", type=click.IntRange(min=1), help="Level of the classes, 1 = the highest. Default: the classes themselves."),
+        click.option(
+            "--legend",
+            "legend_file",
+            type=click.Path(dir_okay=False),
+            help="CSV of classes and what each belongs to: id,name,parent,colour, or a column a level (CORINE, UKHab), or codes (EUNIS).",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def label_arguments(options: dict[str, Any]) -> dict[str, Any]:
     """What `read_labels`, `load_labels` and `convert` take of `label_options`."""
     names = {"class_property": "class_property", "brush": "brush_px", "overlap": "overlap", "labels_crs": "crs"}

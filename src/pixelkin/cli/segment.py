@@ -19,6 +19,7 @@ from .options import (
     json_option,
     label_arguments,
     label_options,
+    level_options,
     open_one,
     overwrite_option,
     print_json,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from ..products import Outputs, SeriesOutputs
     from ..scene import Scene, Series
     from ..segmenter import Segmenter
-    from ..types import LabelledPixels
+    from ..types import LabelledPixels, Legend
 
 # Blocks of each image that are compared with what the labelled image shows: enough for a share, little beside the map.
 _LOOKED_AT = 4
@@ -118,6 +119,7 @@ _OF_PROJECTS = ("out", "confidence", "polygons", "areas", "overwrite")
 @click.option("--restart", is_flag=True, help="Start anew instead of going on with a run that was stopped.")
 @training_options
 @label_options
+@level_options
 @image_options
 @device_option
 @overwrite_option
@@ -182,11 +184,13 @@ def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[
     outputs = outputs_of(source, out, **files)
     _require(source, outputs, options, inputs)
     labels, labelled = _read_labels(source, options)
+    labels = None if labels is None else dataclasses.replace(labels, legend=_with_levels(labels.legend, options))
     references = None
     if options["reference_file"]:
         from ..features import References
 
         references = References.load(options["reference_file"])
+        references = dataclasses.replace(references, legend=_with_levels(references.legend, options))
     model = _model(source, out, options, inputs)
     segmenter = Segmenter(
         model(),
@@ -206,7 +210,7 @@ def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[
         task = bar.add_task("mapping", total=None)
         path = segment(
             source, segmenter, out, **files, labels={} if labels is None else {labelled.fingerprint: labels},
-            memory=options["memory"], tile=options["tile"], workers=options["threads"], client=client, overwrite=overwrite, resume=not options["restart"],
+            level=options["level"], memory=options["memory"], tile=options["tile"], workers=options["threads"], client=client, overwrite=overwrite, resume=not options["restart"],
             progress=lambda told: bar.update(task, total=told.tiles, completed=told.tiles_done, note=told.name),
         )  # fmt: skip
     written = []
@@ -235,7 +239,7 @@ def _inputs(source: Scene | Series, options: dict[str, Any]) -> dict[str, list[s
     """Files that are read, by the word for them."""
     from ..raster.inputs import files_of
 
-    named = {"labels": "label_file", "model": "model_file", "references": "reference_file"}
+    named = {"labels": "label_file", "legend": "legend_file", "model": "model_file", "references": "reference_file"}
     return {"image": files_of(source), **{word: files_of(options[name]) for word, name in named.items()}}
 
 
@@ -375,6 +379,17 @@ def _read_labels(source: Scene | Series, options: dict[str, Any]) -> tuple[Label
             f"{options['label_file']} has one class only ({labels.legend.names[0]!r}), expected at least two. Mark some pixels of another class."
         )
     return labels, scene
+
+
+def _with_levels(legend: Legend, options: dict[str, Any]) -> Legend:
+    """The legend with what --legend says of it; refused here where it has not the level that --level asks for."""
+    from ..labels import read_class_table, with_levels
+
+    if options["legend_file"]:
+        legend = with_levels(legend, read_class_table(options["legend_file"]), options["legend_file"])
+    if options["level"] and not any(entry.parents for entry in legend):
+        raise InputError(f"--level is {options['level']}, and the classes belong to nothing. Say what they belong to with --legend FILE.")
+    return legend
 
 
 def _features(options: dict[str, Any]) -> list[str] | None:

@@ -6,6 +6,7 @@
 from .annotations import Annotation, Annotations
 from .classes import match_classes
 from .files import LoadedLabels, convert, load_labels, read_annotations, read_labels, write_annotations, write_labels
+from .levels import TableClass, read_class_table, with_levels
 from .rasterize import Conflict, find_conflicts, rasterize, to_annotations
 
 __all__ = [
@@ -13,14 +14,17 @@ __all__ = [
     "Annotations",
     "Conflict",
     "LoadedLabels",
+    "TableClass",
     "convert",
     "find_conflicts",
     "load_labels",
     "match_classes",
     "rasterize",
     "read_annotations",
+    "read_class_table",
     "read_labels",
     "to_annotations",
+    "with_levels",
     "write_annotations",
     "write_labels",
 ]

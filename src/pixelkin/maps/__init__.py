@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .colours import colorize, colorize_confidence, display_bands, rgb, stretch, stretch_limits
     from .estimates import AreaEstimate, AreaEstimates, estimate_areas
     from .figure import confusion_figure, series_figure
+    from .levels import at_level, names_at_level, sum_to_level
     from .panels import overview
     from .polygons import polygonize, write_polygons, write_polygons_of
     from .series import SeriesRow, SeriesTable, series_table, write_series_table
@@ -49,6 +50,9 @@ _HOME = {
     "stretch": "colours",
     "stretch_limits": "colours",
     "confusion_figure": "figure",
+    "at_level": "levels",
+    "names_at_level": "levels",
+    "sum_to_level": "levels",
     "overview": "panels",
     "series_figure": "figure",
     "polygonize": "polygons",
@@ -71,6 +75,7 @@ __all__ = [
     "SeriesRow",
     "SeriesTable",
     "area_table",
+    "at_level",
     "cell_areas",
     "colorize",
     "colorize_confidence",
@@ -78,6 +83,7 @@ __all__ = [
     "display_bands",
     "estimate_areas",
     "find_change",
+    "names_at_level",
     "overview",
     "polygonize",
     "rgb",
@@ -86,6 +92,7 @@ __all__ = [
     "series_table",
     "stretch",
     "stretch_limits",
+    "sum_to_level",
     "write_area_table",
     "write_polygons",
     "write_polygons_of",

@@ -75,12 +75,14 @@ class TileKernel:
     segmenter: Segmenter
     layers: tuple[str, ...]
     """Beside the classes; see `pixelkin.raster.layers.LAYERS`."""
+    level: int | None = None
+    """Level of the classes that is mapped; None = the classes themselves."""
 
     def __call__(self, window: Window, stop: threading.Event | None = None) -> bytes:
         """Read one tile with its halo, decide it, and pack the result for `manifest.Run.put`."""
         around = with_halo(window, self.segmenter.halo, self.scene.grid)
         tile = TileScene(self.scene, around, self.scene.read(around), self.fingerprint, stop or threading.Event())
-        return pack(map_part(self.segmenter, tile, window, self.layers), confidence="confidence" in self.layers)
+        return pack(map_part(self.segmenter, tile, window, self.layers, level=self.level), confidence="confidence" in self.layers)
 
 
 def pack(part: Part, *, confidence: bool) -> bytes:

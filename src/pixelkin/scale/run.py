@@ -18,7 +18,7 @@ from ..raster.layers import LAYERS, known_layers
 from ..raster.mapfile import carries, map_tags, map_targets
 from ..scene import Scene, Series, as_scenes
 from ..segmenter import Segmenter
-from ..types import LabelledPixels, Window
+from ..types import LabelledPixels, Legend, Window
 from .kernel import TileKernel, block_bytes_of
 from .local import run_local
 from .manifest import Run
@@ -55,6 +55,7 @@ def segment(
     picture: str | Path | None = None,
     chart: str | Path | None = None,
     labels: Mapping[str, LabelledPixels] | None = None,
+    level: int | None = None,
     memory: int | str = "2GiB",
     tile: int | None = None,
     workers: int | None = None,
@@ -78,6 +79,7 @@ def segment(
         picture: Image, marks, map and confidence, `.png`; of a series a file a date, as for polygons.
         chart: Areas of a series over time, `.png`.
         labels: Marked pixels that pictures show, by the fingerprint of the image that they were drawn on.
+        level: Level of the classes that is mapped, 1 = the highest, where the labels' legend has levels; default the classes themselves.
         memory: Memory of this process (on a cluster: of each worker), bytes or text such as '2GiB'.
         tile: Side of a tile in pixels, a multiple of 256; default as large as the memory allows, up to 1024.
         workers: Threads that compute; default those of the Segmenter.
@@ -97,7 +99,7 @@ def segment(
         OutputError: A file is there and overwrite is False; an unfinished run had other inputs; the disk is full (finished
             tiles are kept). Ctrl-C leaves as KeyboardInterrupt with finished tiles kept.
     """
-    how = _How(segmenter, memory, tile, workers, client, resume, progress, labels or {})
+    how = _How(segmenter, memory, tile, workers, client, resume, progress, labels or {}, level)
     wanted = outputs_of(scene, out, layers=layers, polygons=polygons, areas=areas, picture=picture, chart=chart)
     if isinstance(wanted, Outputs):
         assert not isinstance(scene, Series)
@@ -105,18 +107,18 @@ def segment(
         return Path(out)
     assert isinstance(scene, Series)
     inputs = {
-        "scenes": [[date.fingerprint, segmenter.provenance(date)] for date in scene],
+        "scenes": [[date.fingerprint, how.provenance(date)] for date in scene],
         "layers": wanted.each.kept,
         "tile": tile,
         "counted": wanted.each.counted,
     }
     run = Run(wanted.folder / "series", inputs, resume=resume)
-    whose = {stem: [date.fingerprint, segmenter.provenance(date)] for date, stem, _ in wanted.by_date(scene)}
+    whose = {stem: [date.fingerprint, how.provenance(date)] for date, stem, _ in wanted.by_date(scene)}
 
     def finished(stem: str) -> bool:
         return resume and run.facts(stem).get("inputs") == whose[stem]
 
-    wanted.require(scene, segmenter.references.legend, overwrite=overwrite, finished=finished)
+    wanted.require(scene, how.legend, overwrite=overwrite, finished=finished)
     with made_folder(wanted.folder), run:
         for date, stem, outputs in wanted.by_date(scene):
             if not finished(stem):
@@ -171,13 +173,23 @@ class _How:
     resume: bool
     progress: Callable[[SegmentProgress], None] | None
     labels: Mapping[str, LabelledPixels]
+    level: int | None
+
+    @property
+    def legend(self) -> Legend:
+        """Of the maps."""
+        legend = self.segmenter.references.legend
+        return legend if self.level is None else legend.at_level(self.level)[0]
+
+    def provenance(self, scene: Scene) -> dict[str, str]:
+        """Of the map of an image."""
+        return {**self.segmenter.provenance(scene), **({} if self.level is None else {"level": str(self.level)})}
 
 
 def _segment_scene(scene: Scene, how: _How, outputs: Outputs, overwrite: bool) -> Written:
     segmenter, out = how.segmenter, outputs.map
     assert out is not None  # a run is known by the map that it makes
-    provenance = segmenter.provenance(scene)
-    legend = segmenter.references.legend
+    provenance, legend = how.provenance(scene), how.legend
     if segmenter.model is not None:
         segmenter.model.band_index(scene)
     tile = Run.tile_of(out) if how.tile is None and how.resume else how.tile
@@ -190,7 +202,7 @@ def _segment_scene(scene: Scene, how: _How, outputs: Outputs, overwrite: bool) -
         left = [path for path in map_targets(out, LAYERS) if path.exists()]
         overwrite = overwrite or all(carries(path, map_tags(legend, provenance, outputs.layers)) for path in left)
     outputs.require(scene.grid, legend, inputs={"image": files_of(scene)}, overwrite=overwrite)
-    kernel = TileKernel(scene, scene.fingerprint, replica, outputs.kept)
+    kernel = TileKernel(scene, scene.fingerprint, replica, outputs.kept, how.level)
     with run, rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE):
         todo = [window for window in plan.windows() if not run.finished(window)]
         told = Teller(scene.name, len(plan), len(plan) - len(todo), how.progress)
