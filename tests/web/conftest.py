@@ -75,7 +75,7 @@ class ServerProcess:
     """`pixelkin serve` in a process that can be killed."""
 
     def __init__(self, target: Path, *options: str) -> None:
-        self._command = [sys.executable, "-c", "from pixelkin.web.command import serve_command; serve_command()", str(target)]
+        self._command = [sys.executable, "-c", "from pixelkin.cli.serve import serve_command; serve_command()", str(target)]
         self._command += ["--no-open", "--no-train", "--port", "0", *options]
         self.client = httpx.Client(timeout=30)
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed when the test is over

@@ -21,10 +21,10 @@ from click.testing import CliRunner
 
 import pixelkin
 import pixelkin.session.project
+from pixelkin.cli.serve import serve_command
 from pixelkin.errors import InputError, MissingExtraError
 from pixelkin.scene import ArrayScene
 from pixelkin.session import Project, Session, segment_project
-from pixelkin.web.command import serve_command
 from pixelkin.web.notebook import label
 from pixelkin.web.server import Address, get
 

@@ -31,7 +31,7 @@ _COMMANDS = {
     "reproduce": ("..experiments.command", "Run an experiment of the paper on your data."),
     "sample": (".sample", "Draw the points at which to check a map."),
     "segment": (".segment", "Map an image or a series from a few labels."),
-    "serve": ("..web.command", "Label images on a page, and watch the map answer."),
+    "serve": (".serve", "Label images on a page, and watch the map answer."),
     "train": (".train", "Learn a model from imagery, without labels."),
 }
 

@@ -82,6 +82,12 @@ def reading(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in _READING}
 
 
+def chosen_reading(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `image_options` that are not left as they are."""
+    usual = {"bands": None, "nodata": None, "scale": True, "missing": "drop", "kind": "auto"}
+    return {name: value for name, value in reading(options).items() if value != usual[name]}
+
+
 def beside_reading(options: Mapping[str, Any]) -> dict[str, Any]:
     """All other options."""
     return {name: value for name, value in options.items() if name not in _READING}

@@ -58,7 +58,7 @@ class ExportJobs:
         for path in paths:
             real = Path(path).resolve()
             _require_inside(str(real), roots)
-            for scene in as_scenes(open_scene(real)):
+            for scene in as_scenes(open_scene(real, **self._project.reading)):
                 for source in _sources(getattr(scene, "path", "")):
                     _require_inside(source, roots)
                 chosen.append(scene)

@@ -1,6 +1,6 @@
 """A project folder: everything a labelling session keeps, in files that people and other programs can read.
 
-    project.json    images (paths relative to the folder), settings, the model in use
+    project.json    images (paths relative to the folder), how they are read, settings, the model in use
     images/         images that were given as arrays
     labels.gpkg     marks, classes and their history (see `store`); QGIS opens it
     validation.sqlite  sample points and what was said of them (see `answers`); there once a sample was opened
@@ -17,7 +17,7 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -25,12 +25,13 @@ from typing import Any, Literal, cast, get_args
 import shapely
 
 from ..crs import same_crs
-from ..errors import InputError, MissingFileError, OutputError
+from ..errors import InputError, MissingFileError, OutputError, PkError
 from ..scene import Scene, Series, as_scenes
 from ..types import Grid
 from .errors import NoSuchItemError, ProjectError
 from .gpkg import create_store
 from .marks import Mark, parse_geometry
+from .sources import Reading, Source, checked_reading, open_sources
 from .store import Store
 
 Measure = Literal["auto", "local", "global", "l1"]
@@ -67,20 +68,30 @@ class Project:
         """Use `Project.open`, which checks the document."""
         self.folder = folder
         self._document = dict(document)
-        self.sources = open_sources(folder, document["scenes"])
+        self.reading = checked_reading(document.get("reading", {}), folder / _FILE)
+        """How the images' files are read."""
+        self.sources = open_sources(folder, document["scenes"], self.reading)
         opened = {scene_id: scene for source in self.sources for scene_id, scene in source.scenes.items()}
         self.scenes = {entry["id"]: opened[entry["id"]] for entry in document["scenes"]}
         self._transformers: dict[str, Any] = {}
         self.store = Store(folder / "labels.gpkg", self._locate)
 
     @classmethod
-    def create(cls, folder: str | Path, sources: Scene | Series | Sequence[Scene | Series], *, name: str | None = None) -> Project:
-        """Make a project folder for images; those held in memory are written into it.
+    def create(
+        cls,
+        folder: str | Path,
+        sources: Scene | Series | Sequence[Scene | Series],
+        *,
+        name: str | None = None,
+        reading: Reading | None = None,
+    ) -> Project:
+        """Make a project folder for images; those that no file gives back as they are, such as arrays, are written into it.
 
         Args:
             folder: Folder to make; it may exist but must hold no project.
             sources: Scenes, all with the same bands.
             name: Title of the project; the folder's name by default.
+            reading: How their files were read; None where that is not known, and each is asked whether its file gives it back.
 
         Raises:
             ProjectError: There is no image, or their bands differ.
@@ -110,13 +121,15 @@ class Project:
             raise OutputError(f"{folder} cannot be written ({exc}). Choose a project folder with --project.") from exc
         entries = []
         for scene_id, scene in zip(scene_ids(scenes), scenes, strict=True):
-            path = _relative(scene, scene_id, folder)
-            entries.append({"id": scene_id, "path": path, "bands": list(scene.bands), "size": list(scene.grid.shape)})
+            path, copied = _relative(scene, scene_id, folder, sure=reading is not None)
+            entry = {"id": scene_id, "path": path, "bands": list(scene.bands), "size": list(scene.grid.shape)}
+            entries.append({**entry, "copied": True} if copied else entry)
         document = {
             "format": FORMAT,
             "version": FORMAT_VERSION,
             "name": name or folder.name.removesuffix(".pixelkin"),
             "scenes": entries,
+            "reading": dict(reading or {}),
             "settings": dataclasses.asdict(ProjectSettings()),
             "model": None,
         }
@@ -207,80 +220,10 @@ class Project:
         return shapely.transform(located, self._transformers[source].transform, interleaved=False)
 
 
-@dataclass(frozen=True)
-class Source:
-    """Imagery as `open_scene` gives it, so that whoever trains on a project or maps it works on what the command line would."""
-
-    scenes: Mapping[str, Scene]
-    """By id; several are the dates of a series, on one grid."""
-
-    @property
-    def imagery(self) -> Scene | Series:
-        """The image, or the series."""
-        first, *more = self.scenes.values()
-        return Series((first, *more)) if more else first
-
-    def only(self, chosen: Collection[str]) -> Source | None:
-        """These of its scenes; None where it has none of them."""
-        kept = {scene_id: scene for scene_id, scene in self.scenes.items() if scene_id in chosen}
-        return Source(kept) if kept else None
-
-
 def read_sources(folder: Path) -> list[Source]:
     """The images of a project folder, without its labels; see `open_sources`."""
-    return open_sources(folder, _read_json(folder / _FILE)["scenes"])
-
-
-def open_sources(folder: Path, entries: Sequence[Mapping[str, Any]]) -> list[Source]:
-    """The images of a project; dated images on one grid, named as a folder or one by one, are a series.
-
-    Args:
-        folder: The project's.
-        entries: What its document says of each image: id, path, bands and size.
-
-    Raises:
-        MissingFileError: An image is not there.
-        ProjectError: An image is not the one that it was.
-    """
-    from ..crs import same_place
-    from ..raster import open_scene
-
-    groups: list[dict[str, Scene]] = []
-    for entry in entries:
-        scene = _open_entry(folder, entry)
-        alike = (group for group in groups if (first := next(iter(group.values()))).date is not None and same_place(first.grid, scene.grid))
-        group = next(alike, None) if scene.date is not None else None
-        if group is None:
-            groups.append({entry["id"]: scene})
-        else:
-            group[entry["id"]] = scene
-    sources = []
-    for group in groups:
-        if len(group) > 1:
-            series = open_scene(list(group.values()))
-            assert isinstance(series, Series)
-            by_fingerprint = {scene.fingerprint: scene for scene in series}
-            group = {scene_id: by_fingerprint[scene.fingerprint] for scene_id, scene in group.items()}
-        sources.append(Source(group))
-    return sources
-
-
-def _open_entry(folder: Path, entry: Mapping[str, Any]) -> Scene:
-    from ..raster import open_scene
-
-    path = _resolve(entry["path"], folder)
-    try:
-        scene = as_scenes(open_scene(path))[0]
-    except MissingFileError as exc:
-        raise MissingFileError(
-            f"image {entry['path']!r} of project {folder} is not there, expected {path}. Put it back, or correct its path in project.json."
-        ) from exc
-    if list(scene.grid.shape) != entry["size"] or list(scene.bands) != entry["bands"]:
-        raise ProjectError(
-            f"{path} has size {list(scene.grid.shape)} and bands {list(scene.bands)}, expected {entry['size']} and {entry['bands']} "
-            "as when the project was made. Put the old image back, or start a new project."
-        )
-    return scene
+    document = _read_json(folder / _FILE)
+    return open_sources(folder, document["scenes"], checked_reading(document.get("reading", {}), folder / _FILE))
 
 
 def pixels_to_crs(geometry: shapely.Geometry, grid: Grid) -> shapely.Geometry:
@@ -289,12 +232,13 @@ def pixels_to_crs(geometry: shapely.Geometry, grid: Grid) -> shapely.Geometry:
     return shapely.transform(geometry, lambda x, y: (a * x + b * y + c, d * x + e * y + f), interleaved=False)
 
 
-def open_project(paths: Sequence[str | Path], *, project: str | Path | None = None) -> Project:
+def open_project(paths: Sequence[str | Path], *, project: str | Path | None = None, reading: Reading | None = None) -> Project:
     """The project for what a user named on the command line, made if there is none.
 
     Args:
         paths: One project folder, or rasters and folders of dates.
         project: Folder of the project; by default `<first path without extension>.pixelkin` beside the first path.
+        reading: How to read the images: arguments of `open_scene` among bands, nodata, scale, missing and kind. The project keeps it.
 
     Raises:
         InputError: Nothing was named, or what was named does not fit the project that is there.
@@ -302,21 +246,34 @@ def open_project(paths: Sequence[str | Path], *, project: str | Path | None = No
     from ..raster import open_scene
     from ..raster.bandset import band_sets
 
-    if len(paths) == 1 and is_project(paths[0]):
-        return Project.open(paths[0])
+    reading = checked_reading({} if reading is None else reading, "this call")
+    known = paths[0] if len(paths) == 1 and is_project(paths[0]) else project if not paths else None
+    if known is not None and is_project(known):
+        if reading:
+            raise InputError(
+                f"{known} is a project, whose images are read as when it was made. Leave {_in_words(reading)} out, or name the images and "
+                "another folder with project=...."
+            )
+        return Project.open(known)
     if not paths:
-        if project is not None and is_project(project):
-            return Project.open(project)
         raise InputError("no image was named, expected a raster, a folder of dates or a project folder. Name one.")
     first = Path(paths[0]).absolute()
     folder = (
         Path(project).absolute() if project is not None else first.with_name((first.stem if first.is_file() else first.name) + ".pixelkin")
     )
     # Files of one band each are one image, or a series of one.
-    sources = [open_scene(list(paths))] if len(paths) > 1 and band_sets(paths) else [open_scene(path) for path in paths]
+    sources = (
+        [open_scene(list(paths), **reading)] if len(paths) > 1 and band_sets(paths) else [open_scene(path, **reading) for path in paths]
+    )
     if not is_project(folder):
-        return Project.create(folder, sources)
+        return Project.create(folder, sources, reading=reading)
     opened = Project.open(folder)
+    if reading != opened.reading:
+        opened.close()
+        raise ProjectError(
+            f"{folder} is a project whose images are read with {_in_words(opened.reading) or 'no options'}, expected the same. Give these, open it "
+            f"alone with: pixelkin serve {folder}, or choose another folder with project=...."
+        )
     wanted = {getattr(scene, "path", scene.name) for scene in as_scenes(sources)}
     there = {getattr(scene, "path", scene.name) for scene in opened.scenes.values()}
     if wanted != there:
@@ -326,6 +283,10 @@ def open_project(paths: Sequence[str | Path], *, project: str | Path | None = No
             "or choose another folder with --project."
         )
     return opened
+
+
+def _in_words(reading: Reading) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in reading.items())
 
 
 def scene_ids(scenes: Sequence[Scene]) -> list[str]:
@@ -340,26 +301,40 @@ def scene_ids(scenes: Sequence[Scene]) -> list[str]:
     return ids
 
 
-def _relative(scene: Scene, scene_id: str, folder: Path) -> str:
-    """Path of a scene's file as the document keeps it."""
+def _relative(scene: Scene, scene_id: str, folder: Path, *, sure: bool) -> tuple[str, bool]:
+    """Path of a scene's file as the document keeps it, and whether that is a copy made now.
+
+    Args:
+        scene: Any.
+        scene_id: Its id.
+        folder: The project's.
+        sure: A file, where there is one, gives the scene back.
+    """
     path = getattr(scene, "path", None)
-    if path is None:
+    copied = path is None or not (sure or _gives(path, scene))
+    if copied:
         from ..raster.scenefile import write_scene
 
         (folder / "images").mkdir(exist_ok=True)
         path = str(write_scene(scene, folder / "images" / f"{scene_id}.tif"))
+    assert path is not None
     if not Path(path).exists():  # /vsi..., https://...
-        return str(path)
+        return str(path), copied
     try:
-        return Path(os.path.relpath(path, folder)).as_posix()
+        return Path(os.path.relpath(path, folder)).as_posix(), copied
     except ValueError:  # another drive on Windows
-        return Path(path).as_posix()
+        return Path(path).as_posix(), copied
 
 
-def _resolve(path: str, folder: Path) -> str:
-    if "://" in path or path.startswith("/vsi"):
-        return path
-    return os.path.normpath(folder / path)
+def _gives(path: str, scene: Scene) -> bool:
+    """Whether a file gives this scene back: it may have been opened with other bands or another no-data value, or warped."""
+    from ..raster import open_scene
+
+    try:
+        again = open_scene(path)
+    except PkError:
+        return False
+    return isinstance(again, Scene) and (again.fingerprint, again.date, again.bands) == (scene.fingerprint, scene.date, scene.bands)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

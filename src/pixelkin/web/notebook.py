@@ -92,17 +92,15 @@ def label(
     return LabellingPage(Session(opened, train=train), height_px=height_px)
 
 
+def _is_same(old: Scene, new: Scene) -> bool:
+    return old.fingerprint == new.fingerprint or (
+        same_place(old.grid, new.grid)
+        and old.bands == new.bands
+        and all(np.array_equal(a, b, equal_nan=True) for a, b in zip(old.read(), new.read(), strict=True))
+    )
+
+
 def _require_same(project: Project, scenes: list[Scene]) -> None:
     kept = list(project.scenes.values())
-    same = len(kept) == len(scenes)
-    for old, new in zip(kept, scenes, strict=False):
-        if getattr(new, "path", None) is not None:
-            same = same and getattr(old, "path", None) == getattr(new, "path", None)
-        else:
-            same = (
-                same
-                and same_place(old.grid, new.grid)
-                and all(np.array_equal(a, b, equal_nan=True) for a, b in zip(old.read(), new.read(), strict=True))
-            )
-    if not same:
+    if len(kept) != len(scenes) or not all(map(_is_same, kept, scenes)):
         raise ProjectError(f"{project.folder} is a project of other images. Name another folder with project=..., or delete it.")

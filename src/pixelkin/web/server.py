@@ -23,6 +23,7 @@ import uvicorn
 from ..errors import InputError
 from ..session.project import is_project, open_project
 from ..session.session import Session
+from ..session.sources import Reading
 from .app import create_app
 from .events import CLOSING
 from .sample import SampleProject
@@ -62,6 +63,7 @@ def serve(
     open_browser: bool = False,
     train: bool = True,
     announce: Callable[[Address], None] | None = None,
+    reading: Reading | None = None,
 ) -> None:
     """Serve the labelling page until interrupted.
 
@@ -74,6 +76,7 @@ def serve(
         open_browser: Open the page.
         train: Train an encoder in the background where the project has none.
         announce: Told the address once requests are taken.
+        reading: How to read the images; see `open_project`.
 
     Raises:
         InputError: The images do not fit the project, or the address cannot be used.
@@ -82,7 +85,7 @@ def serve(
     with _listen(host, port) as listener:
         token = os.environ.get(TOKEN) or (None if _is_loopback(host) else secrets.token_urlsafe(24))
         address = Address(host, listener.getsockname()[1], token)
-        opened = open_project(paths, project=project)
+        opened = open_project(paths, project=project, reading=reading)
         session = Session(opened, train=train)
         try:
             server = make_server(session, WebSettings(host=host, token=address.token, roots=_roots(paths)))
@@ -149,20 +152,21 @@ class Answer:
     body: bytes
 
 
-def get(path: str, paths: Sequence[str | Path], *, project: str | Path | None = None) -> Answer:
+def get(path: str, paths: Sequence[str | Path], *, project: str | Path | None = None, reading: Reading | None = None) -> Answer:
     """Answer one GET request, as the server would, and end.
 
     Args:
         path: '/api/...' with its query.
         paths: As for `serve`.
         project: As for `serve`.
+        reading: As for `serve`.
 
     Raises:
         InputError: The path does not start with /api/, or names the event stream, which never ends.
     """
     if not path.startswith("/api/") or path.startswith("/api/events"):
         raise InputError(f"path is {path!r}, expected one under /api/ that ends, such as /api/project. See /api/openapi.json.")
-    session = Session(open_project(paths, project=project), train=False)
+    session = Session(open_project(paths, project=project, reading=reading), train=False)
     try:
         if "/map/" in path or "/confidence/" in path or path.split("?")[0].endswith(("/areas", "/suggestions", "/pixel", "/project")):
             session.engine.start()

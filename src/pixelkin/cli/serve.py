@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from .options import chosen_reading, image_options
+
 if TYPE_CHECKING:
-    from .server import Address
+    from ..web.server import Address
 
 
 @click.command("serve")
@@ -19,18 +21,28 @@ if TYPE_CHECKING:
 @click.option("--open/--no-open", "open_browser", default=True, show_default=True, help="Open the page in a browser.")
 @click.option("--train/--no-train", default=True, show_default=True, help="Train an encoder in the background where there is none.")
 @click.option("--get", "get_path", metavar="/api/...", help="Answer one request on stdout and exit.")
+@image_options
 def serve_command(
-    paths: tuple[str, ...], project: str | None, host: str, port: int | None, open_browser: bool, train: bool, get_path: str | None
+    paths: tuple[str, ...],
+    project: str | None,
+    host: str,
+    port: int | None,
+    open_browser: bool,
+    train: bool,
+    get_path: str | None,
+    **options: Any,
 ) -> None:
     """Label images on a page, and watch the map answer.
 
     PATH is a raster, a folder of dates, several of these, or a project folder. The page is usable at once; labels are saved as
-    you draw.
+    you draw. How the images are read (--bands, --nodata, ...) is kept in the project.
     """
-    from . import get, serve
+    from ..web import get, serve
+
+    read = chosen_reading(options)
 
     if get_path is not None:
-        answer = get(get_path, paths, project=project)
+        answer = get(get_path, paths, project=project, reading=read)
         sys.stdout.buffer.write(answer.body)
         if answer.content_type.startswith("application/json"):
             click.echo()
@@ -42,4 +54,4 @@ def serve_command(
         click.echo(f"pixelkin is at {address.url}")
         click.echo("Press Ctrl-C to end; your labels are saved as you draw.", err=True)
 
-    serve(paths, project=project, host=host, port=port, open_browser=open_browser, train=train, announce=announce)
+    serve(paths, project=project, host=host, port=port, open_browser=open_browser, train=train, announce=announce, reading=read)
