@@ -32,7 +32,7 @@ def test_pure_rooms_open_no_files(room):
 
 ORDER = (
     "errors", "silence", "types", "crs", "encoding", "scene", "files", "model", "features", "similarity", "workers", "decision", "blockcache", "engine", "segmentation",
-    "inputs", "labelled", "estimator", "segmenter", "coverage", "training", "raster", "labels", "maps", "assessment", "products", "experiments", "scale", "session", "demo", "web", "cli",
+    "inputs", "labelled", "estimator", "segmenter", "coverage", "portable", "training", "raster", "labels", "maps", "assessment", "products", "experiments", "scale", "session", "demo", "web", "cli",
 )  # fmt: skip
 """Rooms, each importing from those before it only: imagery, features, decision, engine, Segmentation, products."""
 PACKAGE = Path(__file__).parents[1] / "src" / "pixelkin"

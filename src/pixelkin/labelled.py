@@ -36,6 +36,16 @@ class Labelled:
         return self._engine.stack
 
     @property
+    def engine(self) -> BlockEngine:
+        """What runs the decision over images."""
+        return self._engine
+
+    @property
+    def training(self) -> TrainingSet:
+        """The labelled pixels as decisions get them; NotFittedError before labels."""
+        return self._require_fitted()
+
+    @property
     def workers(self) -> int:
         """Threads."""
         return self._engine.workers

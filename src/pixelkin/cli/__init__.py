@@ -25,6 +25,7 @@ _COMMANDS = {
     "doctor": (".doctor", "Check this installation."),
     "embed": (".embed", "Keep an image's embeddings, to map it again and again without the imagery."),
     "evaluate": (".evaluate", "Score a map against labels that were kept back."),
+    "export": (".export", "Write what was learned as ONNX, to map where there is no pixelkin."),
     "info": (".info", "Say what an image, series, model, references file or map is."),
     "labels": (".labels", "Convert and check label files."),
     "report": (".report", "Write one page with a map, its accuracy and its areas."),

@@ -76,7 +76,7 @@ class Learner:
 
     def __init__(self, stack: FeatureStack, method: LearnerMethod, *, label_transfer: bool, priors: Priors) -> None:
         self._stack, self._method = stack, method
-        self._transfers, self._priors = label_transfer, priors
+        self._transfers, self.priors = label_transfer, priors
         self._elsewhere = LookedUp()
         self.halo = stack.halo + REACH
         self.key = ("learner",)
@@ -115,13 +115,18 @@ class Learner:
         here = references.origins[torch.from_numpy(image.labelled), 0].tolist()
         scorer = fitted.scorer.on({scene_number(image.scene), *here})
         # Not where the labels are, unless features from elsewhere decide: who labels sees what they do, and asks for a small class by labelling it.
-        if self._priors == "equal" or (has_labels and scorer.parts is None):
+        if self.priors == "equal" or (has_labels and scorer.parts is None):
             return LearnerRule(fitted, scorer, training, 0.0)
         sample = image.sample()
         scorer = alone(scorer.proportioned, sample)
         if has_labels:
             return LearnerRule(fitted, scorer, training, 0.0)
         return LearnerRule(fitted, scorer, training, doubt(self._coverage(training, fitted, sample, image.scene.name).foreign))
+
+    def elsewhere(self, training: TrainingSet) -> LearnerRule:
+        """A learner for any image that is not of labelled ground, before its proportions are looked at."""
+        fitted = self._fitted(training, "elsewhere")
+        return LearnerRule(fitted, fitted.scorer, training, 0.0)
 
     def coverage(self, rule: LearnerRule, image: Image) -> Coverage:
         """Of an even sample of the image, by the features that describe a pixel alone."""
@@ -214,7 +219,7 @@ class Learner:
         # A class that nowhere looks like itself on this date is known by its features on others alone.
         if set(known.classes.tolist()) != set(ids):
             return None
-        cover, at = self._cover(training), {tuple(site): i for i, site in enumerate(references.take(moving).origins[:, 2:].tolist())}
+        cover, at = self.cover(training), {tuple(site): i for i, site in enumerate(references.take(moving).origins[:, 2:].tolist())}
         before = references.features[moving[[at[tuple(site)] for site in there.origins[:, 2:].tolist()]]]
         covers = cover.transferred(before.numpy(), there.features.numpy())
         stayed = cover.standardised(references.features[staying].numpy())
@@ -230,14 +235,15 @@ class Learner:
         fitted: Fitted = training.memo[key]
         return fitted
 
-    def _cover(self, training: TrainingSet) -> Cover:
+    def cover(self, training: TrainingSet) -> Cover:
+        """What the labels cover."""
         if "cover" not in training.memo:
             training.memo.setdefault("cover", Cover.of(training.references))
         cover: Cover = training.memo["cover"]
         return cover
 
     def _coverage(self, training: TrainingSet, fitted: Fitted, sample: Tensor, name: str) -> Coverage:
-        cover = self._cover(training)
+        cover = self.cover(training)
         points = cover.points if fitted.covers is None else fitted.covers
         if not sample.shape[1] or not len(points):
             return Coverage(name, cover.limit, float(sample.shape[1] > 0), float("inf"), sample.shape[1])

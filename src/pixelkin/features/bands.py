@@ -53,20 +53,23 @@ class BandFeatures:
         with torch.inference_mode():
             every = band_values(self._model, scene, pixels)
             bands = every if self._model is not None else every[self._measured(scene)]
-            seen = [
-                centre(bands, height, width),
-                *(mean(bands, side, height, width) for side in (NEAR, FAR)),
-                *(spread(bands, side, height, width) for side in (NEAR, FAR)),
-            ]
-            return Fields(
-                torch.cat([values[:, ::step, ::step] for values in seen]), pixels.valid[inside, inside], centre(every, height, width)
-            )
+            return Fields(around(bands, height, width, step), pixels.valid[inside, inside], centre(every, height, width))
 
     def _measured(self, scene: Scene) -> list[int]:
         """Which bands of an image a sensor measured: all but ready-made vectors beside them."""
         vectors = embedding_bands(scene)
         measured = [i for i, band in enumerate(scene.bands) if band not in vectors]
         return measured or list(range(len(scene.bands)))
+
+
+def around(bands: Tensor, height: int, width: int, step: int) -> Tensor:
+    """(5 band, h, w): what is known of every `step`-th pixel in the middle of bands (band, height + 2 CONTEXT, width + 2 CONTEXT)."""
+    seen = [
+        centre(bands, height, width),
+        *(mean(bands, side, height, width) for side in (NEAR, FAR)),
+        *(spread(bands, side, height, width) for side in (NEAR, FAR)),
+    ]
+    return torch.cat([values[:, ::step, ::step] for values in seen])
 
 
 def band_group(bands: int, *, raw: bool) -> Group:

@@ -70,10 +70,14 @@ class EncoderFeatures:
         """See `FeatureSource.fields`; the embedding reaches CONTEXT pixels past the window."""
         height, width, inside = window.height, window.width, slice(CONTEXT, -CONTEXT)
         embedding = embed(self._model, scene, window, margin=CONTEXT)
-        s, c = embedding.s, embedding.c
         with torch.inference_mode():
-            seen = [centre(s, height, width), centre(c, height, width), mean(c, NEAR, height, width), mean(s, FAR, height, width)]
-            return Fields(torch.cat([values[:, ::step, ::step] for values in seen]), embedding.valid[inside, inside], embedding=embedding)
+            return Fields(around(embedding.c, embedding.s, height, width, step), embedding.valid[inside, inside], embedding=embedding)
+
+
+def around(c: Tensor, s: Tensor, height: int, width: int, step: int) -> Tensor:
+    """(2 (F + z_dim), h, w): what is known of every `step`-th pixel of a window, from maps that reach CONTEXT pixels past it."""
+    seen = [centre(s, height, width), centre(c, height, width), mean(c, NEAR, height, width), mean(s, FAR, height, width)]
+    return torch.cat([values[:, ::step, ::step] for values in seen])
 
 
 def encoder_group(z_dim: int, width: int) -> Group:
