@@ -227,7 +227,8 @@ def plateau(name: str, critic: str, device: str, points: tuple[int, ...], count:
     import torch
 
     import pixelkin as pk
-    from pixelkin.experiments.protocol import _score, draw_marks
+    from pixelkin.experiments.cells import _score
+    from pixelkin.experiments.protocol import draw_marks
     from pixelkin.maps import score
 
     data = load(_folder, name)

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 import pixelkin as pk
-from pixelkin.scale.archive import embed, open_embeddings
+from pixelkin.scale.archive import embed
+from pixelkin.scale.embedded import open_embeddings
 from pixelkin.training import PRESETS
 from pixelkin.types import LabelledPixels
 

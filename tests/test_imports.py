@@ -86,8 +86,18 @@ def test_no_circle_of_modules():
         # A package is what imports its modules; that they import each other is told module by module.
         if module.name != "__init__.py":
             graph[name] = {other for other in imported(module) if other in names and names[other].name != "__init__.py"} - {name}
-    graph["web.sample"].discard("web.app")  # an app that serves an app of the same kind
     TopologicalSorter(graph).prepare()  # CycleError names the circle
+
+
+def test_modules_and_classes_are_short_enough_to_read_at_once():
+    lengths = {}
+    for module in sorted(PACKAGE.rglob("*.py")):
+        name, text = str(module.relative_to(PACKAGE)), module.read_text()
+        lengths[name] = len(text.splitlines()), 400
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ClassDef):
+                lengths[f"{name}: {node.name}"] = node.end_lineno - node.lineno + 1, 250
+    assert {name: length for name, (length, most) in lengths.items() if length > most} == {}
 
 
 def test_few_modules_look_rooms_up_by_name():

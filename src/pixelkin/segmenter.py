@@ -139,7 +139,7 @@ class Segmenter(Labelled, Estimator):
         classes, confidence, valid = self._engine.decide(scene, window, self._engine.ask(scene, training))
         if self.abstain:
             classes[confidence < self.abstain] = 0
-        provenance = self._provenance(scene, training)
+        provenance = _provenance(scene, training, self._engine.decision.options, self.abstain)
         return Segmentation(classes, confidence, valid, training.references.legend, scene.grid.crop(window), provenance)
 
     def classify(self, scene: Image, window: Window | None = None) -> tuple[UInt8Array, BoolArray]:
@@ -263,20 +263,7 @@ class Segmenter(Labelled, Estimator):
     def provenance(self, scene: Scene) -> dict[str, str]:
         """What it takes to make this scene's map again, as a Segmentation will carry it; errors are those of `predict`."""
         self._require_bands(scene)
-        return self._provenance(scene, self._require_fitted())
-
-    def _provenance(self, scene: Scene, training: TrainingSet) -> dict[str, str]:
-        names = [group.name for group in training.references.columns.groups]
-        return {
-            "model": training.references.model_hash,
-            "references": training.references.hash,
-            **self._engine.decision.options,
-            **({} if set(names) <= {"encoder", "bands"} else {"features": ",".join(names)}),
-            **({"abstain": f"{self.abstain:g}"} if self.abstain else {}),
-            "scene": scene.name,
-            "pixelkin": _version("pixelkin"),
-            "torch": _version("torch"),
-        }
+        return _provenance(scene, self._require_fitted(), self._engine.decision.options, self.abstain)
 
     def _asked(self, image: Image, window: Window | None) -> tuple[TrainingSet, Scene, Window]:
         """The labels, the image and the window to map, checked, and so are the bands."""
@@ -284,6 +271,20 @@ class Segmenter(Labelled, Estimator):
         window = inside(window, scene.grid, scene.name)
         self._require_bands(scene)
         return training, scene, window
+
+
+def _provenance(scene: Scene, training: TrainingSet, options: dict[str, str], abstain: float) -> dict[str, str]:
+    names = [group.name for group in training.references.columns.groups]
+    return {
+        "model": training.references.model_hash,
+        "references": training.references.hash,
+        **options,
+        **({} if set(names) <= {"encoder", "bands"} else {"features": ",".join(names)}),
+        **({"abstain": f"{abstain:g}"} if abstain else {}),
+        "scene": scene.name,
+        "pixelkin": _version("pixelkin"),
+        "torch": _version("torch"),
+    }
 
 
 @cache

@@ -17,11 +17,12 @@ from sklearn.metrics import jaccard_score
 
 from pixelkin.errors import InputError, OutputError
 from pixelkin.experiments import protocol, reproduce, results, speed, tables
+from pixelkin.experiments.cells import Cell, summarise
 from pixelkin.experiments.command import reproduce_command
 from pixelkin.experiments.dataset import Task
 from pixelkin.experiments.datasets import open_data
 from pixelkin.experiments.encoders import ABLATIONS, DEEP_INFOMAX, DEFAULT_WEIGHTS, NO_DATE_PAIRS, OURS, VAE
-from pixelkin.experiments.protocol import BUDGETS, Cell, Method, Plan, Runner, draw_marks, summarise
+from pixelkin.experiments.protocol import BUDGETS, Method, Plan, Runner, draw_marks
 from pixelkin.maps import score
 from pixelkin.segmenter import Segmenter
 from pixelkin.similarity import literal

@@ -13,7 +13,8 @@ from networks import random_model
 from pixelkin.errors import InputError, MissingFileError, ModelError, OutputError, RasterError
 from pixelkin.raster import read_map
 from pixelkin.scale import segment
-from pixelkin.scale.archive import embed, open_embedded_series, open_embeddings
+from pixelkin.scale.archive import embed
+from pixelkin.scale.embedded import open_embedded_series, open_embeddings
 from pixelkin.types import LabelledPixels
 
 

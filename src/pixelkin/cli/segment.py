@@ -3,38 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from ..errors import InputError, LabelError, MissingExtraError
-from .kept import TRAINING, KeptModel
+from ..errors import InputError, MissingExtraError
 from .options import (
     device_option,
     image_options,
     json_option,
-    label_arguments,
     label_options,
     level_options,
-    open_one,
     overwrite_option,
     print_json,
     progress_bar,
-    reading,
     training_options,
 )
+from .segment_inputs import features_of, in_levels, model_of, open_image, read_marks
 from .train import model_target
 
 if TYPE_CHECKING:
-    from ..model import Model
     from ..products import Outputs, SeriesOutputs
     from ..scene import Scene, Series
     from ..segmenter import Segmenter
-    from ..types import LabelledPixels, Legend
 
 # Blocks of each image that are compared with what the labelled image shows: enough for a share, little beside the map.
 _LOOKED_AT = 4
@@ -152,7 +146,7 @@ def segment_command(image: str | None, out: str, as_json: bool, **options: Any) 
             )
         written = _segment_project(image, out, options)
     elif image is not None:
-        written = _segment(_open(image, options), out, options)
+        written = _segment(open_image(image, options), out, options)
     else:
         written = _segment_stac(out, options)
     if as_json:
@@ -183,20 +177,20 @@ def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[
     files["layers"] = [name for name in _LAYERS if options[name]]
     outputs = outputs_of(source, out, **files)
     _require(source, outputs, options, inputs)
-    labels, labelled = _read_labels(source, options)
-    labels = None if labels is None else dataclasses.replace(labels, legend=_with_levels(labels.legend, options))
+    labels, labelled = read_marks(source, options)
+    labels = None if labels is None else dataclasses.replace(labels, legend=in_levels(labels.legend, options))
     references = None
     if options["reference_file"]:
         from ..features import References
 
         references = References.load(options["reference_file"])
-        references = dataclasses.replace(references, legend=_with_levels(references.legend, options))
-    model = _model(source, out, options, inputs)
+        references = dataclasses.replace(references, legend=in_levels(references.legend, options))
+    model = model_of(source, out, options, inputs)
     segmenter = Segmenter(
         model(),
         method=options["method"],
         measure=options["measure"],
-        features=_features(options),
+        features=features_of(options),
         abstain=options["abstain"],
         label_transfer=options["migrate"],
         priors=options["priors"],
@@ -273,30 +267,6 @@ def _warn_of_foreign_ground(segmenter: Segmenter, labelled: Scene | None, source
             click.echo(f"pixelkin: {found.warning}", err=True)
 
 
-def _open(image: str, options: dict[str, Any]) -> Scene | Series:
-    if options["mosaic"]:
-        from ..raster import open_mosaic
-
-        how = reading(options)
-        if how.pop("kind") not in ("auto", "image"):
-            raise InputError("--mosaic joins imagery, --kind names embeddings. Map one tile of them at a time.")
-        return open_mosaic(image, crs=options["crs"], resolution=options["resolution"], **how)
-    if not any(
-        (Path(image) / name).is_file() for name in ("zarr.json", *(f"{path.name}/zarr.json" for path in Path(image).glob("*.zarr")))
-    ):
-        return open_one(image, options)
-    from ..scale.archive import archives_in, is_archive, open_embedded_series, open_embeddings
-
-    if not is_archive(image) and not archives_in(image):
-        return open_one(image, options)
-    if not options["model_file"]:
-        raise InputError(f"{image} is an archive of embeddings, expected the model that made it. Give it as --model FILE.")
-    from ..model import load_model
-
-    opened = open_embeddings if is_archive(image) else open_embedded_series
-    return opened(image, load_model(options["model_file"]))
-
-
 def _segment_stac(out: str, options: dict[str, Any]) -> list[Path]:
     try:
         from ..products import map_names
@@ -317,16 +287,6 @@ def _segment_stac(out: str, options: dict[str, Any]) -> list[Path]:
     sources = {path: [item.self_href for item in items if item.datetime and item.datetime.date() == date] for path, date in maps.items()}
     catalog = write_collection(maps, Path(out) / "stac", collection=Path(out).name, sources=sources, overwrite=options["overwrite"])
     return [*written, catalog]
-
-
-def _box(text: str | None) -> tuple[float, float, float, float] | None:
-    if text is None:
-        return None
-    try:
-        west, south, east, north = (float(part) for part in text.split(","))
-    except ValueError as exc:
-        raise InputError(f"--bbox is {text!r}, expected four numbers: west,south,east,north in degrees.") from exc
-    return west, south, east, north
 
 
 def _segment_project(image: str, out: str, options: dict[str, Any]) -> list[Path]:
@@ -354,115 +314,6 @@ def _warn(warnings: list[str]) -> None:
         click.echo(f"pixelkin: {warning}", err=True)
 
 
-def _read_labels(source: Scene | Series, options: dict[str, Any]) -> tuple[LabelledPixels | None, Scene]:
-    from ..labels import read_labels
-    from ..raster import require_valid
-    from ..scene import Series
-
-    scene = source
-    if isinstance(source, Series):
-        scene = source.at(options["labels_date"]) if options["labels_date"] else source.scenes[0]
-        if options["label_file"] and not options["labels_date"]:
-            click.echo(
-                f"pixelkin: the labels are taken to be of {scene.date}, the first of {len(source)} dates. Name another with --labels-date.",
-                err=True,
-            )
-    elif options["labels_date"]:
-        raise InputError(f"--labels-date {options['labels_date']} is for a series, one image was given. Leave it out.")
-    assert not isinstance(scene, Series)
-    if options["label_file"] is None:
-        return None, scene
-    require_valid(scene)
-    labels = read_labels(options["label_file"], scene, **label_arguments(options))
-    if len(labels.legend) < 2 and not options["reference_file"]:
-        raise LabelError(
-            f"{options['label_file']} has one class only ({labels.legend.names[0]!r}), expected at least two. Mark some pixels of another class."
-        )
-    return labels, scene
-
-
-def _with_levels(legend: Legend, options: dict[str, Any]) -> Legend:
-    """The legend with what --legend says of it; refused here where it has not the level that --level asks for."""
-    from ..labels import read_class_table, with_levels
-
-    if options["legend_file"]:
-        legend = with_levels(legend, read_class_table(options["legend_file"]), options["legend_file"])
-    if options["level"] and not any(entry.parents for entry in legend):
-        raise InputError(f"--level is {options['level']}, and the classes belong to nothing. Say what they belong to with --legend FILE.")
-    return legend
-
-
-def _features(options: dict[str, Any]) -> list[str] | None:
-    """What --features and --raw ask for; None for the default."""
-    if options["features"] is None:
-        return ["bands"] if options["raw"] else None
-    if options["raw"]:
-        raise InputError(f"--raw compares the bands alone, --features is {options['features']!r}. Leave one of them out.")
-    names = [name.strip() for name in options["features"].split(",")]
-    unknown = [name for name in names if name not in ("encoder", "bands", "pretrained")]
-    if unknown or len(set(names)) < len(names):
-        raise InputError(
-            f"--features is {options['features']!r}, expected some of encoder, bands and pretrained, each once, with commas between."
-        )
-    return names
-
-
-def _does_without_encoder(scenes: list[Scene], options: dict[str, Any]) -> bool:
-    """Whether a map needs no encoder: of one image, by pretrained features, where nothing was asked of an encoder. On other dates it is far ahead."""
-    from ..features import stack_of
-    from ..features.backbone import BackboneFeatures
-
-    names = _features(options)
-    if names is not None:
-        return "encoder" not in names
-    context = click.get_current_context()
-    asked = [name for name in TRAINING if context.get_parameter_source(name) == ParameterSource.COMMANDLINE]
-    if len(scenes) > 1 or asked or options["measure"] or options["method"] not in (None, "auto"):
-        return False
-    return any(isinstance(source, BackboneFeatures) and source.suits(scenes[0]) for source in stack_of(None).sources)
-
-
-def _model(source: Scene | Series, out: str, options: dict[str, Any], inputs: dict[str, list[str]]) -> Callable[[], Model | None]:
-    """How the model is come by; what can be refused of it is refused now, the work is done by the call."""
-    from ..features import embedding_bands
-    from ..model import load_model
-    from ..scene import as_scenes
-    from ..training import pick_device
-
-    scenes = as_scenes(source)
-    if hasattr(scenes[0], "model"):  # an archive of embeddings knows the half of the model that reads it
-        embedded = cast("Model", scenes[0].model)
-        return lambda: embedded
-    if options["raw"]:
-        if options["model_file"] or options["measure"] in ("local", "global"):
-            raise InputError("--raw compares raw bands without a model, --model or --measure needs one. Leave one of them out.")
-        return lambda: None
-    if embedding_bands(scenes[0]) and not options["model_file"]:
-        # Somebody has trained a network for these numbers already.
-        return lambda: None
-    device = pick_device(options["device"])
-    if options["model_file"]:
-        model = load_model(options["model_file"])
-        for scene in scenes:
-            model.band_index(scene)
-        return lambda: model.to(device)
-    if options["reference_file"]:
-        from ..features import RAW, References
-
-        if References.load(options["reference_file"]).model_hash == RAW:
-            return lambda: None
-        raise InputError("--references were made with a model, expected it as --model FILE too.")
-    if _does_without_encoder(scenes, options):
-        click.echo(
-            "pixelkin: no --model, deciding by the bands and by pretrained features. --features encoder,bands,pretrained trains one first.",
-            err=True,
-        )
-        return lambda: None
-    kept = KeptModel(source, out, options, scenes=scenes)
-    kept.require(inputs)
-    return lambda: kept.get().to(device)
-
-
 def _cluster(options: dict[str, Any]) -> AbstractContextManager[Any]:
     if options["scheduler"] is None and options["workers"] is None:
         return nullcontext()
@@ -472,3 +323,13 @@ def _cluster(options: dict[str, Any]) -> AbstractContextManager[Any]:
         raise MissingExtraError("dask", extra="scale", purpose="--scheduler or --workers") from exc
 
     return connect(scheduler=options["scheduler"], workers=options["workers"], memory=options["memory"])
+
+
+def _box(text: str | None) -> tuple[float, float, float, float] | None:
+    if text is None:
+        return None
+    try:
+        west, south, east, north = (float(part) for part in text.split(","))
+    except ValueError as exc:
+        raise InputError(f"--bbox is {text!r}, expected four numbers: west,south,east,north in degrees.") from exc
+    return west, south, east, north

@@ -23,13 +23,14 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..maps import Score, score
+from ..maps import score
 from ..model import Model, ModelConfig
 from ..scene import Scene
 from ..segmentation import Segmentation
 from ..segmenter import Measure, Segmenter
 from ..training import PRESETS, Device, TrainingOptions
-from ..types import IntArray, LabelledPixels, Legend, UInt8Array
+from ..types import LabelledPixels, Legend, UInt8Array
+from .cells import Cell, CellFile
 from .classical import FeatureCache, classical
 from .dataset import Dataset, Task
 from .encoders import Encoder, ModelStore
@@ -81,23 +82,6 @@ class Plan:
     class_counts: tuple[int, ...]
     marks: tuple[int, ...]
     """M, marked pixels a class."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One answer."""
-
-    method: str
-    n: int
-    m: int
-    seed: int
-    task: str
-    confusions: tuple[tuple[tuple[int, ...], ...], ...]
-    """One matrix (class, class + 1) for each scored image, rows = truth, the last column = undecided."""
-    seconds: float
-    """Fit and prediction, without training."""
-    short: int
-    """Classes that had fewer than M pixels in the labelled image: all of them were marked."""
 
 
 def draw_marks(classes: UInt8Array, legend: Legend, per_class: int, seed: int, name: str = "") -> tuple[LabelledPixels, int]:
@@ -164,7 +148,7 @@ class Runner:
         self._progress = progress
         self._workers = workers or os.cpu_count() or 1
         self._store = ModelStore(self._cache / "models", dataset.fingerprint, device)
-        self._cells = _CellFile(self._cache / "cells.jsonl")
+        self._cells = CellFile(self._cache / "cells.jsonl")
         self._spent: dict[str, list[float]] = {"training": [], "cell": []}
         self._left: dict[str, set[str]] = {"training": set(), "cell": set()}
         self._total = 0
@@ -313,93 +297,7 @@ class Runner:
             self._progress(done, self._total, left, what)
 
 
-@dataclass(frozen=True)
-class Summary:
-    """A row of a table at one N and M: mean and spread over seeds."""
-
-    method: str
-    n: int
-    m: int
-    accuracy: float
-    accuracy_spread: float
-    miou: float
-    """Mean over seeds of the mean IoU of the confusion summed over all scored images."""
-    miou_spread: float
-    """Sample standard deviation over seeds; NaN for one seed."""
-    worst: float
-    """Mean over seeds of the lowest mean IoU of a scored image."""
-    seconds: float
-    """Mean time of fit and prediction for one scored image."""
-    images: int
-    """Scored images, a seed."""
-    seeds: int
-    short: int
-    """Class and image pairs with fewer than M pixels, summed over seeds."""
-
-
-def summarise(cells: Sequence[Cell]) -> list[Summary]:
-    """One summary for each method, N and M, in the order in which they first occur."""
-    groups: dict[tuple[str, int, int], list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault((cell.method, cell.n, cell.m), []).append(cell)
-    rows = []
-    for (method, n, m), members in groups.items():
-        accuracies, mious, worsts = [], [], []
-        for seed in sorted({cell.seed for cell in members}):
-            matrices = [np.array(matrix, np.int64) for cell in members if cell.seed == seed for matrix in cell.confusions]
-            if not matrices:
-                continue
-            pooled = _score(np.sum(matrices, axis=0))
-            accuracies.append(pooled.accuracy)
-            mious.append(pooled.miou)
-            worsts.append(min(_score(matrix).miou for matrix in matrices))
-        images = sum(len(cell.confusions) for cell in members)
-        seeds = len(mious)
-        if not seeds:
-            continue
-        rows.append(
-            Summary(
-                method, n, m, float(np.mean(accuracies)), _spread(accuracies), float(np.mean(mious)), _spread(mious), float(np.mean(worsts)),
-                sum(cell.seconds for cell in members) / images, images // seeds, seeds, sum(cell.short for cell in members),
-            )
-        )  # fmt: skip
-    return rows
-
-
-def _score(confusion: IntArray) -> Score:
-    return Score(Legend.from_names(str(i + 1) for i in range(len(confusion))), confusion, 0)
-
-
-def _spread(values: Sequence[float]) -> float:
-    return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-
-
 def _some(tasks: Sequence[Task], count: int | None) -> tuple[Task, ...]:
     if count is None or len(tasks) <= count:
         return tuple(tasks)
     return tuple(tasks[i] for i in np.unique(np.linspace(0, len(tasks) - 1, count).round().astype(int)))
-
-
-class _CellFile:
-    """Cells, a line each, appended as they are done; a line that was cut short is not counted."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.known: dict[str, Cell] = {}
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        self._torn = bool(text) and not text.endswith("\n")
-        for line in text.splitlines():
-            try:
-                entry = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            values = entry["cell"]
-            values["confusions"] = tuple(tuple(tuple(row) for row in matrix) for matrix in values["confusions"])
-            self.known[entry["key"]] = Cell(**values)
-
-    def add(self, key: str, cell: Cell) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(("\n" if self._torn else "") + json.dumps({"key": key, "cell": asdict(cell)}) + "\n")
-        self._torn = False
-        self.known[key] = cell

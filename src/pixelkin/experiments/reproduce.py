@@ -16,10 +16,11 @@ from ..errors import InputError
 from ..files import require_outputs
 from ..training import Device
 from . import figures, speed, tables
+from .cells import Summary, summarise
 from .dataset import Dataset
 from .datasets import open_data
 from .files import files_under, make_folder, write_json, write_text
-from .protocol import BUDGETS, Runner, Summary, summarise
+from .protocol import BUDGETS, Runner
 
 TABLES = {
     "table1": "global and local mutual information by classes and marks",

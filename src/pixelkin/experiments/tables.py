@@ -8,10 +8,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 
+from .cells import Summary
 from .classical import CLASSICAL, SMOOTHING_SIGMA
 from .dataset import Dataset
 from .encoders import ABLATIONS, DEEP_INFOMAX, DEFAULT_WEIGHTS, NO_DATE_PAIRS, OURS, VAE, VARIANTS
-from .protocol import Method, Plan, Summary
+from .protocol import Method, Plan
 
 MARKS = (1, 5, 10, 50)
 """Marked pixels a class of Table 1."""

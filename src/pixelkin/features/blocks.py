@@ -23,9 +23,6 @@ REFERENCE_BLOCK = 32
 _BLOCKS = 64
 """Small blocks that are looked at, at most: enough to know a class's share of an image to a few points."""
 
-_BLOCKS = 64
-"""Small blocks that are looked at, at most: enough to know a class's share of an image to a few points."""
-
 
 def block_at(grid: Grid, row: int, col: int, side: int = BLOCK) -> Window:
     """The block that holds a pixel of the image."""

@@ -5,9 +5,10 @@
 
 from .annotations import Annotation, Annotations
 from .classes import match_classes
-from .files import LoadedLabels, convert, load_labels, read_annotations, read_labels, write_annotations, write_labels
+from .files import LoadedLabels, load_labels, read_annotations, read_labels
 from .levels import TableClass, read_class_table, with_levels
 from .rasterize import Conflict, find_conflicts, rasterize, to_annotations
+from .writing import convert, write_annotations, write_labels
 
 __all__ = [
     "Annotation",

@@ -1,9 +1,7 @@
-"""Label files by their suffix: read, write, convert."""
+"""Label files by their suffix, read; `writing` writes them."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,9 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pixelkin.errors import LabelError, MissingFileError, OutputError
-from pixelkin.files import companions, refused, require_outputs, require_writable
-from pixelkin.raster.inputs import files_of
+from pixelkin.errors import LabelError, MissingFileError
 from pixelkin.scene import Scene
 from pixelkin.types import BoolArray, Grid, IntArray, LabelledPixels, Legend, Window
 
@@ -22,15 +18,13 @@ from . import label_raster
 from .annotations import Annotations
 from .classes import match_classes, rename_classes
 from .crs import crs_name
-from .geojson import read_geojson, write_geojson
+from .geojson import read_geojson
 from .layers import RawLayer, annotate
 from .project_labels import is_project_labels, read_project_labels
-from .rasterize import Outside, Overlap, label_pixels, to_annotations
-from .tables import read_csv, write_csv
+from .rasterize import Outside, Overlap, label_pixels
+from .tables import read_csv
 
-_GEOJSON = (".geojson", ".json")
-_RASTERS = (".tif", ".tiff")
-_WRITTEN = (*_GEOJSON, ".gpkg", ".shp", ".csv", *_RASTERS)
+GEOJSON = (".geojson", ".json")
 # Validity is read block by block, so that a few marks on a large image cost a few small reads.
 _BLOCK = 256
 
@@ -76,58 +70,25 @@ def read_annotations(
         MissingFileError: The file is not there.
         LabelError: The file cannot be read, or a feature cannot be used: the message names it.
     """
-    with named(_located(path, layer)[0]):
+    with named(located(path, layer)[0]):
         return annotate(read_layer(path, crs=crs, layer=layer, xy=xy), class_property, names)
 
 
 def read_layer(path: str | Path, *, crs: str | None = None, layer: str | None = None, xy: tuple[str, str] | None = None) -> RawLayer:
     """Features of a label file with all their properties, as they stand there; arguments and errors of `read_annotations`."""
-    path, layer = _located(path, layer)
+    path, layer = located(path, layer)
     if path.suffix.lower() in label_raster.SUFFIXES:
         raise LabelError("it is a raster, which holds pixels and no shapes. Read it with read_labels.")
     if is_project_labels(path):
         raise LabelError("it holds the marks of a project, of which some take others away. Read it on its image with read_labels.")
     crs = None if crs is None else crs_name(crs)
-    if path.suffix.lower() in _GEOJSON:
+    if path.suffix.lower() in GEOJSON:
         return read_geojson(path, crs)
     if path.suffix.lower() == ".csv":
         return read_csv(path, crs, xy)
     from .vectors import read_vectors  # pyogrio takes half a second to import
 
     return read_vectors(path, crs, layer)
-
-
-def write_annotations(annotations: Annotations, path: str | Path, *, overwrite: bool = False) -> Path:
-    """Write shapes so that `read_annotations` gives them back: .geojson, .gpkg, .shp or .csv.
-
-    GeoPackage keeps everything. GeoJSON is in degrees on WGS 84, so shapes in another CRS are transformed. A Shapefile
-    holds one kind of geometry, and like CSV it forgets classes that no feature has. CSV holds points, without their CRS.
-
-    Args:
-        annotations: What to write.
-        path: File to write.
-        overwrite: Replace a file that is there.
-
-    Returns:
-        The path written.
-
-    Raises:
-        OutputError: The file is there and overwrite is False, the format cannot hold the labels, or the disk refuses it.
-    """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix in _RASTERS:
-        raise OutputError(f"{path.name} is a raster, which holds pixels and no shapes. Rasterize the labels on a scene first.")
-    with _replacing(path, overwrite=overwrite) as temporary:
-        if suffix in _GEOJSON:
-            write_geojson(annotations, temporary)
-        elif suffix == ".csv":
-            write_csv(annotations, temporary)
-        else:
-            from .vectors import write_vectors
-
-            write_vectors(annotations, temporary)
-    return path
 
 
 def read_labels(
@@ -217,7 +178,7 @@ def load_labels(
     """
     if not isinstance(place, Scene | Grid):
         raise LabelError(f"scene is a {type(place).__name__}, expected one image. Choose one date of a series: series.at('YYYY-MM-DD').")
-    path, layer = _located(path, layer)
+    path, layer = located(path, layer)
     scene = None if isinstance(place, Grid) else place
     grid = place if isinstance(place, Grid) else place.grid
     annotations: Annotations | None = None
@@ -249,104 +210,6 @@ def load_labels(
         labels = rename_classes(labels, renamed)
         annotations = None if annotations is None else _renamed(annotations, renamed)
     return LoadedLabels(labels, annotations, tuple(f"{path.name}: {note}" for note in notes))
-
-
-def write_labels(labels: LabelledPixels, grid: Grid, path: str | Path, *, overwrite: bool = False) -> Path:
-    """Write labelled pixels so that `read_labels` gives every one back: a point each, or a GeoTIFF of class ids.
-
-    Vector formats keep the order of the pixels; a GeoTIFF puts them in row-major order.
-
-    Args:
-        labels: What to write, at least one pixel.
-        grid: The grid of the scene they belong to.
-        path: .geojson, .gpkg, .shp, .csv, or .tif.
-        overwrite: Replace a file that is there.
-
-    Returns:
-        The path written.
-
-    Raises:
-        LabelError: There is no pixel, or one lies outside the grid.
-        OutputError: The file is there and overwrite is False, or the disk refuses it.
-    """
-    path = Path(path)
-    if len(labels) == 0:
-        raise LabelError(f"there is no labelled pixel to write to {path.name}, expected at least one.")
-    annotations = to_annotations(labels, grid)
-    if path.suffix.lower() not in _RASTERS:
-        return write_annotations(annotations, path, overwrite=overwrite)
-    with _replacing(path, overwrite=overwrite) as temporary:
-        label_raster.write_label_raster(labels, grid, temporary)
-    return path
-
-
-def convert(
-    source: str | Path,
-    target: str | Path,
-    *,
-    scene: Scene | None = None,
-    class_property: str = "class",
-    brush_px: float = 1,
-    overlap: Overlap = "error",
-    crs: str | None = None,
-    layer: str | None = None,
-    outside: Outside = "error",
-    names: Mapping[int, str] | None = None,
-    xy: tuple[str, str] | None = None,
-    overwrite: bool = False,
-) -> Path:
-    """Labels from one format to another.
-
-    Without a scene shapes stay shapes, and a label raster becomes a point a pixel. With a scene the pixels that the labels
-    mark in it are written, as a label raster or as points; shapes need one to become a raster.
-
-    Args:
-        source: Label file to read.
-        target: Label file to write; its suffix is its format.
-        scene: The image that the labels belong to.
-        class_property: Property of the source that names the class.
-        brush_px: As in `read_labels`; used with a scene.
-        overlap: As in `read_labels`; used with a scene.
-        crs: CRS of the source, whatever it says.
-        layer: As in `read_labels`.
-        outside: As in `read_labels`; used with a scene.
-        names: As in `read_labels`.
-        xy: As in `read_labels`.
-        overwrite: Replace a file that is there.
-
-    Returns:
-        The path written.
-
-    Raises:
-        MissingFileError: The source is not there.
-        LabelError: The source cannot be used, or shapes need a scene to become a raster.
-        OutputError: The target is there and overwrite is False, cannot hold the labels, or the disk refuses it.
-    """
-    file, layer = _located(source, layer)
-    target = Path(target)
-    _require_suffix(target)
-    require_outputs([target], inputs={"labels": files_of(source), "image": files_of(scene)}, overwrite=overwrite)
-    if scene is not None:
-        labels = read_labels(
-            source, scene, class_property=class_property, brush_px=brush_px, overlap=overlap, crs=crs, layer=layer, outside=outside,
-            names=names, xy=xy,
-        )  # fmt: skip
-        return write_labels(labels, scene.grid, target, overwrite=overwrite)
-    if file.suffix.lower() in label_raster.SUFFIXES:
-        with named(file):
-            raster = label_raster.read_label_raster(file, None if crs is None else crs_name(crs), names)
-        _warn(file, raster.notes)
-        return write_labels(raster.labels, raster.grid, target, overwrite=overwrite)
-    if target.suffix.lower() in _RASTERS:
-        raise LabelError(f"{file.name} holds shapes, which become pixels on an image only. Give the scene that they belong to.")
-    annotations = read_annotations(source, class_property=class_property, crs=crs, layer=layer, names=names, xy=xy)
-    _warn(file, annotations.notes)
-    return write_annotations(annotations, target, overwrite=overwrite)
-
-
-def _warn(path: Path, notes: tuple[str, ...]) -> None:
-    for note in notes:
-        warnings.warn(f"{path.name}: {note}", UserWarning, stacklevel=3)
 
 
 def _with_data(labels: LabelledPixels, scene: Scene, outside: Outside, notes: list[str]) -> LabelledPixels:
@@ -381,7 +244,7 @@ def _valid_at(scene: Scene, rows: IntArray, cols: IntArray) -> BoolArray:
     return valid
 
 
-def _located(path: str | Path, layer: str | None) -> tuple[Path, str | None]:
+def located(path: str | Path, layer: str | None) -> tuple[Path, str | None]:
     """The file, and the layer that is named beside it or in QGIS's way: file.gpkg|layername=x."""
     file = Path(path)
     if not file.is_file() and "|" in str(path):
@@ -410,34 +273,3 @@ def named(path: Path) -> Iterator[None]:
     except LabelError as error:
         # GEOS and GDAL break their messages into lines.
         raise LabelError(f"{path.name}: {' '.join(str(error).splitlines())}") from error
-
-
-@contextmanager
-def _replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A path in a temporary folder beside `path`; all files there take their places when the block ends well."""
-    _require_suffix(path)
-    require_writable(path, overwrite=overwrite)
-    folder = None
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=".pixelkin-", dir=path.parent))
-        yield folder / path.name
-        written = {file.name for file in folder.iterdir()}
-        for stale in companions(path):
-            if stale.name not in written:
-                stale.unlink(missing_ok=True)
-        # The file that is named comes last: whoever sees it finds its companions there.
-        for name in sorted(written, key=lambda name: name == path.name):
-            (folder / name).replace(path.parent / name)
-    except OutputError:
-        raise
-    except OSError as error:
-        raise refused(path, error) from error
-    finally:
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _require_suffix(path: Path) -> None:
-    """Refuse a name of no format that labels are written in."""
-    if path.suffix.lower() not in _WRITTEN:
-        raise OutputError(f"{path.name} has suffix {path.suffix!r}, expected one of {', '.join(_WRITTEN)}. Choose another name.")

@@ -137,7 +137,7 @@ class MapWriter:
         for name, array in values.items():
             try:
                 for number, band in enumerate(array):
-                    self._write_rows(self._files[name], np.ascontiguousarray(band), window, number)
+                    _write_rows(self._files[name], self.grid, np.ascontiguousarray(band), window, number)
             except OSError as exc:
                 raise self._refused(exc) from exc
 
@@ -163,21 +163,11 @@ class MapWriter:
             at_once = max(1, _AT_ONCE // width)
             for band, row in product(range(len(self._bands(layer))), range(0, height, at_once)):
                 rows = min(at_once, height - row)
-                self._write_rows(file, np.full((rows, width), LAYERS[layer].nodata, self._dtype(layer)), Window(row, 0, rows, width), band)
+                _write_rows(file, self.grid, np.full((rows, width), LAYERS[layer].nodata, _dtype(layer)), Window(row, 0, rows, width), band)
         else:
             os.truncate(file, height * width)
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file, 0, height * width)
-
-    def _write_rows(self, file: int, array: AnyArray, window: Window, band: int) -> None:
-        """Raw rows into their places; positioned writes, so threads need no lock."""
-        whole = window.width == self.grid.width
-        for start, row in enumerate([array] if whole else array):
-            offset = ((band * self.grid.height + window.row + start) * self.grid.width + window.col) * array.itemsize
-            left = memoryview(row.reshape(-1).view(np.uint8))
-            while left:
-                done = _write_at(file, left, offset)
-                left, offset = left[done:], offset + done
 
     def _finish(self) -> None:
         assert self._folder is not None
@@ -209,16 +199,13 @@ class MapWriter:
                 sidecar.replace(sidecar_path(target))
             made.replace(target)
 
-    def _dtype(self, layer: str) -> np.dtype[np.generic]:
-        return np.dtype("u1") if layer == _CLASSES else np.dtype(LAYERS[layer].dtype)
-
     def _bands(self, layer: str) -> tuple[str, ...]:
         return ("class",) if layer == _CLASSES else LAYERS[layer].bands(self.legend)
 
     def _to_cog(self, layer: str, *, resampling: str) -> Path:
         """Cloud-Optimized GeoTIFF of a raw file, read back and compared."""
         assert self._folder is not None
-        dtype = self._dtype(layer)
+        dtype = _dtype(layer)
         vrt = self._folder / f"{layer}.vrt"
         vrt.write_bytes(self._vrt(layer))
         cog = self._folder / f"{layer}.tif"
@@ -241,7 +228,7 @@ class MapWriter:
 
     def _compare(self, cog: Path, layer: str) -> None:
         """GDAL can lose its last blocks on a full disk without a word; nobody may take such a file for a map."""
-        dtype = self._dtype(layer)
+        dtype = _dtype(layer)
         with open_dataset(str(cog)) as dataset:
             for window, band in product(_tiles(self.grid), range(dataset.count)):
                 part = RasterioWindow(window.col, window.row, window.width, window.height)
@@ -268,7 +255,7 @@ class MapWriter:
         metadata = ET.SubElement(root, "Metadata")
         for key, value in self._tags.items():
             ET.SubElement(metadata, "MDI", key=key).text = value
-        dtype = self._dtype(layer)
+        dtype = _dtype(layer)
         for number, description in enumerate(self._bands(layer)):
             kind = "Float32" if dtype.kind == "f" else "Byte"
             band = ET.SubElement(root, "VRTRasterBand", dataType=kind, band=str(number + 1), subClass="VRTRawRasterBand")
@@ -305,6 +292,10 @@ class MapWriter:
             self._folder = None
 
 
+def _dtype(layer: str) -> np.dtype[np.generic]:
+    return np.dtype("u1") if layer == _CLASSES else np.dtype(LAYERS[layer].dtype)
+
+
 _seek_lock = threading.Lock()
 
 
@@ -315,6 +306,17 @@ def _write_at(file: int, data: memoryview, offset: int) -> int:
     with _seek_lock:
         os.lseek(file, offset, os.SEEK_SET)
         return os.write(file, data)
+
+
+def _write_rows(file: int, grid: Grid, array: AnyArray, window: Window, band: int) -> None:
+    """Raw rows of a window into their places; positioned writes, so threads need no lock."""
+    whole = window.width == grid.width
+    for start, row in enumerate([array] if whole else array):
+        offset = ((band * grid.height + window.row + start) * grid.width + window.col) * array.itemsize
+        left = memoryview(row.reshape(-1).view(np.uint8))
+        while left:
+            done = _write_at(file, left, offset)
+            left, offset = left[done:], offset + done
 
 
 def _tiles(grid: Grid) -> Iterator[Window]:

@@ -2,8 +2,8 @@
 
 The local measure reads the feature map C_psi only through the critic's projection u = f(c) (32 numbers a pixel instead of 64), and
 v = g(S) follows from S (10 numbers). So u and S are all that is kept, each channel as int8 with its own scale and offset, or as float16.
-An opened archive is a scene whose bands are these channels, scaled back, together with a model that takes them for what they are: the
-rest of the program does not know the difference, and labels on one archive map all archives of a model.
+An opened archive (`embedded`) is a scene whose bands are these channels, scaled back: the rest of the program does not know the difference,
+and labels on one archive map all archives of a model.
 
 One difference there is: past the image's edge an archive is continued by reflecting features, an image by reflecting pixels, so within
 a patch's radius of the edge distances differ a little.
@@ -11,32 +11,26 @@ a patch's radius of the edge distances differ a little.
 
 from __future__ import annotations
 
-import copy
-import datetime as dt
-import hashlib
-import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
-from ..errors import InputError, MissingExtraError, MissingFileError, ModelError, OutputError, RasterError
+from ..errors import InputError, MissingExtraError, OutputError, RasterError
 from ..features import BLOCK, blocks_of
 from ..features import embed as embed_window
 from ..files import require_outputs, require_writable
-from ..model import Model, Standardisation, require_same_model
+from ..model import Model, Standardisation
 from ..products import FILE_SUFFIXES, made_folder, map_names
 from ..raster.inputs import files_of
-from ..scene import Pixels, Scene, Series
+from ..scene import Scene, Series
 from ..types import AnyArray, BoolArray, FloatArray, Grid, Window
+from .embedded import VERSION, is_archive, projected_width, quantisation_of
 from .kernel import TileScene
 from .manifest import Run
 from .plan import TilePlan, parse_bytes, with_halo
@@ -54,7 +48,6 @@ _SHARD = 4 * BLOCK
 """Side of a file of the archive; a reader fetches the chunks of 256 x 256 pixels in it one by one."""
 _LEVELS = 127
 """int8 codes on each side of a channel's middle."""
-_VERSION = 1
 
 
 def embed(
@@ -169,145 +162,6 @@ def _embed_scene(
     return target
 
 
-def is_archive(path: str | Path) -> bool:
-    """True where a Zarr store is an embedding archive of ours, False where it is anything else."""
-    try:
-        group = zarr.open_group(str(path), mode="r")
-    except (FileNotFoundError, ValueError):
-        return False
-    return isinstance(ours := dict(group.attrs).get("pixelkin"), dict) and ours.get("kind") == "embeddings"
-
-
-def open_embeddings(path: str | Path, model: Model) -> EmbeddedScene:
-    """An archive as a scene, with the model that reads it.
-
-    >>> archive = open_embeddings("scene.zarr", model)  # doctest: +SKIP
-    >>> segmenter = Segmenter(archive.model).fit(archive, labels)  # doctest: +SKIP
-
-    Raises:
-        MissingFileError: There is no archive.
-        RasterError: It is not one of ours.
-        ModelError: It was made with another model.
-    """
-    try:
-        group = zarr.open_group(str(path), mode="r")
-    except FileNotFoundError as exc:
-        raise MissingFileError(f"{path} is not there, expected an embedding archive. Make one with: pixelkin embed") from exc
-    attributes: dict[str, Any] = dict(group.attrs).get("pixelkin", {})  # type: ignore[assignment]
-    if attributes.get("kind") != "embeddings" or attributes.get("version", 0) > _VERSION:
-        raise RasterError(f"{path} is not an embedding archive that this pixelkin reads. Make one with: pixelkin embed")
-    require_same_model(attributes["inputs"]["model"], model, str(path))
-    return EmbeddedScene(str(path), attributes, ProjectedModel(model))
-
-
-def archives_in(folder: str | Path) -> list[Path]:
-    """Embedding archives directly in a folder, sorted by name."""
-    return sorted(path for path in Path(folder).glob("*.zarr") if is_archive(path))
-
-
-def open_embedded_series(folder: str | Path, model: Model) -> Series:
-    """The archives in a folder as a series; any of their models reads all of them.
-
-    Raises:
-        MissingFileError: There is no archive.
-        ModelError: One was made with another model.
-        RasterError: They have no dates, or lie on several grids.
-    """
-    archives = archives_in(folder)
-    if not archives:
-        raise MissingFileError(f"{folder} has no embedding archive, expected at least one. Make them with: pixelkin embed")
-    return Series(tuple(open_embeddings(path, model) for path in archives))
-
-
-@dataclass(frozen=True, eq=False)
-class EmbeddedScene:
-    """An embedding archive as an image: bands are channels of u and S."""
-
-    path: str
-    attributes: dict[str, Any]
-    model: ProjectedModel
-    """Give this one to the Segmenter."""
-
-    @property
-    def name(self) -> str:
-        """Name of the scene that was embedded."""
-        return str(self.attributes["inputs"]["scene"])
-
-    @property
-    def grid(self) -> Grid:
-        """Where the pixels lie."""
-        grid = self.attributes["grid"]
-        return Grid(grid["height"], grid["width"], tuple(grid["transform"]), grid["crs"])
-
-    @property
-    def bands(self) -> tuple[str, ...]:
-        """u_1, ..., s_1, ..."""
-        return self.model.bands
-
-    @property
-    def date(self) -> dt.date | None:
-        """Acquisition date where known."""
-        date = self.attributes["date"]
-        return None if date is None else dt.date.fromisoformat(date)
-
-    @property
-    def dtype(self) -> str:
-        """Of what `read` returns, whatever is stored."""
-        return "float32"
-
-    @property
-    def fingerprint(self) -> str:
-        """Follows from the image, the model and how it was stored."""
-        return hashlib.sha256(json.dumps(self.attributes, sort_keys=True).encode()).hexdigest()
-
-    def read(self, window: Window | None = None) -> Pixels:
-        """U and S of a window (default: all). No-data pixels have features too: patches that touch them were embedded with them."""
-        rows, cols = (window or self.grid.window).slices
-        data, valid = self._arrays
-        quantisation = _quantisation(self.attributes)
-        values = np.asarray(data[:, rows, cols]).astype(np.float32) * quantisation.scale[:, None, None] + quantisation.center[:, None, None]
-        return Pixels(values, np.asarray(valid[rows, cols], np.bool_))
-
-    @cached_property
-    def _arrays(self) -> tuple[Any, Any]:
-        group = zarr.open_group(self.path, mode="r")
-        return group["0"], group["valid"]
-
-
-class ProjectedModel(Model):
-    """The part of a model that is left to do once an image is embedded: the critic's g(S) and its inner products."""
-
-    def __init__(self, model: Model) -> None:
-        """Wrap the model that made the embeddings."""
-        width = projected_width(model)
-        network = copy.deepcopy(model.network)
-        network.local_critic.project_map = nn.Identity()
-        network.global_critic.project_map = _NotKept()
-        names = tuple(f"u_{i + 1}" for i in range(width)) + tuple(f"s_{i + 1}" for i in range(model.config.z_dim))
-        network.config = replace(model.config, bands=names, widths=(model.config.widths[0], width, model.config.widths[2]))
-        super().__init__(network, Standardisation(np.zeros(len(names), np.float32), np.ones(len(names), np.float32)), model.info)
-        self.hash = hashlib.sha256(f"{model.hash} embedded for the local measure".encode()).hexdigest()
-
-    def standardise(self, pixels: Pixels) -> Tensor:
-        """U and S as they are; a whole model would clip them."""
-        return torch.from_numpy(pixels.data)
-
-    def embed(self, x: Tensor, *, margin: int = 0) -> tuple[Tensor, Tensor]:
-        """Cut u and S to the reach that a whole model gives them."""
-        width, r = self.config.widths[1], self.config.radius
-        return x[:width, 2:-2, 2:-2].contiguous(), x[width:, r:-r, r:-r].contiguous()
-
-
-class _NotKept(nn.Module):
-    def forward(self, _: Tensor) -> Tensor:
-        raise ModelError("the embeddings hold what the measures 'local' and 'l1' need, expected one of them. Use the imagery for 'global'.")
-
-
-def projected_width(model: Model) -> int:
-    """Channels of u."""
-    return model.config.critic_dim if model.config.critic == "separable" else model.config.critic_width
-
-
 def _project(scene: Scene, model: Model, block: Window) -> tuple[FloatArray, BoolArray]:
     """U and S of one block: (channel, row, col)."""
     embedding = embed_window(model, scene, block)
@@ -323,7 +177,7 @@ def _create(path: Path, scene: Scene, model: Model, dtype: Dtype, inputs: dict[s
     center, scale = _sample(scene, model) if dtype == "int8" else (None, None)
     grid = scene.grid
     attributes = {
-        "kind": "embeddings", "version": _VERSION, "inputs": inputs, "date": None if scene.date is None else scene.date.isoformat(),
+        "kind": "embeddings", "version": VERSION, "inputs": inputs, "date": None if scene.date is None else scene.date.isoformat(),
         "grid": {"height": grid.height, "width": grid.width, "transform": list(grid.transform), "crs": grid.crs},
         "channels": {"u": projected_width(model), "s": model.config.z_dim},
         "scale": None if scale is None else scale.tolist(), "offset": None if center is None else center.tolist(),
@@ -379,13 +233,6 @@ def _sample(scene: Scene, model: Model, blocks: int = 24) -> tuple[FloatArray, F
     return (low + high) / 2, np.maximum((high - low) / (2 * _LEVELS), np.float32(1e-12))
 
 
-def _quantisation(attributes: dict[str, Any]) -> Standardisation:
-    channels = attributes["channels"]["u"] + attributes["channels"]["s"]
-    if attributes["scale"] is None:
-        return Standardisation(np.zeros(channels, np.float32), np.ones(channels, np.float32))
-    return Standardisation(np.asarray(attributes["offset"], np.float32), np.asarray(attributes["scale"], np.float32))
-
-
 def _stored(values: FloatArray, quantisation: Standardisation, dtype: str) -> AnyArray:
     if dtype != "int8":
         return values.astype(dtype)
@@ -398,7 +245,7 @@ def _fill(path: Path, scene: Scene, model: Model, run: Run, workers: int, progre
     group = zarr.open_group(str(path), mode="r+")
     data: Any = group["0"]
     valid: Any = group["valid"]
-    quantisation = _quantisation(dict(group.attrs)["pixelkin"])  # type: ignore[arg-type]
+    quantisation = quantisation_of(dict(group.attrs)["pixelkin"])  # type: ignore[arg-type]
     fingerprint, stop = scene.fingerprint, threading.Event()
 
     def one(window: Window) -> None:

@@ -8,6 +8,7 @@ import threading
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import NotFittedError, PkError
@@ -205,12 +206,14 @@ class Engine:
             segmenter = make_segmenter(self.model, self._project.settings, cache_bytes=self._cache_bytes, store=self._store)
             self._look_at(segmenter)
             scenes = self._project.scenes
-            live = LiveMap(scenes, segmenter, self._filled, self._checked, cache_bytes=self._cache_bytes, store=self._store)
+            live = LiveMap(
+                scenes, segmenter, self._filled, partial(self._publish, "suspect-labels"), cache_bytes=self._cache_bytes, store=self._store
+            )
             with self._lock:
                 self.live = live
                 self.teach()
-            self.coverage = CoverageWatch(scenes, live, self._state.labelled_scenes, self._judged)
-            self.accuracy = AccuracyWatch(scenes, live, self._assessed)
+            self.coverage = CoverageWatch(scenes, live, self._state.labelled_scenes, partial(self._publish, "coverage"))
+            self.accuracy = AccuracyWatch(scenes, live, partial(self._publish, "accuracy"))
             self._tell_in_use()
             self._events.publish("revision", {"revision": self._state.revision, "cause": "model", "key": None})
 
@@ -296,15 +299,6 @@ class Engine:
 
     def _filled(self, scene_id: str, version: int, done: int, total: int) -> None:
         self._publish("map", version, scene=scene_id, done=done, total=total)
-
-    def _checked(self, version: int) -> None:
-        self._publish("suspect-labels", version)
-
-    def _judged(self, version: int) -> None:
-        self._publish("coverage", version)
-
-    def _assessed(self, version: int) -> None:
-        self._publish("accuracy", version)
 
     def _follow_training(self, kind: str, data: dict[str, Any]) -> None:
         """Once no encoder is on its way any more, the page learns what became of it, and what the bands say of the labels counts."""

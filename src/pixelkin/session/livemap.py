@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from cachetools import LRUCache
@@ -19,7 +19,7 @@ from ..errors import PkError
 from ..features import BLOCK, spread
 from ..scene import Scene
 from ..segmenter import Segmenter
-from ..types import BoolArray, IntArray
+from ..types import BoolArray, Grid, IntArray, Window
 from .background import Background, Notify
 from .blockanswers import BlockAnswer, BlockAnswers, BlockKey, block_window, blocks_across
 from .learning import Learner
@@ -181,14 +181,7 @@ class LiveMap:
                 if self.reason is not None:
                     return []
                 segmenter = self._learner.segmenter
-            grid = scene.grid
-            everything = [
-                block_window(grid, row, col) for row in range(blocks_across(grid.height)) for col in range(blocks_across(grid.width))
-            ]
-            there = set(segmenter.embedded(scene))
-            # To embed takes most of the time that a user will wait.
-            chosen = spread([block for block in everything if block in there], _SUGGEST_FROM) or spread(everything, _SUGGEST_FROM // 4)
-            return segmenter.suggest(scene, count, blocks=chosen, free=free)
+            return segmenter.suggest(scene, count, blocks=_blocks_to_ask(scene.grid, segmenter.embedded(scene)), free=free)
 
     def learnt(self, version: int) -> Segmenter | None:
         """A Segmenter of its own with the labels of this version; None where it is superseded or there is no map."""
@@ -287,12 +280,23 @@ class LiveMap:
             segmenter = segmenter.replica(cache_bytes=0)
         window = block_window(scene.grid, key[1], key[2])
         try:
-            if confident:
-                result = segmenter.predict(scene, window)
-                return BlockAnswer(result.classes, np.round(result.confidence * 255).astype(np.uint8), result.valid)
-            classes, valid = segmenter.classify(scene, window)
-            return BlockAnswer(classes, None, valid)
+            return _mapped(segmenter, scene, window, confident=confident)
         except PkError:
             if version != self.version:  # labels changed under it
                 return None
             raise
+
+
+def _blocks_to_ask(grid: Grid, embedded: Sequence[Window]) -> Sequence[Window]:
+    """Where suggestions are looked for: some of the embedded blocks, or else a few of all, since to embed takes most of the time that a user will wait."""
+    everything = [block_window(grid, row, col) for row in range(blocks_across(grid.height)) for col in range(blocks_across(grid.width))]
+    there = set(embedded)
+    return spread([block for block in everything if block in there], _SUGGEST_FROM) or spread(everything, _SUGGEST_FROM // 4)
+
+
+def _mapped(segmenter: Segmenter, scene: Scene, window: Window, *, confident: bool) -> BlockAnswer:
+    if confident:
+        result = segmenter.predict(scene, window)
+        return BlockAnswer(result.classes, np.round(result.confidence * 255).astype(np.uint8), result.valid)
+    classes, valid = segmenter.classify(scene, window)
+    return BlockAnswer(classes, None, valid)

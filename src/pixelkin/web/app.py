@@ -49,7 +49,7 @@ def create_app(session: Session, settings: WebSettings) -> FastAPI:
     )
     install_error_handlers(app)
     app.include_router(make_router(Services(session, settings, uuid.uuid4().hex)))
-    app.state.sample = SampleProject(settings) if settings.offers_sample else None
+    app.state.sample = SampleProject(settings, create_app) if settings.offers_sample else None
     if app.state.sample is not None:
         app.mount(PREFIX, app.state.sample)
     _add_page(app, settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import threading
+from collections.abc import Callable
 from importlib.resources import as_file, files
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,7 +32,14 @@ def is_available() -> bool:
 class SampleProject:
     """ASGI application of a project of its own: the scene and the marks of `pixelkin demo`, which anyone may change."""
 
-    def __init__(self, settings: WebSettings) -> None:
+    def __init__(self, settings: WebSettings, serve: Callable[[Session, WebSettings], ASGIApp]) -> None:
+        """Nothing is made yet.
+
+        Args:
+            settings: Of the page beside which it stands.
+            serve: Makes an application of a session.
+        """
+        self._serve = serve
         self._settings = dataclasses.replace(settings, offers_sample=False, roots=())
         self._lock = threading.Lock()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -48,8 +56,6 @@ class SampleProject:
         await app(scope, receive, send)
 
     def _open(self) -> ASGIApp:
-        from .app import create_app
-
         with self._lock:
             if self._app is not None:
                 return self._app
@@ -60,7 +66,7 @@ class SampleProject:
             session = Session(project, train=False)
             with as_file(files("pixelkin") / "data" / "great_salt_lake.geojson") as marks:
                 session.import_labels(marks, next(iter(project.scenes)))
-            self.session, self._app = session, create_app(session, self._settings)
+            self.session, self._app = session, self._serve(session, self._settings)
             return self._app
 
     def close(self) -> None:
