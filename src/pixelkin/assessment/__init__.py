@@ -1,5 +1,6 @@
 """From a map to numbers that can be published: samples by design, accuracy and areas with intervals."""
 
+from .blocking import Blocked, score_blocked
 from .design import SampleDesign, Stratum, design_sample
 from .estimators import Estimate, Sample, bootstrap, difference, ratio
 from .evaluation import Evaluation, compare, evaluate
@@ -8,6 +9,7 @@ from .samplefile import Reference, is_sample, read_reference, write_sample
 
 __all__ = [
     "Agreement",
+    "Blocked",
     "Estimate",
     "Evaluation",
     "Reference",
@@ -24,6 +26,7 @@ __all__ = [
     "is_sample",
     "ratio",
     "read_reference",
+    "score_blocked",
     "settle",
     "so_far",
     "write_sample",

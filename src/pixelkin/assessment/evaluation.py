@@ -22,6 +22,7 @@ from ..segmentation import Segmentation
 from ..types import AnyArray, Legend, LegendClass
 from .estimators import Estimate, Possible, Sample, bootstrap, difference, ratio, standard_error, wilson
 from .samplefile import Reference
+from .tables import plain, told
 
 Float64Array = npt.NDArray[np.float64]
 _EXACT = 1e-9
@@ -103,10 +104,10 @@ class Evaluation:
             classes.append(
                 {
                     "name": name,
-                    "users_accuracy": _plain(self.users[i]),
-                    "producers_accuracy": _plain(self.producers[i]),
-                    "f1": _plain(self.f1[i]),
-                    "iou": _plain(self.iou[i]),
+                    "users_accuracy": plain(self.users[i]),
+                    "producers_accuracy": plain(self.producers[i]),
+                    "f1": plain(self.f1[i]),
+                    "iou": plain(self.iou[i]),
                     "area": {
                         "mapped_share": number_or_none(self.areas[i].mapped),
                         "estimator": "stratified" if self.strata_are_classes else "regression",
@@ -116,7 +117,7 @@ class Evaluation:
                         "share_high_95": number_or_none(high),
                         "hectares": number_or_none(share * self.hectares),
                         "hectares_95": number_or_none(1.96 * error * self.hectares),
-                        "stratified": _plain(self.areas[i].stratified),
+                        "stratified": plain(self.areas[i].stratified),
                         "ratio": [number_or_none(value) for value in self.areas[i].ratio],
                         "regression": [number_or_none(value) for value in self.areas[i].regression],
                     },
@@ -125,8 +126,8 @@ class Evaluation:
         return {
             "design": "probability sample",
             "points": int(self.counts.sum()),
-            "overall_accuracy": _plain(self.overall) | ({"bootstrap_95": list(self.bootstrapped)} if self.bootstrapped else {}),
-            "undecided_share": _plain(self.undecided),
+            "overall_accuracy": plain(self.overall) | ({"bootstrap_95": list(self.bootstrapped)} if self.bootstrapped else {}),
+            "undecided_share": plain(self.undecided),
             "hectares": number_or_none(self.hectares),
             "classes": classes,
             "confusion": {
@@ -143,7 +144,7 @@ class Evaluation:
     def to_table(self) -> str:
         """Plain text: accuracies with 95 % intervals, areas, and the confusion matrix in points and in shares of the area."""
         accuracy = [
-            [name, *(_told(estimates[i]) for estimates in (self.users, self.producers, self.f1, self.iou))]
+            [name, *(told(estimates[i]) for estimates in (self.users, self.producers, self.f1, self.iou))]
             for i, name in enumerate(self.names)
         ]
         areas = []
@@ -165,7 +166,7 @@ class Evaluation:
         header = ["truth \\ map", *self.names, "undecided"]
         return "\n".join(
             [
-                f"overall accuracy {_told(self.overall)}   points {self.counts.sum():,}   undecided {percent(self.undecided.value)} of the area",
+                f"overall accuracy {told(self.overall)}   points {self.counts.sum():,}   undecided {percent(self.undecided.value)} of the area",
                 *(
                     [f"bootstrap of clusters: {number(self.bootstrapped[0])} to {number(self.bootstrapped[1])}"]
                     if self.bootstrapped
@@ -363,20 +364,3 @@ def _take(sample: Sample, index: AnyArray) -> Sample:
     return replace(
         sample, weights=sample.weights[index], strata=sample.strata[index], clusters=sample.clusters[index], areas=sample.areas[index]
     )
-
-
-def _plain(estimate: Estimate) -> dict[str, float | None]:
-    low, high = estimate.interval()
-    return {
-        "value": number_or_none(estimate.value),
-        "standard_error": number_or_none(estimate.standard_error),
-        "low_95": number_or_none(low),
-        "high_95": number_or_none(high),
-    }
-
-
-def _told(estimate: Estimate) -> str:
-    if math.isnan(estimate.value):
-        return "-"
-    low, high = estimate.interval()
-    return f"{estimate.value:.3f} ({low:.3f} to {high:.3f})"

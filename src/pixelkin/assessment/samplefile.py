@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..labels import Annotation, Annotations, write_annotations
 from ..labels.annotations import class_text
 from ..labels.layers import RawFeature, RawLayer
 from ..labels.rasterize import shapes_in_pixels
-from ..types import AnyArray, Grid, IntArray, Legend, LegendClass
+from ..types import AnyArray, Grid, IntArray, LabelledPixels, Legend, LegendClass
 from .design import SampleDesign
 from .estimators import Sample
 
@@ -190,6 +190,17 @@ def _pixels(layer: RawLayer, grid: Grid, kept: IntArray) -> tuple[IntArray, IntA
 def pixels_of(features: Sequence[RawFeature], crs: str | None, grid: Grid) -> tuple[IntArray, IntArray]:
     """Row and column of each point on a grid, -1 for those outside; LabelError where its CRS cannot be reached."""
     return _places(_as_marks(features, crs), grid)
+
+
+def without_marked(layer: RawLayer, grid: Grid, marks: LabelledPixels, class_property: str = "class") -> tuple[RawLayer, int]:
+    """The points with those on marked pixels unlabelled, and how many these are."""
+    rows, cols = pixels_of(layer.features, layer.crs, grid)
+    marked = np.isin(rows * grid.width + cols, marks.rows * grid.width + marks.cols) & (rows >= 0)
+    features = [
+        replace(feature, properties={**feature.properties, class_property: UNLABELLED}) if lost else feature
+        for feature, lost in zip(layer.features, marked.tolist(), strict=True)
+    ]
+    return replace(layer, features=features), int(marked.sum())
 
 
 def _as_marks(features: Sequence[RawFeature], crs: str | None) -> Annotations:

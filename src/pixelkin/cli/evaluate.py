@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
 from ..errors import InputError, LabelError
 from .options import in_options, json_option, label_arguments, label_options, level_options, overwrite_option, print_json
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from ..labels.layers import RawLayer
     from ..segmentation import Segmentation
     from ..types import LabelledPixels
+
+
+_TOO_FEW_BLOCKS = "the truth lies in fewer than 5 places that are far enough from one another and from the marks to differ by themselves."
 
 
 @click.command("evaluate")
@@ -33,6 +37,12 @@ if TYPE_CHECKING:
     "--areas",
     type=click.Path(dir_okay=False),
     help="Also estimate each class's area with a 95 % interval, .csv or .json; the truth must be a random sample.",
+)
+@click.option(
+    "--marks",
+    "marks_file",
+    type=click.Path(),
+    help="The marks that the map was made from: truth at or near them is no independent evidence, is counted and left out.",
 )
 @label_options
 @level_options
@@ -52,7 +62,8 @@ def evaluate_command(
 
     Points of `pixelkin sample` give accuracies and areas of the whole map with 95 % intervals, by their design; several maps of one place
     are then compared at the same points. Other labels give the figures of their own pixels: accuracy, mean IoU, each class's IoU, and the
-    confusion matrix. Pixels that a map leaves undecided count as wrong; those without data are left out and counted.
+    confusion matrix; where that truth is polygons, lines or a raster, or --marks are given, also spatially blocked ones, with intervals in which
+    a block of pixels is one observation. Pixels that a map leaves undecided count as wrong; those without data are left out and counted.
     """
     from ..files import require_outputs
     from ..maps.figure import picture_target
@@ -60,7 +71,12 @@ def evaluate_command(
     from ..raster.inputs import files_of
 
     outputs = [*([picture_target(figure)] if figure else []), *([table_target(areas)] if areas else [])]
-    inputs = {"map": files_of(map_files), "truth": files_of(truth), "legend": files_of(options["legend_file"])}
+    inputs = {
+        "map": files_of(map_files),
+        "truth": files_of(truth),
+        "legend": files_of(options["legend_file"]),
+        "marks": files_of(options["marks_file"]),
+    }
     require_outputs(outputs, inputs=inputs, overwrite=overwrite)
     sample = sample_points(truth, options)
     if sample is not None:
@@ -78,6 +94,7 @@ def evaluate_command(
 def _by_count(
     map_file: str, truth: str, ignore: tuple[str, ...], figure: str | None, areas: str | None, overwrite: bool, options: dict[str, Any]
 ) -> tuple[Any, str]:
+    from ..assessment import score_blocked
     from ..labels import load_labels
     from ..labels.classes import rename_classes
     from ..maps import confusion_figure, estimate_areas, score, write_area_table
@@ -90,12 +107,27 @@ def _by_count(
     loaded = load_labels(truth, segmentation.grid, **label_arguments(options))
     labels = rename_classes(loaded.labels, renamed)
     result = score(segmentation, labels, ignore=_ids(labels, ignore))
-    result = replace(result, notes=tuple(map(in_options, (*note, *said, *loaded.notes, *_dependent(loaded), *result.notes))))
+    marks = _marks(options, segmentation)
+    dependent = _dependent(loaded, marks, segmentation)
+    result = replace(result, notes=tuple(map(in_options, (*note, *said, *loaded.notes, *dependent, *result.notes))))
+    document, text = result.to_json(), result.to_table()
+    if dependent:
+        blocked = score_blocked(segmentation, labels, ignore=_ids(labels, ignore), marks=marks)
+        document["blocked"] = None if blocked is None else blocked.to_json()
+        text += "\n\n" + (f"no spatially blocked figures: {_TOO_FEW_BLOCKS}" if blocked is None else blocked.to_table())
     if figure:
         confusion_figure(result, figure, overwrite=overwrite)
     if areas:
         write_area_table(estimate_areas(segmentation, result), areas, overwrite=overwrite)
-    return result.to_json(), result.to_table()
+    return document, text
+
+
+def _marks(options: dict[str, Any], segmentation: Segmentation) -> LabelledPixels | None:
+    """The marks that the map was made from."""
+    from ..labels import load_labels
+
+    file = options["marks_file"]
+    return None if file is None else load_labels(file, segmentation.grid, overlap="last", outside="skip").labels
 
 
 def level_of(map_file: str, segmentation: Segmentation, options: dict[str, Any]) -> tuple[Segmentation, dict[str, str], list[str]]:
@@ -154,6 +186,7 @@ def _by_design(
 ) -> tuple[Any, str]:
     from ..assessment import compare, evaluate, read_reference
     from ..assessment.evaluation import write_areas
+    from ..assessment.samplefile import without_marked
     from ..labels.files import named
     from ..maps import confusion_figure
     from ..maps.accuracy import with_undecided
@@ -163,6 +196,12 @@ def _by_design(
     for map_file in map_files:
         segmentation, note = with_undecided(read_map(map_file))
         segmentation, renamed, said = level_of(map_file, segmentation, options)
+        marks = _marks(options, segmentation)
+        if marks is not None:
+            layer, lost = without_marked(layer, segmentation.grid, marks, options["class_property"])
+            said += (
+                [f"{lost:,} sample points are marks that the map was made from, no independent evidence, and are left out."] if lost else []
+            )
         with named(Path(truth)):
             reference = read_reference(layer, segmentation.grid, class_property=options["class_property"])
         reference = replace(reference, classes=tuple(renamed.get(name, name) for name in reference.classes))
@@ -183,17 +222,29 @@ def _by_design(
     return (document[map_files[0]] if len(found) == 1 else document), "\n".join(text)
 
 
-def _dependent(loaded: LoadedLabels) -> list[str]:
+def _dependent(loaded: LoadedLabels, marks: LabelledPixels | None, segmentation: Segmentation) -> list[str]:
     """A word on truth whose pixels are no independent evidence."""
+    said = []
+    pixels = len(loaded.labels)
     if loaded.annotations is None:
-        return []
-    shapes = [feature for feature in loaded.annotations.features if feature.geometry.geom_type != "Point"]
-    if not shapes or len(loaded.labels) <= len(loaded.annotations):
-        return []
-    return [
-        f"the {len(loaded.labels):,} pixels come from {len(loaded.annotations):,} shapes; pixels of one shape are alike, so that they count for fewer. "
-        "Points of `pixelkin sample` say how sure a figure is."
-    ]
+        if pixels > 1:
+            said.append(
+                f"the truth is a raster of {pixels:,} pixels; neighbours are alike, so that they count for fewer: see the spatially blocked figures. "
+                "Points of `pixelkin sample` say how sure a figure is."
+            )
+    elif any(feature.geometry.geom_type != "Point" for feature in loaded.annotations.features) and pixels > len(loaded.annotations):
+        said.append(
+            f"the {pixels:,} pixels come from {len(loaded.annotations):,} shapes; pixels of one shape are alike, so that they count for fewer: see the "
+            "spatially blocked figures. Points of `pixelkin sample` say how sure a figure is."
+        )
+    if marks is not None:
+        at = segmentation.grid.width * marks.rows + marks.cols
+        shared = int(np.isin(segmentation.grid.width * loaded.labels.rows + loaded.labels.cols, at).sum())
+        said.append(
+            f"{shared:,} of {pixels:,} pixels of the truth are marks that the map was made from, and those near marks are alike: "
+            "the spatially blocked figures leave both out."
+        )
+    return said
 
 
 def _ids(labels: LabelledPixels, ignored: tuple[str, ...]) -> list[int]:

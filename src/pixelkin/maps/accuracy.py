@@ -196,6 +196,35 @@ def score(
         ShapeError: An array is not (row, col), or the two differ in size.
         LabelError: A class that no legend has, no class that both have, a marked pixel outside the map, or no pixel to compare.
     """
+    found = compare_pixels(result, truth, legend=legend, ignore=ignore)
+    # A handful of distinct pairs with their counts instead of millions of pixels: scikit-learn looks each one up.
+    pairs = np.bincount(found.truth * 256 + found.mapped)
+    truths, predictions = np.divmod(np.flatnonzero(pairs), 256)
+    counts = confusion_matrix(truths, predictions, sample_weight=pairs[pairs > 0], labels=[*found.legend.ids, 0])
+    # The row of 0 is empty: unlabelled pixels are gone by now.
+    return Score(found.legend, np.asarray(counts[:-1], np.int64), found.ignored, found.without_data, found.notes)
+
+
+@dataclass(frozen=True, eq=False)
+class ComparedPixels:
+    """Pixels whose class is known and what a map says of them; arrays have shape (pixel,)."""
+
+    rows: AnyArray
+    cols: AnyArray
+    truth: AnyArray
+    """Class ids of `legend`."""
+    mapped: AnyArray
+    """Class ids of `legend`, 0 = undecided."""
+    legend: Legend
+    ignored: int
+    without_data: int
+    notes: tuple[str, ...]
+
+
+def compare_pixels(
+    result: Segmentation | AnyArray, truth: LabelledPixels | AnyArray, *, legend: Legend | None = None, ignore: Iterable[int] = ()
+) -> ComparedPixels:
+    """The pixels that `score` counts, in one legend; arguments and errors are its."""
     classes = result.classes if isinstance(result, Segmentation) else _class_ids("result", result)
     map_legend = result.legend if isinstance(result, Segmentation) else None
     notes: list[str] = []
@@ -206,7 +235,7 @@ def score(
     labelled = len(expected)
     if isinstance(result, Segmentation):
         usable = result.valid[rows, cols]
-        expected, found = expected[usable], found[usable]
+        rows, cols, expected, found = rows[usable], cols[usable], expected[usable], found[usable]
     if not len(expected):
         raise LabelError(
             "no pixel of the truth can be compared, expected at least one labelled pixel with data. Check labels and ignored classes."
@@ -217,12 +246,7 @@ def score(
         legend = _joint_legend(map_legend, truth_legend, expected, found)
     expected = _renumber("truth", expected, truth_legend, legend)
     found = _renumber("result", found, map_legend, legend)
-    # A handful of distinct pairs with their counts instead of millions of pixels: scikit-learn looks each one up.
-    pairs = np.bincount(expected * 256 + found)
-    truths, predictions = np.divmod(np.flatnonzero(pairs), 256)
-    counts = confusion_matrix(truths, predictions, sample_weight=pairs[pairs > 0], labels=[*legend.ids, 0])
-    # The row of 0 is empty: unlabelled pixels are gone by now.
-    return Score(legend, np.asarray(counts[:-1], np.int64), total - len(expected), labelled - len(expected), tuple(notes))
+    return ComparedPixels(rows, cols, expected, found, legend, total - len(expected), labelled - len(expected), tuple(notes))
 
 
 def _matched(truth: LabelledPixels, legend: Legend, ignore: frozenset[int]) -> tuple[LabelledPixels, list[str]]:
