@@ -135,7 +135,7 @@ const togglePanel = (): void => {
 
 buildHeader(session, { importLabels: () => importLabels(session), exportDialog: () => exportDialog(session), jobs: () => openJobs(session), validate: () => openValidation(session), help, togglePanel });
 buildTools(session, { suggest: () => void suggest() });
-buildPanel(session, { goToOverlap, goToDoubt, goToMark: (mark) => void goToMark(mark), chooseMarks: (marks) => view.sketch.setChosen(marks), toggleSwipe });
+buildPanel(session, view, { goToOverlap, goToDoubt, goToMark: (mark) => void goToMark(mark), chooseMarks: (marks) => view.sketch.setChosen(marks), toggleSwipe });
 buildOverlay(session, view);
 buildStrip(session);
 buildNotices(session);

@@ -1,7 +1,7 @@
 /** One function a route. Every failure is an ApiError with the server's one-line message. */
 
 import type {
-  Accuracy, Areas, Changes, Overlap, SuspectLabels, Coverage, Edit, EditResult, ExportOptions, ImportPreview, Job, Mark, PixelInfo, ProfilePoint, Project, BandStatistics, Scene, Suggestion,
+  Geometry, OverlayInfo, Spectrum, Accuracy, Areas, Changes, Overlap, SuspectLabels, Coverage, Edit, EditResult, ExportOptions, ImportPreview, Job, Mark, PixelInfo, ProfilePoint, Project, BandStatistics, Scene, Suggestion,
 } from "./types";
 
 export class ApiError extends Error {
@@ -86,6 +86,9 @@ export const api = {
     get<ProfilePoint[]>(`${scenePath(scene)}/profile?row=${row}&col=${col}${formula === null ? "" : `&formula=${encodeURIComponent(formula)}`}`, signal),
   pixel: (scene: string, row: number, col: number, signal: AbortSignal) =>
     get<PixelInfo>(`${scenePath(scene)}/pixel?row=${row}&col=${col}`, signal),
+  spectra: (scene: string) => get<Spectrum[]>(`${scenePath(scene)}/spectra`),
+  overlays: () => get<{ overlays: OverlayInfo[] }>("api/overlays"),
+  overlayShapes: (id: string, scene: Scene) => get<{ shapes: Geometry[] }>(`api/overlays/${id}/shapes?scene=${encodeURIComponent(scene.id)}`),
   confidenceRamp: () => get<string[]>("api/confidence-ramp"),
   jobs: () => get<{ jobs: Job[] }>("api/jobs"),
 
@@ -97,6 +100,14 @@ export const api = {
   exportMaps: (options: ExportOptions & { scenes?: string[] }) => send<Job>("POST", "api/jobs/export", options),
   apply: (options: ExportOptions & { paths: string[] }) => send<Job>("POST", "api/jobs/apply", options),
   cancel: (job: string) => send<Job>("POST", `api/jobs/${encodeURIComponent(job)}/cancel`, {}),
+
+  addOverlay: async (scene: string, file: File): Promise<void> => {
+    const form = new FormData();
+    form.append("file", file);
+    await request(`api/overlays?scene=${encodeURIComponent(scene)}`, { method: "POST", body: form });
+  },
+  addAddress: (name: string, address: string) => send<OverlayInfo>("POST", "api/overlays/address", { name, address }),
+  removeOverlay: (id: string) => request(`api/overlays/${id}`, { method: "DELETE" }),
 
   previewLabels: async (scene: string, file: File, options: ImportOptions): Promise<ImportPreview> => {
     const response = await request(`api/labels/preview?scene=${encodeURIComponent(scene)}`, { method: "POST", body: labelForm(file, options) });
@@ -113,6 +124,7 @@ export const api = {
     `api/labels/export?format=${format}&scene=${encodeURIComponent(scene)}`,
   thumbnailUrl: (scene: Scene, bands: readonly number[], size: number) =>
     `${scenePath(scene.id)}/thumbnail.png?size=${size}&bands=${bands.join(",")}&v=${encodeURIComponent(scene.fingerprint)}`,
+  overlayTileUrl: (id: string, scene: Scene, z: number, x: number, y: number) => `api/overlays/${id}/tiles/${z}/${x}/${y}.png?scene=${encodeURIComponent(scene.id)}`,
   imageTileUrl: (scene: Scene, query: string, z: number, x: number, y: number) =>
     `${scenePath(scene.id)}/image/${z}/${x}/${y}.png?${query}&v=${encodeURIComponent(scene.fingerprint)}`,
   answerTilesUrl: (layer: "classes" | "confidence", scene: string, revision: number, z: number, at: readonly { x: number; y: number }[]) =>

@@ -257,6 +257,24 @@ export interface ProfilePoint {
   values: number[] | null;
 }
 
+/** Something to lay over the images. */
+export interface OverlayInfo {
+  id: string;
+  name: string;
+  kind: "vector" | "raster" | "address";
+  /** Of tiles of Web Mercator, with {z}, {x} and {y} or {bbox}; null for a file. */
+  address: string | null;
+}
+
+/** Values at the marked pixels of a class, a number a band. */
+export interface Spectrum {
+  class_id: number;
+  pixels: number;
+  mean: number[];
+  p10: number[];
+  p90: number[];
+}
+
 export interface Job {
   id: string;
   kind: "train" | "export" | "apply" | "import";

@@ -4,7 +4,7 @@ import { api } from "../core/api";
 import type { ProfilePoint } from "../core/types";
 import { formatDate, formatNumber, t } from "../i18n";
 import type { Session } from "../session/session";
-import { h, replace, setAttributes } from "../ui/dom";
+import { h, replace, svg, svgText } from "../ui/dom";
 
 const [WIDTH, HEIGHT, MARGIN] = [290, 120, 16];
 /** Red, green and blue as in the picture; a single band and an index take the text's colour. */
@@ -62,18 +62,6 @@ function draw(points: readonly ProfilePoint[], bands: readonly number[], open: s
     });
     chart.append(svg("path", { d: path, fill: "none", stroke: color, "stroke-width": 1.5 }));
   });
-  for (const [value, at] of [[high, 10], [low, HEIGHT - 2]] as const) chart.append(text(formatNumber(+value.toPrecision(4)), 1, at));
+  for (const [value, at] of [[high, 10], [low, HEIGHT - 2]] as const) chart.append(svgText(formatNumber(+value.toPrecision(4)), 1, at));
   return chart;
-}
-
-function svg<K extends keyof SVGElementTagNameMap>(tag: K, attributes: Record<string, unknown>): SVGElementTagNameMap[K] {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  setAttributes(element, attributes);
-  return element;
-}
-
-function text(content: string, x: number, y: number): SVGElement {
-  const element = svg("text", { x, y });
-  element.textContent = content;
-  return element;
 }

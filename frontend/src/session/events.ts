@@ -19,6 +19,7 @@ export class ServerEvents {
     private readonly notices: Notices,
     /** The map has more to show at the same revision, or the server is back. */
     private readonly more: () => void,
+    private readonly overlays: () => void,
   ) {
     let known: ModelInfo | null = null;
     store.watch(["project"], ({ project }) => {
@@ -61,6 +62,7 @@ export class ServerEvents {
     on<object>("suspect-labels", () => void this.notices.guard(() => this.copy.loadSuspectLabels()));
     on<object>("accuracy", () => void this.notices.guard(() => this.copy.loadAccuracy()));
     on<object>("coverage", () => void this.notices.guard(() => this.copy.loadCoverage()));
+    on<object>("overlays", () => this.overlays());
     on<Job>("job", (job) => this.takeJob(job));
     on<ModelInfo & { map: MapStatus }>("model", ({ map: _map, ...model }) => this.takeModel(model));
     events.onerror = () => {

@@ -20,13 +20,15 @@ export class Session {
   focus: Point | null = null;
   /** Called when the map has more to show at the same revision, and when the server is back. */
   onMore: () => void = () => undefined;
+  /** Called when the list of overlays is another one. */
+  onOverlays: () => void = () => undefined;
 
   private readonly notices = new Notices(this.store);
   private suggestions: Suggestion[] = [];
   private readonly copy = new ProjectCopy(this.store, this.notices, () => {
     this.suggestions = [];
   });
-  private readonly events = new ServerEvents(this.store, this.copy, this.notices, () => this.onMore());
+  private readonly events = new ServerEvents(this.store, this.copy, this.notices, () => this.onMore(), () => this.onOverlays());
 
   // Opening
 
@@ -230,6 +232,11 @@ export class Session {
 
   dismiss(id: number): void {
     this.notices.dismiss(id);
+  }
+
+  /** Run something that asks the server; an error becomes a notice. */
+  guard(run: () => Promise<void>): Promise<void> {
+    return this.notices.guard(run);
   }
 
   report(error: unknown): void {

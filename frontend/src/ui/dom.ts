@@ -39,6 +39,19 @@ export function replace(element: Element, ...children: Child[]): void {
 
 export const byId = (id: string): HTMLElement => document.getElementById(id)!;
 
+/** An element of a drawing. */
+export function svg<K extends keyof SVGElementTagNameMap>(tag: K, attributes: Attributes): SVGElementTagNameMap[K] {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  setAttributes(element, attributes);
+  return element;
+}
+
+export function svgText(content: string, x: number, y: number, anchor = "start"): SVGElement {
+  const element = svg("text", { x, y, "text-anchor": anchor });
+  element.textContent = content;
+  return element;
+}
+
 const ICONS = {
   pan: "M9 11V5.5a1.5 1.5 0 0 1 3 0V11m0-1V4.5a1.5 1.5 0 0 1 3 0V11m0-.5v-4a1.5 1.5 0 0 1 3 0V14c0 4-2 7-6 7-3 0-4.500-1.500-6-4l-2-3.500c-.8-1.500 1-2.700 2.200-1.500L9 14.500V7.500a1.500 1.500 0 0 0-3 0V11",
   point: "M12 3v5M12 16v5M3 12h5M16 12h5M12 12h.01",

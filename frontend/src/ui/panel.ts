@@ -3,7 +3,10 @@
 import { sceneLabel } from "./scenes";
 import { formatPercent, t, tParts, type Text } from "../i18n";
 import { buildPicture } from "../looking/picture";
+import { buildOverlays } from "../looking/overlays";
 import { buildProfile } from "../looking/profile";
+import { buildSpectra } from "../looking/spectra";
+import type { MapView } from "../map/mapview";
 import type { SuspectMark, Mark, Measure } from "../core/types";
 import type { Session } from "../session/session";
 import { buildAccuracy } from "../marks/accuracy";
@@ -20,9 +23,9 @@ export interface PanelActions {
   toggleSwipe: () => void;
 }
 
-export function buildPanel(session: Session, actions: PanelActions): void {
+export function buildPanel(session: Session, view: MapView, actions: PanelActions): void {
   const marks = buildMarkList(session, { goToMark: actions.goToMark, choose: actions.chooseMarks });
-  byId("panel").append(buildClasses(session, actions.goToOverlap), buildChecks(session, actions.goToDoubt), marks, buildAccuracy(session), buildLayers(session, actions.toggleSwipe), buildPicture(session), buildProfile(session));
+  byId("panel").append(buildClasses(session, actions.goToOverlap), buildChecks(session, actions.goToDoubt), marks, buildAccuracy(session), buildLayers(session, actions.toggleSwipe), buildPicture(session), buildProfile(session), buildSpectra(session), buildOverlays(session, view));
 }
 
 const METHODS: readonly (readonly [Measure, Text])[] = [

@@ -6,6 +6,7 @@
     validation.sqlite  sample points and what was said of them (see `answers`); there once a sample was opened
     models/         trained encoders, safetensors
     cache/          what can be made again: delete it when you like. blocks/: what is known of the parts that were shown
+    overlays/       what is laid over the images while deciding; see `overlays`
     exports/        maps, polygons and area tables written from the page
 
 Copy the folder, with the images beside it as they are now, and the project opens on another machine.
@@ -133,7 +134,7 @@ class Project:
             "settings": dataclasses.asdict(ProjectSettings()),
             "model": None,
         }
-        _write_json(folder / _FILE, document)
+        write_json(folder / _FILE, document)
         return cls.open(folder)
 
     @classmethod
@@ -196,7 +197,7 @@ class Project:
             self._document["settings"] = dataclasses.asdict(settings)
         if model is not None:
             self._document["model"] = model.relative_to(self.folder).as_posix()
-        _write_json(self.folder / _FILE, self._document)
+        write_json(self.folder / _FILE, self._document)
 
     def series(self) -> dict[str, int]:
         """Number of the source that each scene belongs to: the dates of a series share it."""
@@ -352,7 +353,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return cast(dict[str, Any], document)
 
 
-def _write_json(path: Path, document: Mapping[str, Any]) -> None:
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Replace a document at once and for good: a reader or a crash finds the old one or the new one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

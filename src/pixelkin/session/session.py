@@ -25,6 +25,7 @@ from .export_jobs import ExportJobs
 from .jobs import Jobs
 from .labels import LabelState
 from .marks import Mark, parse_geometry
+from .overlays import Overlays
 from .pictures import Pictures
 from .project import Project
 from .store import Editor, Receipt, StoreChanges
@@ -71,6 +72,8 @@ class Session:
         """What is worth attention."""
         self.pictures = Pictures(project)
         """The images."""
+        self.overlays = Overlays(project, lambda: self.events.publish("overlays", {}))
+        """What is laid over them."""
         self.exports = ExportJobs(project, self.engine, self.jobs)
         """Maps in files."""
         self.validation = Validation(project, self.state)

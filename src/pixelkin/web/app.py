@@ -54,7 +54,7 @@ def create_app(session: Session, settings: WebSettings) -> FastAPI:
         app.mount(PREFIX, app.state.sample)
     _add_page(app, settings)
     install_openapi(app)
-    app.add_middleware(Guard, settings=settings)
+    app.add_middleware(Guard, settings=settings, image_source=session.overlays.origin)
     return app
 
 

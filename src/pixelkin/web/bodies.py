@@ -146,6 +146,18 @@ class ImportOptionsBody(Schema):
     )
 
 
+class AddressBody(Schema):
+    """A background map by its address."""
+
+    name: Name
+    address: Annotated[
+        str,
+        Field(
+            max_length=2000, description="https://... with {z}, {x} and {y} in it, or a WMS with LAYERS=..., in Web Mercator (EPSG:3857)."
+        ),
+    ]
+
+
 class KeyBody(Schema):
     """A request that changes something, and its key."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import secrets
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from http.cookies import SimpleCookie
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -18,7 +19,7 @@ from .settings import LOOPBACK, WebSettings
 
 _COOKIE = "pixelkin_token"
 _SAFE_METHODS = ("GET", "HEAD")
-_UPLOADS = ("/api/labels/import", "/api/labels/preview", "/api/samples")
+_UPLOADS = ("/api/labels/import", "/api/labels/preview", "/api/samples", "/api/overlays")
 _BODY_TYPES = ("application/json", "multipart/form-data")
 
 
@@ -29,10 +30,18 @@ class _TooMuchError(Exception):
 class Guard:
     """ASGI middleware that checks Host, Origin, token and size, and adds security headers."""
 
-    def __init__(self, app: ASGIApp, settings: WebSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: WebSettings, image_source: Callable[[str], str | None]) -> None:
+        """Guard an application.
+
+        Args:
+            app: The application.
+            settings: How the server behaves.
+            image_source: Told the id of an overlay, gives the origin that a page may load its pictures from; None where it needs none.
+        """
         self._app = app
         self._settings = settings
         self._headers = _security_headers(settings)
+        self._image_source = image_source
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass on."""
@@ -49,7 +58,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 started = True
                 headers = MutableHeaders(scope=message)
-                for name, value in self._headers.items():
+                for name, value in (self._headers | self._asked_for(scope)).items():
                     headers.setdefault(name, value)
             await send(message)
 
@@ -80,6 +89,16 @@ class Guard:
             await error_response("TooLarge", f"the request is larger than {limit} bytes. Send it in parts.", 413)(
                 scope, receive, send_safely
             )
+
+    def _asked_for(self, scope: Scope) -> dict[str, str]:
+        """Other headers for a page that was opened to show a background map: it alone may load pictures from that map's server, and from nowhere else."""
+        wanted = dict(parse_qsl(scope["query_string"].decode("latin-1"))).get("background") if _own_path(scope) == "/" else None
+        source = None if wanted is None else self._image_source(wanted)
+        if source is None:
+            return {}
+        # Servers of tiles want to know which site asks; it learns no more than that.
+        policy = self._headers["Content-Security-Policy"].replace("img-src 'self'", f"img-src 'self' {source}")
+        return {"Content-Security-Policy": policy, "Referrer-Policy": "strict-origin"}
 
     def _check(self, scope: Scope) -> Response | None:
         """A refusal, or None."""

@@ -27,6 +27,7 @@ from . import schemas as s
 from . import views
 from .cache import ByteCache
 from .events import event_stream
+from .looking import add_looking
 from .settings import WebSettings
 from .tiles import packed, tile_stream
 from .uploads import uploaded
@@ -87,6 +88,7 @@ def make_router(services: Services) -> APIRouter:
     _add_jobs(router, services)
     _add_files(router, services)
     add_validation(router, services.session, services.settings.upload_bytes)
+    add_looking(router, services.session, services.settings)
     return router
 
 
@@ -114,7 +116,7 @@ def _add_reading(router: APIRouter, services: Services) -> None:
 
     @router.get("/events", responses=_EVENTS, response_class=StreamingResponse)
     async def events() -> StreamingResponse:
-        """Server-sent events: hello, revision, map, suspect-labels, accuracy, coverage, job, model."""
+        """Server-sent events: hello, revision, map, suspect-labels, accuracy, coverage, overlays, job, model."""
         return StreamingResponse(
             event_stream(session, services.instance),
             media_type="text/event-stream",

@@ -1,9 +1,9 @@
-"""Label files that a browser sends: of a known kind, of a size that is allowed, and nothing but themselves."""
+"""Files that a browser sends: of a known kind, of a size that is allowed, and nothing but themselves."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,13 +12,16 @@ from fastapi import UploadFile
 from ..errors import InputError
 from ..session.errors import TooLargeError
 
+LABELS = (".geojson", ".json", ".gpkg", ".csv", ".tif", ".tiff")
+
 
 @contextmanager
-def uploaded(file: UploadFile, limit: int) -> Iterator[Path]:
-    """A label file that was sent, for as long as it is read."""
+def uploaded(file: UploadFile, limit: int, *, what: str = "label file", suffixes: Sequence[str] = LABELS) -> Iterator[Path]:
+    """A file that was sent, for as long as it is read; InputError unless it has one of the suffixes."""
     name = Path(file.filename or "").name
-    if Path(name).suffix.lower() not in (".geojson", ".json", ".gpkg", ".csv", ".tif", ".tiff"):
-        raise InputError(f"label file is {name[:100]!r}, expected .geojson, .gpkg, .csv or .tif. Convert it.")
+    if Path(name).suffix.lower() not in suffixes:
+        listed = [suffix for suffix in suffixes if suffix not in (".json", ".tiff")]
+        raise InputError(f"{what} is {name[:100]!r}, expected {', '.join(listed[:-1])} or {listed[-1]}. Convert it.")
     with tempfile.TemporaryDirectory() as folder:
         # Messages name the file as the user does.
         path = Path(folder) / ("".join(ch if ch.isalnum() or ch in "._-() " else "_" for ch in name)[-100:])
@@ -33,7 +36,7 @@ def _save(upload: UploadFile, path: Path, limit: int) -> None:
         while chunk := upload.file.read(1 << 20):
             taken += len(chunk)
             if taken > limit:
-                raise TooLargeError(f"the file is larger than {limit} bytes. Import it in parts.")
+                raise TooLargeError(f"the file is larger than {limit} bytes. Send it in parts.")
             file.write(chunk)
 
 
@@ -42,5 +45,5 @@ def _require_no_references(path: Path) -> None:
     with path.open("rb") as file:
         if b"VRTData" in file.read(1 << 16):
             raise InputError(
-                "the file is a virtual dataset, which refers to other files, expected labels. Convert it to GeoJSON or GeoTIFF."
+                "the file is a virtual dataset, which refers to other files, expected data of its own. Convert it to GeoJSON or GeoTIFF."
             )

@@ -1,0 +1,349 @@
+"""What a user lays over the images while deciding: vectors and rasters of their own, and addresses of background maps.
+
+They are kept in the project folder under `overlays/` and have no say in any map. A vector is placed by its CRS and cut to the image; a raster is warped to the
+image's grid, nearest neighbour. The server itself fetches nothing: an address is for browsers, and these ask it only where their user says so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import threading
+import uuid
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import numpy as np
+import shapely
+from PIL import Image
+
+from ..errors import InputError, LabelError
+from ..scene import Scene
+from ..types import AnyArray, Grid, UInt8Array, default_color
+from .errors import NoSuchItemError
+from .pictures import TILE, png, tile_window
+from .project import Project, write_json
+from .transfer import geojson
+
+Kind = Literal["vector", "raster", "address"]
+RASTERS = (".tif", ".tiff")
+VECTORS = (".geojson", ".json", ".gpkg", ".fgb", ".kml", ".zip")
+MOST_OVERLAYS = 50
+_MOST_VERTICES = 200_000
+"""Of a vector on one image: what a browser still draws at once."""
+_MOST_CLASSES = 32
+"""Different whole numbers up to which a raster of one band is taken for a map of classes."""
+_LONGEST = 2000
+_LARGEST = 1 << 30
+_SHAPEFILE = (".shp", ".shx", ".dbf", ".prj", ".cpg")
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """One of them."""
+
+    id: str
+    name: str
+    kind: Kind
+    source: str
+    """File in the folder, or the address with {z}, {x}, {y} or {bbox} in it."""
+
+
+class Overlays:
+    """Those of a project. All methods may be called from any thread."""
+
+    def __init__(self, project: Project, tell: Callable[[], None]) -> None:
+        """Read the list.
+
+        Args:
+            project: Open project.
+            tell: Called when the list changes.
+        """
+        self._project, self._tell = project, tell
+        self._folder = project.folder / "overlays"
+        self._lock = threading.Lock()
+
+    def all(self) -> list[Overlay]:
+        """In the order in which they were added."""
+        path = self._folder / "overlays.json"
+        return [Overlay(**row) for row in json.loads(path.read_text("utf-8"))["overlays"]] if path.is_file() else []
+
+    def get(self, overlay_id: str) -> Overlay:
+        """One by its id; NoSuchItemError."""
+        for one in self.all():
+            if one.id == overlay_id:
+                return one
+        raise NoSuchItemError(f"there is no overlay {overlay_id!r}; it may have been removed in another tab. Reload the page.")
+
+    def origin(self, overlay_id: str) -> str | None:
+        """Where a browser gets the tiles of a background map from, as a Content-Security-Policy names it; None for anything else."""
+        found = next((one for one in self.all() if one.id == overlay_id and one.kind == "address"), None)
+        if found is None:
+            return None
+        parts = urlsplit(found.source)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    def add_file(self, path: Path, name: str, scene_id: str) -> Overlay:
+        """Copy a file in.
+
+        Args:
+            path: Vector or raster.
+            name: What it is called.
+            scene_id: An image that it must fit.
+
+        Raises:
+            InputError: It cannot be read, or placed on the image.
+        """
+        scene, overlay_id = self._project.scene(scene_id), uuid.uuid4().hex[:12]
+        suffix = path.suffix.lower()
+        kind: Kind = "raster" if suffix in RASTERS else "vector"
+        folder = self._folder / overlay_id
+        folder.mkdir(parents=True)
+        try:
+            kept = _unpacked(path, folder) if suffix == ".zip" else Path(shutil.copy(path, folder / f"overlay{suffix}"))
+            if kind == "raster":
+                _warped(kept, scene.grid, lambda warped: None)
+            else:
+                _shapes(kept, scene)
+            return self._add(Overlay(overlay_id, name, kind, kept.relative_to(self._folder).as_posix()))
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def add_address(self, address: str, name: str) -> Overlay:
+        """Keep the address of a background map; InputError where a browser cannot ask it for tiles."""
+        return self._add(Overlay(uuid.uuid4().hex[:12], name, "address", tile_address(address)))
+
+    def remove(self, overlay_id: str) -> None:
+        """Take one away, its file with it."""
+        gone = self.get(overlay_id)
+        with self._lock:
+            self._write([one for one in self.all() if one.id != overlay_id])
+        shutil.rmtree(self._folder / gone.id, ignore_errors=True)
+        self._tell()
+
+    def shapes(self, overlay_id: str, scene_id: str) -> list[dict[str, Any]]:
+        """A vector as GeoJSON geometries in the image's pixel space, cut to the image; simplified where they are too many to draw.
+
+        Raises:
+            InputError: It cannot be placed on this image.
+        """
+        return _shapes(self._file(overlay_id, "vector"), self._project.scene(scene_id))
+
+    def tile(self, overlay_id: str, scene_id: str, z: int, x: int, y: int) -> bytes:
+        """A PNG tile of a raster on the image's grid, as `pictures.tile_window` counts them; InputError where it cannot be placed."""
+        path, scene = self._file(overlay_id, "raster"), self._project.scene(scene_id)
+        window = tile_window(scene.grid, z, x, y)
+        rgba = np.zeros((TILE, TILE, 4), np.uint8)
+        if window is not None:
+            shape = -(-window.height >> z) or 1, -(-window.width >> z) or 1
+            box = (window.col, window.row, window.width, window.height)
+            part: UInt8Array = _warped(path, scene.grid, lambda warped: _colours(warped, box, shape))
+            rgba[: shape[0], : shape[1]] = part
+        return png(Image.fromarray(rgba))
+
+    def _file(self, overlay_id: str, kind: Kind) -> Path:
+        overlay = self.get(overlay_id)
+        if overlay.kind != kind:
+            raise NoSuchItemError(f"overlay {overlay_id!r} is of kind {overlay.kind!r}, expected {kind!r}.")
+        return self._folder / overlay.source
+
+    def _add(self, overlay: Overlay) -> Overlay:
+        with self._lock:
+            known = self.all()
+            if len(known) >= MOST_OVERLAYS:
+                raise InputError(f"the project has {len(known)} overlays, expected fewer than {MOST_OVERLAYS}. Remove one.")
+            self._folder.mkdir(exist_ok=True)
+            self._write([*known, overlay])
+        self._tell()
+        return overlay
+
+    def _write(self, overlays: list[Overlay]) -> None:
+        write_json(self._folder / "overlays.json", {"overlays": [dataclasses.asdict(one) for one in overlays]})
+
+
+def tile_address(address: str) -> str:
+    """The address of tiles of Web Mercator: XYZ with {z}, {x} and {y}, or a WMS, which gets its parameters.
+
+    Raises:
+        InputError: It is neither.
+    """
+    text = address.strip()
+    parts = urlsplit(text)
+    if (
+        parts.scheme not in ("https", "http")
+        or not parts.hostname
+        or parts.username
+        or len(text) > _LONGEST
+        or not text.isprintable()
+        or " " in text
+    ):
+        raise InputError(f"the address is {text[:100]!r}, expected https://... without user and password. Correct it.")
+    if all(place in text for place in ("{z}", "{x}", "{y}")) or "{bbox}" in text:
+        return text
+    given = {pair.partition("=")[0].lower() for pair in parts.query.split("&")}
+    if "layers" not in given:
+        raise InputError(
+            f"the address is {text[:100]!r}, expected {{z}}, {{x}} and {{y}} in it, or a WMS with LAYERS=..., such as https://example.org/wms?LAYERS=ortho."
+        )
+    wanted = {
+        "service": "WMS", "request": "GetMap", "version": "1.3.0", "crs": "EPSG:3857", "styles": "", "format": "image/png", "transparent": "true",
+        "width": "256", "height": "256", "bbox": "{bbox}",
+    }  # fmt: skip
+    more = "&".join(f"{name.upper()}={value}" for name, value in wanted.items() if name not in given)
+    return text + ("" if text.endswith(("?", "&")) else "&") + more
+
+
+def _unpacked(archive: Path, folder: Path) -> Path:
+    """The Shapefile of a ZIP archive, in a folder; InputError where there is none, or several."""
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            parts = [info for info in packed.infolist() if Path(info.filename).suffix.lower() in _SHAPEFILE]
+            if sum(Path(info.filename).suffix.lower() == ".shp" for info in parts) != 1 or sum(info.file_size for info in parts) > _LARGEST:
+                raise InputError(
+                    f"{archive.name} holds {len(parts)} parts of Shapefiles, expected one Shapefile of 1 GiB at most. Pack it alone."
+                )
+            for info in parts:
+                with packed.open(info) as source, (folder / f"overlay{Path(info.filename).suffix.lower()}").open("wb") as target:
+                    shutil.copyfileobj(source, target)
+    except zipfile.BadZipFile as exc:
+        raise InputError(f"{archive.name} is damaged ({exc}), expected a ZIP archive. Pack it again.") from exc
+    return folder / "overlay.shp"
+
+
+def _shapes(path: Path, scene: Scene) -> list[dict[str, Any]]:
+    from ..labels.crs import move_shapes, mover
+
+    grid, found = scene.grid, []
+    try:
+        for crs, shapes in _layers(path):
+            if crs is None and grid.crs is not None:
+                raise InputError(f"the overlay has no CRS, expected one that places it on {scene.name}. Save it with a CRS.")
+            if crs is not None and grid.crs is None:
+                raise InputError(f"{scene.name} has no CRS, expected an overlay without one, in the image's own coordinates.")
+            kept = np.array([shape for shape in shapes if shape is not None and not shape.is_empty], object)
+            move = None if crs is None or grid.crs is None else mover(crs, grid.crs)
+            if move is not None and len(kept):
+                kept = move_shapes(kept, move, tolerance=abs(grid.transform[0]) / 2)
+            found += [shape for shape in kept if shape is not None]
+    except LabelError as exc:
+        raise InputError(str(exc)) from exc
+    cut = [shapely.clip_by_rect(shape, -1, -1, grid.width + 1, grid.height + 1) for shape in _in_pixels(found, grid)]
+    cut = [part for shape in cut for part in getattr(shape, "geoms", [shape]) if not part.is_empty]
+    tolerance = 0.05
+    while sum(shapely.get_num_coordinates(cut)) > _MOST_VERTICES and tolerance < max(grid.shape):
+        cut = [shape for shape in shapely.simplify(cut, tolerance) if not shape.is_empty]
+        tolerance *= 2
+    return [geojson(shape) for shape in cut]
+
+
+def _layers(path: Path) -> Iterator[tuple[str | None, Any]]:
+    """CRS and shapes of each layer of a file that has shapes."""
+    import pyogrio.errors
+    import pyogrio.raw
+
+    try:
+        for name, kind in pyogrio.list_layers(path):
+            if kind is not None:
+                meta, _, shapes, _ = pyogrio.raw.read(path, layer=name, columns=[], force_2d=True)
+                yield meta["crs"], shapely.from_wkb(shapes)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, shapely.errors.ShapelyError) as exc:
+        raise InputError(
+            f"the overlay cannot be read as a vector ({exc}), expected GeoJSON, GeoPackage, FlatGeobuf, KML or a zipped Shapefile."
+        ) from exc
+
+
+def _in_pixels(shapes: list[Any], grid: Grid) -> list[Any]:
+    inverse = ~_affine(grid)
+
+    def move(x: AnyArray, y: AnyArray) -> tuple[AnyArray, AnyArray]:
+        return inverse.a * x + inverse.b * y + inverse.c, inverse.d * x + inverse.e * y + inverse.f
+
+    return [shapely.transform(shape, move, interleaved=False) for shape in shapes]
+
+
+def _affine(grid: Grid) -> Any:
+    import rasterio
+
+    return rasterio.Affine(*grid.transform)
+
+
+def _warped(path: Path, grid: Grid, read: Callable[[Any], Any]) -> Any:
+    """What a function makes of a raster on an image's grid."""
+    import rasterio
+    from rasterio.errors import RasterioError
+    from rasterio.vrt import WarpedVRT
+
+    try:
+        with rasterio.open(path) as source:
+            if source.crs is None or grid.crs is None:
+                if (source.height, source.width) != grid.shape:
+                    raise InputError(
+                        f"the overlay has {source.height} x {source.width} pixels and {'no CRS' if source.crs is None else 'a CRS'}, expected a CRS that places it, "
+                        f"or the image's {grid.height} x {grid.width} pixels."
+                    )
+                return read(source)
+            options = {
+                "crs": grid.crs,
+                "transform": _affine(grid),
+                "height": grid.height,
+                "width": grid.width,
+                "add_alpha": source.nodata is None and source.count not in (2, 4),
+            }
+            with WarpedVRT(source, **options) as warped:
+                return read(warped)
+    except RasterioError as exc:
+        raise InputError(f"the overlay cannot be read as a raster ({exc}), expected a GeoTIFF. Convert it.") from exc
+
+
+def _colours(source: Any, box: tuple[int, int, int, int], shape: tuple[int, int]) -> UInt8Array:
+    """(row, col, RGBA): red, green and blue as they are, a palette, classes in colours of their own, or grey between the 2nd and 98th percentile."""
+    from rasterio.enums import ColorInterp
+    from rasterio.windows import Window
+
+    window = Window(*box)
+    data = [index + 1 for index, meaning in enumerate(source.colorinterp) if meaning != ColorInterp.alpha]
+    mask = source.dataset_mask(window=window, out_shape=shape)
+    rgba = np.zeros((*shape, 4), np.uint8)
+    if len(data) >= 3:
+        bands = source.read(data[:3], window=window, out_shape=(3, *shape))
+        rgba[..., :3] = np.moveaxis(bands if bands.dtype == np.uint8 else _stretched(source, bands, data[:3]), 0, -1)
+        rgba[..., 3] = mask
+        return rgba
+    values = source.read(data[0], window=window, out_shape=shape)
+    overview = _overview(source, data[0])
+    whole = np.issubdtype(values.dtype, np.integer)
+    if ColorInterp.palette in source.colorinterp:
+        table = np.zeros((256, 4), np.uint8)
+        for number, color in source.colormap(data[0]).items():
+            table[number] = color
+        rgba = table[values]
+        rgba[mask == 0] = 0
+    elif whole and len(known := np.unique(overview)) <= _MOST_CLASSES:
+        for at, number in enumerate(known[known != 0].tolist()):
+            rgba[values == number] = (*default_color(at), 255)
+        rgba[mask == 0] = 0
+    else:
+        rgba[..., :3] = _stretched(source, values[None], data[:1])[0][..., None]
+        rgba[..., 3] = mask
+    return rgba
+
+
+def _overview(source: Any, band: int) -> Any:
+    step = max(1, max(source.shape) // 512)
+    values = source.read(band, out_shape=(max(1, source.height // step), max(1, source.width // step)), masked=True)
+    return values.compressed()
+
+
+def _stretched(source: Any, bands: Any, numbers: list[int]) -> UInt8Array:
+    out = np.zeros(bands.shape, np.uint8)
+    for at, number in enumerate(numbers):
+        seen = _overview(source, number)
+        low, high = np.percentile(seen[np.isfinite(seen)], [2, 98]) if len(seen) else (0, 1)
+        out[at] = np.nan_to_num((bands[at] - low) / ((high - low) or 1) * 255).clip(0, 255)
+    return out
