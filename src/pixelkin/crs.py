@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,17 @@ def _equal(first: str, second: str) -> bool:
 
     # x comes first wherever pixelkin uses coordinates, so the order in which an authority writes them tells nothing.
     return bool(plain(first).equals(plain(second), ignore_axis_order=True))
+
+
+def transformer(source: str, target: str) -> Any | None:
+    """Pyproj's transformer from one CRS to another, x first; None where no transformation leads there, as from heights alone."""
+    import pyproj
+    from pyproj.exceptions import ProjError
+
+    try:
+        return pyproj.Transformer.from_crs(source, target, always_xy=True)
+    except ProjError:
+        return None
 
 
 def same_place(grid: Grid, other: Grid) -> bool:

@@ -67,13 +67,17 @@ class Outputs:
         """Layers that parts must carry: those that are written, and what the picture shows."""
         return known_layers([*self.layers, *(["confidence"] if self.picture is not None else [])])
 
-    def of_date(self, folder: Path, stem: str) -> Outputs:
-        """Those of one date of a series: the map in a folder, other files with the map's name behind their own."""
+    def of_image(self, stem: str) -> Outputs:
+        """Those of one image of several: files beside the map with the image's name behind their own."""
 
         def named(path: Path | None) -> Path | None:
             return None if path is None else path.with_name(f"{path.stem}_{stem}{path.suffix}")
 
-        return dataclasses.replace(self, map=folder / f"{stem}.tif", polygons=named(self.polygons), areas=None, picture=named(self.picture))
+        return dataclasses.replace(self, polygons=named(self.polygons), areas=named(self.areas), picture=named(self.picture))
+
+    def of_date(self, folder: Path, stem: str) -> Outputs:
+        """Those of one date of a series: the map in a folder, other files with the map's name behind their own."""
+        return dataclasses.replace(self.of_image(stem), map=folder / f"{stem}.tif", areas=None)
 
     def targets(self, grid: Grid) -> list[Path]:
         """The files, by their whole names.

@@ -93,6 +93,11 @@ def test_a_unit_of_x_is_worth_its_geodesic_metres():
     assert feet.metres_per_x == pytest.approx(0.3048006)
 
 
+def test_metres_that_are_said_to_be_degrees_are_drawn_as_pixels():
+    view = _View.of(Grid(100, 50, (10.0, 0.0, 500_000.0, 0.0, -10.0, 4_600_000.0), "EPSG:4326"))
+    assert (view.height_over_width, view.xy(2, 3)) == (2.0, (3.5, 2.5))
+
+
 def test_a_map_of_another_grid_is_refused(tmp_path):
     scene, _ = scene_and_map()
     _, other = scene_and_map(width=50)

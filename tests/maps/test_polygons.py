@@ -1,3 +1,4 @@
+import dataclasses
 import warnings
 
 import geopandas
@@ -91,6 +92,15 @@ def test_geopackage_keeps_crs_and_classes(make_map, tmp_path):
     np.testing.assert_array_equal(burn(frame, (2, 3), result.grid.transform), result.classes)
     assert set(frame.columns) == {"class_id", "class_name", "color", "pixels", "area_ha", "geometry"}
     assert [entry.name for entry in tmp_path.iterdir()] == ["map.gpkg"]
+
+
+def test_a_crs_from_which_nothing_leads_to_wgs_84(make_map, tmp_path):
+    """A local one, as surveys and drones have it."""
+    result = make_map([[1, 2]], legend=LEGEND)
+    result = dataclasses.replace(result, grid=dataclasses.replace(result.grid, crs='LOCAL_CS["site",UNIT["metre",1]]'))
+    with pytest.raises(OutputError, match=r"no transformation leads there from the map's CRS, LOCAL_CS.*. Write a .gpkg file instead"):
+        write_polygons(result, tmp_path / "map.geojson")
+    assert write_polygons(result, tmp_path / "map.gpkg").is_file()
 
 
 def test_geojson_is_in_wgs_84(make_map, tmp_path):

@@ -15,6 +15,7 @@ from pixelkin.errors import InputError
 from pixelkin.raster import open_scene
 from pixelkin.session import Project, open_project
 from pixelkin.session.errors import ProjectError
+from pixelkin.session.location import location_of, lonlat_of_pixel
 from pixelkin.session.project import read_sources
 
 from .conftest import write_image
@@ -83,6 +84,18 @@ def test_a_scene_that_its_file_does_not_give_back_is_copied(with_dead_band: Path
     (kept,) = Project.create(tmp_path / "q", plain).scenes.values()
     assert kept.fingerprint == plain.fingerprint
     assert not (tmp_path / "q" / "images").exists()
+
+
+def test_an_image_in_a_local_crs_opens(tmp_path: Path) -> None:
+    """No transformation leads from it to degrees; surveys and drones write such."""
+    local = 'LOCAL_CS["site",UNIT["metre",1]]'
+    project = open_project([write_image(tmp_path / "a.tif", crs=local)])
+    try:
+        (scene,) = project.scenes.values()
+        assert location_of(scene.grid).mesh is None
+        assert lonlat_of_pixel(scene.grid, 3, 4) is None
+    finally:
+        project.close()
 
 
 def test_dates_that_share_a_fill_value_open(tmp_path: Path) -> None:

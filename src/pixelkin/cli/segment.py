@@ -95,9 +95,15 @@ _OF_PROJECTS = ("out", "confidence", "polygons", "areas", "overwrite")
 )
 @click.option("--entropy", is_flag=True, help="Also write the entropy of the probabilities, from 0 (sure) to 1, OUT_entropy.tif.")
 @click.option("--margin", is_flag=True, help="Also write by how much the likeliest class is likelier than the next, OUT_margin.tif.")
-@click.option("--polygons", type=click.Path(dir_okay=False), help="Also outline the classes, .gpkg or .geojson; of a series a file a date.")
 @click.option(
-    "--areas", type=click.Path(dir_okay=False), help="Also write the area of each class, .csv or .json; of a series one table of all dates."
+    "--polygons",
+    type=click.Path(dir_okay=False),
+    help="Also outline the classes, .gpkg or .geojson; of a series a file a date, of a project one an image.",
+)
+@click.option(
+    "--areas",
+    type=click.Path(dir_okay=False),
+    help="Also write the area of each class, .csv or .json; of a series one table of all dates, of a project one an image.",
 )
 @click.option(
     "--picture", type=click.Path(dir_okay=False), help="Also draw image, marks, map and confidence, .png; of a series a file a date."
@@ -290,13 +296,12 @@ def _segment_stac(out: str, options: dict[str, Any]) -> list[Path]:
 
 
 def _segment_project(image: str, out: str, options: dict[str, Any]) -> list[Path]:
+    from ..products import Outputs
     from ..session.jobs import Format
     from ..session.mapping import segment_project
 
-    formats: list[Format] = ["cog"]
-    for name in ("confidence", "polygons", "areas"):
-        if options[name]:
-            formats.append(name)
+    formats: list[Format] = ["cog", "confidence"] if options["confidence"] else ["cog"]
+    polygons, areas = (Path(options[name]) if options[name] else None for name in ("polygons", "areas"))
     with progress_bar() as bar:
         task = bar.add_task("mapping", total=1)
         return segment_project(
@@ -306,6 +311,7 @@ def _segment_project(image: str, out: str, options: dict[str, Any]) -> list[Path
             overwrite=options["overwrite"],
             progress=lambda done, note: bar.update(task, completed=done, note=note),
             warn=_warn,
+            beside=Outputs(polygons=polygons, areas=areas),
         )
 
 

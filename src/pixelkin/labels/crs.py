@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pyproj
 import shapely
-from pyproj.exceptions import CRSError, ProjError
+from pyproj.exceptions import CRSError
 from shapely.geometry.base import BaseGeometry
 
-from pixelkin.crs import same_crs
+from pixelkin.crs import same_crs, transformer
 from pixelkin.errors import LabelError
 from pixelkin.types import AnyArray
 
@@ -80,13 +80,12 @@ def mover(source: str, target: str) -> Move | None:
     """
     if same_crs(source, target):
         return None
-    try:
-        transformer = pyproj.Transformer.from_crs(source, target, always_xy=True)
-    except ProjError as error:
-        raise LabelError(f"no transformation leads from {source} to {target}: {error}. Save the labels in the image's CRS.") from error
+    way = transformer(source, target)
+    if way is None:
+        raise LabelError(f"no transformation leads from {source} to {target}. Save the labels in the image's CRS.")
 
     def move(xy: XY) -> XY:
-        return np.column_stack(transformer.transform(xy[:, 0], xy[:, 1]))
+        return np.column_stack(way.transform(xy[:, 0], xy[:, 1]))
 
     return move
 

@@ -147,9 +147,10 @@ class _View:
     @classmethod
     def of(cls, grid: Grid) -> _View:
         a, b, c, d, e, f = grid.transform
+        array = cls(0, grid.width, grid.height, 0, "pixels", "", math.nan, math.nan, lambda row, col: (col + 0.5, row + 0.5))
         if grid.crs is None or b or d:
             # A rotated grid is drawn as its array: coordinates would not run along the axes.
-            return cls(0, grid.width, grid.height, 0, "pixels", "", math.nan, math.nan, lambda row, col: (col + 0.5, row + 0.5))
+            return array
         crs = pyproj.CRS.from_user_input(grid.crs)
         right, bottom = c + a * grid.width, f + e * grid.height
         name = grid.crs if len(grid.crs) <= 20 else crs.name
@@ -159,6 +160,8 @@ class _View:
             x, y = (c + right) / 2, (f + bottom) / 2
             east = geod.inv(x - abs(a) / 2, y, x + abs(a) / 2, y)[2] / abs(a)
             north = geod.inv(x, y - abs(e) / 2, x, y + abs(e) / 2)[2] / abs(e)
+            if not (math.isfinite(east) and math.isfinite(north)):
+                return array  # metres that are taken for degrees
             return cls(c, right, bottom, f, "geographic", name, float(east), float(north), grid.xy)
         metres = crs.axis_info[0].unit_conversion_factor if crs.axis_info else math.nan
         return cls(c, right, bottom, f, "projected", name, metres, metres, grid.xy)

@@ -18,6 +18,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.features import shapes
 from skimage.measure import label
 
+from pixelkin.crs import transformer
 from pixelkin.errors import InputError, OutputError
 from pixelkin.segmentation import Segmentation
 from pixelkin.types import AnyArray, Grid, IntArray, Legend
@@ -147,8 +148,9 @@ def write_polygons(
 def polygon_target(path: str | Path, grid: Grid) -> Path:
     """The path, where polygons of a map on this grid can be written to it; else OutputError."""
     path = require_suffix(Path(path), tuple(_DRIVERS), "polygons")
-    if _DRIVERS[path.suffix.lower()] == "GeoJSON" and grid.crs is None:
-        raise OutputError(f"{path.name} cannot be GeoJSON, which is always WGS 84: the map has no CRS. Write a .gpkg file instead.")
+    if _DRIVERS[path.suffix.lower()] == "GeoJSON" and (grid.crs is None or transformer(grid.crs, "EPSG:4326") is None):
+        why = "the map has no CRS" if grid.crs is None else f"no transformation leads there from the map's CRS, {grid.crs}"
+        raise OutputError(f"{path.name} cannot be GeoJSON, which is always WGS 84: {why}. Write a .gpkg file instead.")
     return path
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rasterio.errors import RasterioError
 
 from pixelkin.errors import InputError, MissingExtraError, OutputError, RasterError
 from pixelkin.files import require_writable
@@ -231,7 +232,12 @@ def _item(path: Path, date: dt.date | None, sources: Sequence[str]) -> pystac.It
             raise RasterError(f"{path} is not a map that pixelkin wrote, expected the tag {LEGEND_TAG}. Describe maps of ours only.")
         if dataset.crs is None:
             raise RasterError(f"{path} has no CRS, so STAC cannot say where it lies. Set one with: rio edit-info --crs EPSG:n FILE")
-        west, south, east, north = transform_bounds(dataset.crs, "EPSG:4326", *dataset.bounds)
+        try:
+            west, south, east, north = transform_bounds(dataset.crs, "EPSG:4326", *dataset.bounds)
+        except RasterioError as exc:
+            raise RasterError(
+                f"{path} is in a CRS from which no transformation leads to WGS 84, as STAC asks ({exc}). Warp it first."
+            ) from exc
         crs, shape, transform = crs_text(dataset.crs), [dataset.height, dataset.width], list(dataset.transform)[:6]
     legend, provenance = stored_tags(path, tags)
     ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]

@@ -84,7 +84,7 @@ class ExportJobs:
         Exports(folder).require_free(run.name, run.stems(scenes), replace=replace, fix=run.fix)
 
         def work(progress: Progress) -> list[JobFile]:
-            written = write_maps(recipe, scenes, folder, formats, progress.tell, run=run, warn=progress.warn)
+            written = write_maps(recipe, scenes, folder, formats, progress.tell, run=run, warn=progress.warn, read=self._project.files)
             return [JobFile(path.name, path.stat().st_size) for path in written]
 
         return self._jobs.start(kind, work)

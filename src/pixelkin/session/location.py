@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..crs import transformer
 from ..types import Grid
 
 _MESH = 9
@@ -54,7 +55,10 @@ def location_of(grid: Grid) -> Location:
 def lonlat(grid: Grid, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> tuple[Any, Any]:
     """Longitude and latitude on WGS 84 of points in pixel space; infinite where the CRS has none there."""
     a, b, c, d, e, f = grid.transform
-    return tuple(_to_degrees(grid.crs or "").transform(a * x + b * y + c, d * x + e * y + f))
+    to_degrees = _to_degrees(grid.crs or "")
+    if to_degrees is None:
+        return np.full(x.shape, np.inf), np.full(y.shape, np.inf)
+    return tuple(to_degrees.transform(a * x + b * y + c, d * x + e * y + f))
 
 
 def lonlat_of_pixel(grid: Grid, row: int, col: int) -> tuple[float, float] | None:
@@ -68,6 +72,4 @@ def lonlat_of_pixel(grid: Grid, row: int, col: int) -> tuple[float, float] | Non
 
 @lru_cache(maxsize=64)
 def _to_degrees(crs: str) -> Any:
-    import pyproj
-
-    return pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+    return transformer(crs, "EPSG:4326")

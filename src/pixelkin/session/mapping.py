@@ -6,15 +6,18 @@ The page's export and the command line's `pixelkin segment PROJECT` are this mod
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import get_args
 
 from ..blockcache import BlockStore
 from ..errors import InputError, LabelError
 from ..features import BLOCK
-from ..files import require_outputs
+from ..files import Name, require_outputs
 from ..model import Model, load_model
 from ..products import Outputs, Part, map_part, write_products
 from ..raster.inputs import files_of
@@ -29,6 +32,7 @@ from .learning import Learner
 from .painting import Lesson
 from .project import Project, ProjectSettings
 
+_NOTHING = Outputs()
 _ACROSS = 8 * BLOCK
 """Columns that are mapped at a time."""
 Tell = Callable[[float, str], None]
@@ -74,8 +78,9 @@ def write_map_files(
     stem: str,
     formats: Sequence[Format],
     tell: Tell,
+    beside: Outputs = _NOTHING,
 ) -> list[Path]:
-    """Map an image and write it in some formats: <stem>.tif, <stem>_confidence.tif, <stem>.gpkg, <stem>_areas.csv.
+    """Map an image and write it in some formats: <stem>.tif, <stem>_confidence.tif, <stem>.gpkg, <stem>_areas.csv; and files that have names of their own.
 
     The map is made some blocks at a time and never held whole, so that it may be of any size, be followed, and be ended.
 
@@ -87,8 +92,8 @@ def write_map_files(
     outputs = Outputs(
         folder / f"{stem}.tif" if "cog" in formats or "confidence" in formats else None,
         layers=("confidence",) if "confidence" in formats else (),
-        polygons=folder / f"{stem}.gpkg" if "polygons" in formats else None,
-        areas=folder / f"{stem}_areas.csv" if "areas" in formats else None,
+        polygons=folder / f"{stem}.gpkg" if "polygons" in formats else beside.polygons,
+        areas=folder / f"{stem}_areas.csv" if "areas" in formats else beside.areas,
     )
     height, width = scene.grid.shape
     # Outlining takes about as long as it takes to map a tenth more.
@@ -169,8 +174,21 @@ def write_maps(
     *,
     run: Run | None = None,
     warn: Warn | None = None,
+    beside: Outputs = _NOTHING,
+    read: Sequence[Path] = (),
 ) -> list[Path]:
     """Map images and write what is asked for, all of it or nothing; each image's files are named after its id.
+
+    Args:
+        recipe: What to map with.
+        scenes: Images to map, by id.
+        folder: Where the files go.
+        formats: Which of them.
+        tell: Told how far it is.
+        run: See `Run`.
+        warn: Told what is doubtful.
+        beside: Polygons and areas with names of their own, anywhere; of several images each has the image's id behind the name.
+        read: Files of the project, which no output replaces.
 
     Raises:
         OutputError: A file is there and the run is not to replace it, or the disk refuses it.
@@ -179,22 +197,43 @@ def write_maps(
     run = run or Run()
     stems = run.stems(scenes)
     exports = Exports(folder, remembers=run.remembers)
+    named = {scene_id: beside.of_image(scene_id) if len(scenes) > 1 else beside for scene_id in scenes}
+    targets = [path for scene_id, scene in scenes.items() for path in named[scene_id].targets(scene.grid)]
+    inputs: dict[str, Sequence[Name]] = {"image": files_of(list(scenes.values())), "project": read}
+    # A folder that is still to be made holds nothing that could be replaced.
+    there = [path for path in targets if folder.is_dir() or path.parent != folder]
+    require_outputs(there, inputs=inputs, overwrite=run.replace)
     if folder.is_dir():
-        require_outputs(exports.files(stems), inputs={"image": files_of(list(scenes.values()))}, overwrite=True)
+        require_outputs(exports.files(stems), inputs=inputs, overwrite=True)
     segmenter = recipe.segmenter()
     written: list[Path] = []
-    with exports.run(run.name, stems, replace=run.replace, fix=run.fix) as aside:
-        for number, (stem, scene) in enumerate(zip(stems, scenes.values(), strict=True)):
+    with ExitStack() as stack:
+        # Inside of each other: what has a name of its own is moved once all is made.
+        apart = Path(stack.enter_context(TemporaryDirectory(prefix=".run-", dir=there[0].parent if there else None)))
+        aside = stack.enter_context(exports.run(run.name, stems, replace=run.replace, fix=run.fix))
+        for number, (stem, (scene_id, scene)) in enumerate(zip(stems, scenes.items(), strict=True)):
+            polygons, areas = named[scene_id].polygons, named[scene_id].areas
 
             def tell_part(fraction: float, message: str, number: int = number) -> None:
                 tell((number + fraction) / len(scenes), message)
 
-            written += write_map_files(segmenter, scene, recipe.legend, aside, stem, formats, tell_part)
+            its = dataclasses.replace(named[scene_id], polygons=_moved(polygons, apart, number), areas=_moved(areas, apart, number))
+            written += write_map_files(segmenter, scene, recipe.legend, aside, stem, formats, tell_part, its)
         if warn is not None:
             tell(1.0, "comparing with the labels")
             warn(warnings_of(segmenter, *recipe.coverable(scenes.values())))
+        for number, scene_id in enumerate(scenes):
+            for path in (named[scene_id].polygons, named[scene_id].areas):
+                made = _moved(path, apart, number)
+                if path is not None and made is not None:
+                    shutil.move(made, path)
     tell(1.0, "done")
-    return [folder / path.name for path in written]
+    return [*(folder / path.name for path in written if path.parent != apart), *targets]
+
+
+def _moved(path: Path | None, folder: Path, number: int) -> Path | None:
+    """Where a file is made that gets its name at the end."""
+    return None if path is None else folder / f"{number}{path.suffix}"
 
 
 def segment_project(
@@ -206,6 +245,7 @@ def segment_project(
     overwrite: bool = False,
     progress: Tell | None = None,
     warn: Warn | None = None,
+    beside: Outputs = _NOTHING,
 ) -> list[Path]:
     """Draw the maps of a project folder: the bits that its page shows and exports.
 
@@ -217,6 +257,7 @@ def segment_project(
         overwrite: Replace files that are there.
         progress: Told the fraction done and a message.
         warn: Told which images show what no label covers; without it nothing is compared.
+        beside: See `write_maps`.
 
     Returns:
         The files written.
@@ -235,7 +276,15 @@ def segment_project(
         )
         chosen = {scene_id: project.scene(scene_id) for scene_id in (scenes if scenes is not None else project.scenes)}
         return write_maps(
-            recipe, chosen, Path(out_dir), formats, progress or (lambda fraction, message: None), run=Run(replace=overwrite), warn=warn
+            recipe,
+            chosen,
+            Path(out_dir),
+            formats,
+            progress or (lambda fraction, message: None),
+            run=Run(replace=overwrite),
+            warn=warn,
+            beside=beside,
+            read=project.files,
         )
     finally:
         project.close()

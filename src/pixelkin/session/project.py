@@ -25,7 +25,7 @@ from typing import Any, Literal, cast, get_args
 
 import shapely
 
-from ..crs import same_crs
+from ..crs import same_crs, transformer
 from ..errors import InputError, MissingFileError, OutputError, PkError
 from ..scene import Scene, Series, as_scenes
 from ..types import Grid
@@ -174,6 +174,11 @@ class Project:
         relative = self._document["model"]
         return None if relative is None else self.folder / relative
 
+    @property
+    def files(self) -> list[Path]:
+        """What the project is made of, beside its images."""
+        return [self.folder / _FILE, self.folder / "labels.gpkg", *(self.folder / "models").glob("*"), *(self.folder / "images").glob("*")]
+
     def scene(self, scene_id: str) -> Scene:
         """A scene by its id; NoSuchItemError if there is none."""
         if scene_id not in self.scenes:
@@ -215,10 +220,9 @@ class Project:
         if source is None or target is None or same_crs(source, target):
             return located
         if source not in self._transformers:
-            import pyproj
-
-            self._transformers[source] = pyproj.Transformer.from_crs(source, target, always_xy=True)
-        return shapely.transform(located, self._transformers[source].transform, interleaved=False)
+            self._transformers[source] = transformer(source, target)
+        way = self._transformers[source]
+        return located if way is None else shapely.transform(located, way.transform, interleaved=False)
 
 
 def read_sources(folder: Path) -> list[Source]:
