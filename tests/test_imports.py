@@ -24,7 +24,7 @@ def test_importing_pixelkin_loads_neither_torch_nor_gdal():
 
 
 @pytest.mark.parametrize(
-    "room", ["types", "scene", "model", "features", "similarity", "decision", "engine", "training", "segmenter", "coverage"]
+    "room", ["types", "scene", "model", "features", "similarity", "decision", "engine", "training", "segmenter", "finding", "coverage"]
 )
 def test_pure_rooms_open_no_files(room):
     assert not loaded(f"import pixelkin.{room}") & set(OUTSIDE)
@@ -32,7 +32,7 @@ def test_pure_rooms_open_no_files(room):
 
 ORDER = (
     "errors", "silence", "types", "crs", "encoding", "scene", "files", "model", "features", "similarity", "workers", "decision", "blockcache", "engine", "segmentation",
-    "inputs", "labelled", "estimator", "segmenter", "coverage", "portable", "training", "raster", "labels", "maps", "assessment", "products", "experiments", "scale", "session", "demo", "web", "cli",
+    "inputs", "labelled", "estimator", "segmenter", "finding", "coverage", "portable", "training", "raster", "labels", "maps", "assessment", "products", "experiments", "scale", "session", "demo", "web", "cli",
 )  # fmt: skip
 """Rooms, each importing from those before it only: imagery, features, decision, engine, Segmentation, products."""
 PACKAGE = Path(__file__).parents[1] / "src" / "pixelkin"

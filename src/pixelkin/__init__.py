@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .assessment import design_sample as design_sample
     from .errors import PkError as PkError
     from .features import References as References
+    from .finding import similar as similar
     from .labels import read_labels as read_labels
     from .maps import score as score
     from .model import Model as Model
@@ -46,6 +47,7 @@ _ROOMS = {
     "open_scene": ("raster", "open_scene"),
     "read_labels": ("labels", "read_labels"),
     "score": ("maps", "score"),
+    "similar": ("finding", "similar"),
     "train": ("training", "train"),
 }
 __all__ = sorted(_ROOMS)

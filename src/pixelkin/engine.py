@@ -90,6 +90,12 @@ class BlockEngine:
         """An engine with the same means for another decision, which knows nothing yet."""
         return BlockEngine(decision, stack, cache_bytes=self._cache.limit, workers=self.workers, store=self._store)
 
+    def beside(self, decision: Decision[Any, Any]) -> BlockEngine:
+        """An engine of another decision that is made of the same blocks, with this one's memory."""
+        twin = copy.copy(self)
+        twin.decision = decision
+        return twin
+
     def collect(self, scene: Scene, labels: LabelledPixels, *, skip_nodata: bool = False) -> References:
         """References of labelled pixels; see `features.collect`."""
         return collect(self.stack, scene, labels, self._each, skip_nodata=skip_nodata)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
-from .decision import SuspectLabel, TrainingSet, make_decision, require_classes
+from .decision import Decision, Similar, SuspectLabel, TrainingSet, make_decision, require_classes
 from .encoding import common_encoding, require_encoding
 from .engine import BlockEngine
 from .errors import ModelError, NotFittedError
@@ -23,6 +24,8 @@ class Labelled:
     """Labels, added and removed, and the engine that asks them."""
 
     model: Model | None
+    method: str
+    abstain: float
     check_labels: bool
     _choices: dict[str, Any]
     """Arguments of `make_decision` but the features."""
@@ -59,7 +62,7 @@ class Labelled:
 
         Args:
             scene: The image that was labelled: a scene, an array (band, row, col) or a DataArray; or several, such as dates of a series.
-            labels: At least one pixel of each of at least two classes, as labelled pixels or a mask of class ids (row, col) with 0 = not labelled; where there are
+            labels: At least one pixel of each of at least two classes (of one, for 'similar'), as labelled pixels or a mask of class ids (row, col) with 0 = not labelled; where there are
                 several images, labels for each.
 
         Raises:
@@ -67,7 +70,7 @@ class Labelled:
             ModelError: The scene's bands are not the model's.
         """
         scenes, parts = pairs_of(scene, labels)
-        require_classes(parts)
+        require_classes(parts, self._engine.decision.least_classes)
         common_encoding(scenes)
         self._look_at_vectors(vector_sources(scenes[0]))
         references = self._collect(scenes[0], parts[0])
@@ -88,9 +91,10 @@ class Labelled:
         """Forget labelled pixels of a scene.
 
         Raises:
-            LabelError: A pixel was not labelled, or fewer than two classes would be left.
+            LabelError: A pixel was not labelled, or fewer classes would be left than the method needs.
         """
-        self._set(self._require_fitted().without(as_scene(scene), rows, cols))
+        least = self._engine.decision.least_classes
+        self._set(self._require_fitted().without(as_scene(scene), rows, cols, least))
         return self
 
     @property
@@ -134,6 +138,20 @@ class Labelled:
         self._look_at_vectors(names if "embedding" in names else [])
         self._engine.stack.require_same(references.model_hash, "the references file")
         self._set(TrainingSet.of(self._suited(references), self._training))
+
+    def finder(self, threshold: float | None = None) -> Self:
+        """A Segmenter without labels that finds what is like those that it will get, by the same blocks in memory: what is embedded here is embedded there.
+
+        Args:
+            threshold: From which similarity on a pixel is of the class; None for the image's own, see `pixelkin.decision.likeness`.
+        """
+        twin = copy.copy(self)
+        decision = cast(Any, self._engine.decision)
+        similar = cast(Decision[Any, Any], Similar(getattr(decision, "inner", decision), threshold))
+        twin.method, twin.abstain, twin._training = similar.options["method"], threshold or 0.0, None
+        twin._choices = {**self._choices, "method": "similar", "threshold": threshold}
+        twin._engine = self._engine.beside(similar)
+        return twin
 
     def _look_at_vectors(self, names: Sequence[str]) -> None:
         """Go by these sources of an image of ready-made vectors, where the user named none and there is no encoder."""

@@ -32,7 +32,7 @@ class Segmentation:
         Args:
             path: File to write.
             overwrite: Replace a file that is there.
-            confidence: Also write `<stem>_confidence.tif`, float32.
+            confidence: Also write `<stem>_confidence.tif`, or `<stem>_similarity.tif` of what `pixelkin.similar` found, float32.
 
         Returns:
             The path written.

@@ -57,12 +57,12 @@ class Segmenter(Labelled, Estimator):
             model: Encoder and critics; None compares raw bands.
             method: How labels decide: 'nearest' (the paper's Algorithm 2), or a learner on features with smoothing: 'vote',
                 'logistic', or 'auto' for both together; see `pixelkin.decision.fitting`. Default 'auto', or 'nearest' where a
-                measure is named.
+                measure is named. 'similar' finds what is like the marks of one class, see `pixelkin.similar`.
             measure: For the nearest: 'local' (the default with a model) or 'global' mutual information, or 'l1': the L1 distance of
                 representations, or of raw bands without a model.
             features: What learners know of a pixel: names out of `pixelkin.features.SOURCES`, or sources, side by side. Default 'encoder', where
                 there is a model, 'bands', and, for 'auto' and images with the bands of a photograph, 'pretrained'.
-            abstain: Pixels of less confidence, 0..1, get class 0.
+            abstain: Pixels of less confidence, 0..1, get class 0. For 'similar' those of less similarity, and 0 stands for the image's own threshold.
             label_transfer: Map other dates of a labelled image from the features of its labelled sites on those dates, unless they plainly changed
                 (see `pixelkin.decision.label_transfer`); otherwise from those on the date on which they were labelled. Images are of
                 one ground if they have the same grid with a CRS. Learners only.
@@ -83,11 +83,15 @@ class Segmenter(Labelled, Estimator):
             "check_labels": check_labels, "cache_bytes": cache_bytes, "workers": workers, "store": store,
         }  # fmt: skip
         self.model, self.abstain, self.check_labels = model, abstain, check_labels
+        if method == "similar" and measure is None and features is None and model is not None:
+            measure = "local"
         self.measure: Measure = similarity_of(model, measure).name
-        self._choices: dict[str, Any] = {"method": method, "measure": measure, "label_transfer": label_transfer, "priors": priors}
+        self._choices: dict[str, Any] = {
+            "method": method, "measure": measure, "label_transfer": label_transfer, "priors": priors, "threshold": abstain or None,
+        }  # fmt: skip
         self._has_default_features = features is None
-        # Of all that decide, 'auto' alone looks at pretrained features.
-        stack = stack_of(model, features, pretrained=(method or ("auto" if measure is None else "nearest")) == "auto")
+        # What goes by a measure has no use for pretrained features, and two of the learners are not made for them.
+        stack = stack_of(model, features, pretrained=measure is None and method in (None, "auto", "similar"))
         decision = make_decision(stack, **self._choices)
         self.method: str = decision.options["method"]
         self._engine = BlockEngine(decision, stack, cache_bytes=cache_bytes, workers=workers or os.cpu_count() or 1, store=store)
@@ -126,7 +130,8 @@ class Segmenter(Labelled, Estimator):
             A Segmentation, or one a date. Labelled pixels of the image keep their class, with confidence 1. With a learner, confidence
             is the calibrated probability that the class is right (see `pixelkin.decision.calibration`). With the nearest reference it is 1 - exp(-(D_2 - D_1) / J) for mutual
             information and 1 - D_1 / D_2 for L1, D_1 and D_2 being the distances to the nearest reference of the best and of the second
-            class, J the local positions (1 for global): 0 where two classes are equally near, 1 where no other comes close.
+            class, J the local positions (1 for global): 0 where two classes are equally near, 1 where no other comes close. Of 'similar' it is the
+            similarity (see `pixelkin.decision.likeness`), and pixels below the threshold have class 0.
 
         Raises:
             NotFittedError: No labels yet.
@@ -170,7 +175,8 @@ class Segmenter(Labelled, Estimator):
 
         Returns:
             (class, row, col) in the order of `classes_`: each pixel's add up to 1, and are 0 where there is no data. Calibrated with a learner: the largest is
-            the confidence of `predict`. The nearest reference has no probabilities; they are then a softmax of minus its distances.
+            the confidence of `predict`. The nearest reference has no probabilities; they are then a softmax of minus its distances. For 'similar' it is the
+            similarity alone.
 
         Raises:
             As `predict`.

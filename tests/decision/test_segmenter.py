@@ -48,7 +48,7 @@ def test_auto_is_the_default_and_a_measure_asks_for_the_nearest() -> None:
     assert Segmenter(MODEL, measure="local").method == "nearest"
     with pytest.raises(InputError, match="method 'vote' compares learned features, expected no measure"):
         Segmenter(MODEL, method="vote", measure="l1")
-    with pytest.raises(InputError, match="method is 'best', expected 'auto', 'nearest', 'vote' or 'logistic'"):
+    with pytest.raises(InputError, match="method is 'best', expected 'auto', 'nearest', 'vote', 'logistic' or 'similar'"):
         Segmenter(MODEL, method="best")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="abstain is 2"):
         Segmenter(MODEL, abstain=2)

@@ -33,6 +33,7 @@ _COMMANDS = {
     "sample": (".sample", "Draw the points at which to check a map."),
     "segment": (".segment", "Map an image or a series from a few labels."),
     "serve": (".serve", "Label images on a page, and watch the map answer."),
+    "similar": (".similar", "Find all like some marked pixels of one class."),
     "train": (".train", "Learn a model from imagery, without labels."),
 }
 

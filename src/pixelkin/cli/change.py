@@ -85,6 +85,7 @@ def change_command(
 
 
 def _maps_in(names: tuple[str, ...]) -> list[Path]:
+    from ..raster.layers import LAYERS
     from ..raster.mapfile import is_ours
 
     files: list[Path] = []
@@ -93,7 +94,7 @@ def _maps_in(names: tuple[str, ...]) -> list[Path]:
         if not path.is_dir():
             files.append(path)
             continue
-        layers = ("_confidence", "_probabilities", "_entropy", "_margin")
+        layers = tuple(f"_{name}" for name in LAYERS)
         found = [file for file in sorted(path.glob("*.tif")) if not file.stem.endswith(layers) and is_ours(file)]
         if not found:
             raise InputError(f"{name} holds no map that pixelkin wrote, expected one a date. Map the series first: pixelkin segment.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from ..errors import InputError, MissingExtraError
+from .mapping import beside_the_map, cluster, require
 from .options import (
     device_option,
     image_options,
@@ -26,7 +26,6 @@ from .segment_inputs import features_of, in_levels, model_of, open_image, read_m
 from .train import model_target
 
 if TYPE_CHECKING:
-    from ..products import Outputs, SeriesOutputs
     from ..scene import Scene, Series
     from ..segmenter import Segmenter
 
@@ -182,7 +181,8 @@ def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[
     files = {kind: options[kind] for kind in ("polygons", "areas", "picture", "chart")}
     files["layers"] = [name for name in _LAYERS if options[name]]
     outputs = outputs_of(source, out, **files)
-    _require(source, outputs, options, inputs)
+    beside = [model_target(options["save_references"])] if options["save_references"] else []
+    require(source, outputs, options, inputs, beside)
     labels, labelled = read_marks(source, options)
     labels = None if labels is None else dataclasses.replace(labels, legend=in_levels(labels.legend, options))
     references = None
@@ -206,7 +206,7 @@ def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[
         segmenter.references = references
     if labels is not None:
         segmenter.add(labelled, labels)
-    with progress_bar() as bar, _cluster(options) as client:
+    with progress_bar() as bar, cluster(options) as client:
         task = bar.add_task("mapping", total=None)
         path = segment(
             source, segmenter, out, **files, labels={} if labels is None else {labelled.fingerprint: labels},
@@ -219,20 +219,7 @@ def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[
         written.append(kept.save(options["save_references"], overwrite=overwrite))
     written.append(path)
     _warn_of_foreign_ground(segmenter, labelled if labels is not None else None, source)
-    return [*written, *_beside_the_map(source, outputs)]
-
-
-def _beside_the_map(source: Scene | Series, outputs: Outputs | SeriesOutputs) -> list[Path]:
-    """Files to name beside the map or the folder of maps, whose layers stand in the same place."""
-    from ..products import Outputs, SeriesOutputs
-    from ..scene import Series
-
-    if isinstance(outputs, Outputs):
-        return dataclasses.replace(outputs, map=None).targets(source.grid)
-    assert isinstance(outputs, SeriesOutputs)
-    assert isinstance(source, Series)
-    each = [dataclasses.replace(one, map=None).targets(source.grid) for _, _, one in outputs.by_date(source)]
-    return [*(path for paths in each for path in paths), *(path for path in (outputs.areas, outputs.chart) if path is not None)]
+    return [*written, *beside_the_map(source, outputs)]
 
 
 def _inputs(source: Scene | Series, options: dict[str, Any]) -> dict[str, list[str]]:
@@ -241,23 +228,6 @@ def _inputs(source: Scene | Series, options: dict[str, Any]) -> dict[str, list[s
 
     named = {"labels": "label_file", "legend": "legend_file", "model": "model_file", "references": "reference_file"}
     return {"image": files_of(source), **{word: files_of(options[name]) for word, name in named.items()}}
-
-
-def _require(source: Scene | Series, outputs: Outputs | SeriesOutputs, options: dict[str, Any], inputs: dict[str, list[str]]) -> None:
-    """Refuse, before any work, outputs and numbers that cannot be."""
-    from ..products import SeriesOutputs
-    from ..scale.manifest import Run
-    from ..scale.run import require_memory
-    from ..scene import Series
-
-    require_memory(source, options["memory"], options["tile"])
-    beside = [model_target(options["save_references"])] if options["save_references"] else []
-    if isinstance(outputs, SeriesOutputs):
-        assert isinstance(source, Series)
-        finished = (lambda _: False) if options["restart"] else Run(outputs.folder / "series", {}).marked
-        outputs.require(source, inputs=inputs, overwrite=options["overwrite"], finished=finished, beside=beside)
-    else:
-        outputs.require(source.grid, inputs=inputs, overwrite=options["overwrite"], beside=beside)
 
 
 def _warn_of_foreign_ground(segmenter: Segmenter, labelled: Scene | None, source: Scene | Series) -> None:
@@ -318,17 +288,6 @@ def _segment_project(image: str, out: str, options: dict[str, Any]) -> list[Path
 def _warn(warnings: list[str]) -> None:
     for warning in warnings:
         click.echo(f"pixelkin: {warning}", err=True)
-
-
-def _cluster(options: dict[str, Any]) -> AbstractContextManager[Any]:
-    if options["scheduler"] is None and options["workers"] is None:
-        return nullcontext()
-    try:
-        from ..scale.dask import connect
-    except ImportError as exc:
-        raise MissingExtraError("dask", extra="scale", purpose="--scheduler or --workers") from exc
-
-    return connect(scheduler=options["scheduler"], workers=options["workers"], memory=options["memory"])
 
 
 def _box(text: str | None) -> tuple[float, float, float, float] | None:

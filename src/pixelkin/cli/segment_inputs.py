@@ -44,10 +44,8 @@ def open_image(image: str, options: dict[str, Any]) -> Scene | Series:
     return opened(image, load_model(options["model_file"]))
 
 
-def read_marks(source: Scene | Series, options: dict[str, Any]) -> tuple[LabelledPixels | None, Scene]:
-    """The pixels that --labels marks, None without it, and the image that they are on."""
-    from ..labels import read_labels
-    from ..raster import require_valid
+def labelled_scene(source: Scene | Series, options: dict[str, Any]) -> Scene:
+    """The image that labels were drawn on."""
     from ..scene import Series
 
     scene = source
@@ -61,6 +59,15 @@ def read_marks(source: Scene | Series, options: dict[str, Any]) -> tuple[Labelle
     elif options["labels_date"]:
         raise InputError(f"--labels-date {options['labels_date']} is for a series, one image was given. Leave it out.")
     assert not isinstance(scene, Series)
+    return scene
+
+
+def read_marks(source: Scene | Series, options: dict[str, Any]) -> tuple[LabelledPixels | None, Scene]:
+    """The pixels that --labels marks, None without it, and the image that they are on."""
+    from ..labels import read_labels
+    from ..raster import require_valid
+
+    scene = labelled_scene(source, options)
     if options["label_file"] is None:
         return None, scene
     require_valid(scene)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import click
 
-ALIASES = {"brush_px": "brush", "date": "labels_date", "resume": "restart"}
+ALIASES = {"brush_px": "brush", "date": "labels_date", "resume": "restart", "class_name": "class"}
 """Arguments whose option has another name."""
 LABEL_ALIASES = {"crs": "labels_crs"}
 """Arguments that mean something else where labels are read."""

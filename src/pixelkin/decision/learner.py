@@ -74,8 +74,10 @@ class LearnerRule:
 class Learner:
     """'auto', 'vote' or 'logistic'; see `fitting`."""
 
+    least_classes = 2
+
     def __init__(self, stack: FeatureStack, method: LearnerMethod, *, label_transfer: bool, priors: Priors) -> None:
-        self._stack, self._method = stack, method
+        self.stack, self._method = stack, method
         self._transfers, self.priors = label_transfer, priors
         self._elsewhere = LookedUp()
         self.halo = stack.halo + REACH
@@ -89,17 +91,17 @@ class Learner:
 
     def describe(self, scene: Scene, block: Window) -> LearnerState:
         """Features and guide of the block."""
-        fields = self._stack.fields(scene, grown(block, REACH), STRIDE)
+        fields = self.stack.fields(scene, grown(block, REACH), STRIDE)
         bands = fields.bands
         assert bands is not None  # a stack has them
         usable = torch.from_numpy(fields.valid).to(bands.device)
         features = fields.features
-        if not self._stack.columns(scene).raw:
+        if not self.stack.columns(scene).raw:
             # Of a network and of standardised bands: small numbers, of which three digits tell all, but for bands gone wild.
             features = features.clamp(-6e4, 6e4).half()
         if fields.guide is not None:
             bands = fields.guide
-        if self._stack.model is None and fields.valid.any():
+        if self.stack.model is None and fields.valid.any():
             seen = bands[:, usable]
             level, spread = seen.mean(dim=1), seen.std(dim=1, correction=0)
             bands = (bands - level[:, None, None]) / (spread + 1e-6 * level.abs() + 1e-12)[:, None, None]
@@ -167,7 +169,7 @@ class Learner:
         """See `Decision.recognise`."""
         scorer = rule.scorer
         near = None if scorer.spatial is None else scorer.spatial.at(references.sites)
-        features = references.features.T.contiguous().to(self._stack.device)
+        features = references.features.T.contiguous().to(self.stack.device)
         winners = scorer.probabilities(features, near).argmax(dim=0).cpu().numpy()
         classes: UInt8Array = np.array(rule.fitted.ids, np.uint8)[winners]
         return classes
@@ -251,7 +253,7 @@ class Learner:
 
     def _fit(self, references: References, ids: list[int], known: Known, method: LearnerMethod | None = None) -> Fitted:
         scorer: Scorer = alone(fit, references, ids, method or self._method, known)
-        return Fitted(references, ids, known, scorer.to(self._stack.device))
+        return Fitted(references, ids, known, scorer.to(self.stack.device))
 
     def _assessment(self, fitted: Fitted) -> Assessment:
         with _assessing:

@@ -38,6 +38,8 @@ class NearestState:
     """Class id -> (row, col) distance of the nearest reference."""
     order: dict[int, Tensor] = field(default_factory=dict)
     """Class id -> (row, col) serial of that reference."""
+    alone: Tensor | None = None
+    """(row, col) the part of a distance that is the same for all references, once somebody has asked for it."""
 
     @property
     def nbytes(self) -> int:
@@ -89,10 +91,12 @@ class NearestRule:
 class Nearest:
     """Algorithm 2, by mutual information or L1; no smoothing."""
 
+    least_classes = 2
+
     def __init__(self, model: Model | None, measure: Measure | None) -> None:
-        self._model = model
-        self._similarity = similarity_of(model, measure)
-        self.measure: Measure = self._similarity.name
+        self.model = model
+        self.similarity = similarity_of(model, measure)
+        self.measure: Measure = self.similarity.name
         self.halo = 0 if model is None else model.config.radius
         self.key = (self.measure,)
         self.needs_limit = True
@@ -100,12 +104,12 @@ class Nearest:
 
     def describe(self, scene: Scene, block: Window) -> NearestState:
         """The block as the measure wants it."""
-        return NearestState(*project(self._similarity, self._model, scene, block))
+        return NearestState(*project(self.similarity, self.model, scene, block))
 
     def prepare(self, training: TrainingSet) -> None:
         """Project the references."""
         if "rule" not in training.memo:
-            training.memo.setdefault("rule", NearestRule(training, self._similarity.prepare(training.references)))
+            training.memo.setdefault("rule", NearestRule(training, self.similarity.prepare(training.references)))
 
     def fit(self, training: TrainingSet, image: Image) -> NearestRule:
         """The references as the measure wants them."""
@@ -126,7 +130,7 @@ class Nearest:
 
     def decide(self, kept: NearestState, rule: NearestRule, block: Window) -> tuple[UInt8Array, FloatArray]:
         """Class and confidence from each class's nearest distance; a tie goes to the class of the reference given first."""
-        best, order = kept.update(self._similarity, rule)
+        best, order = kept.update(self.similarity, rule)
         with torch.inference_mode():
             nearest, given, winner = best[0].clone(), order[0].clone(), torch.zeros_like(best[0], dtype=torch.int64)
             second = torch.full_like(nearest, torch.inf)
@@ -138,8 +142,8 @@ class Nearest:
                 winner.masked_fill_(wins, k)
             confidence = (
                 torch.where(second > 0, 1 - nearest / second, 0)
-                if isinstance(self._similarity, L1)
-                else 1 - torch.exp((nearest - second) / self._similarity.positions)
+                if isinstance(self.similarity, L1)
+                else 1 - torch.exp((nearest - second) / self.similarity.positions)
             )
             classes = torch.tensor(rule.training.ids, dtype=torch.uint8, device=winner.device)[winner]
             return classes.cpu().numpy(), confidence.cpu().numpy()
@@ -149,10 +153,10 @@ class Nearest:
 
         For L1 the distances are taken relative to their mean over the classes, since their unit is the image's.
         """
-        best, _ = kept.update(self._similarity, rule)
+        best, _ = kept.update(self.similarity, rule)
         with torch.inference_mode():
             distances = torch.stack(best)
-            unit = distances.mean(dim=0).clamp(min=1e-30) if isinstance(self._similarity, L1) else self._similarity.positions
+            unit = distances.mean(dim=0).clamp(min=1e-30) if isinstance(self.similarity, L1) else self.similarity.positions
             probabilities: FloatArray = torch.softmax(-distances / unit, dim=0).cpu().numpy()
             return probabilities
 
@@ -178,14 +182,14 @@ class Nearest:
         out = []
         everything = list(blocks_of(scene.grid, scene.grid.window))
         for block in everything if blocks is None else spread(everything, blocks):
-            projection, valid = project(self._similarity, self._model, scene, block)
+            projection, valid = project(self.similarity, self.model, scene, block)
             best = None
             for start in range(0, len(rule.training.references), _AT_ONCE):
                 part = list(range(start, min(start + _AT_ONCE, len(rule.training.references))))
-                distances = self._similarity.distances(projection, take(rule.prepared, part), absolute=True).amin(dim=0)
+                distances = self.similarity.distances(projection, take(rule.prepared, part), absolute=True).amin(dim=0)
                 best = distances if best is None else torch.minimum(best, distances)
             assert best is not None  # there are labels
-            values = (best / self._similarity.positions).cpu().numpy()
+            values = (best / self.similarity.positions).cpu().numpy()
             out.append(np.where(valid, values, np.nan).astype(np.float32).ravel())
         return np.concatenate(out)
 

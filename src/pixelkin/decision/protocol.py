@@ -62,13 +62,15 @@ class Decision(Protocol[Kept, Rule]):
     """True where `coverage` needs `References.limit`."""
     options: dict[str, str]
     """What it takes to decide the same again, for the provenance of maps."""
+    least_classes: int
+    """Classes that have to be labelled."""
 
     def describe(self, scene: Scene, block: Window) -> Kept:
         """What is kept of a block of the image; on a thread of the pool."""
         ...
 
     def prepare(self, training: TrainingSet) -> None:
-        """Refuse labels that it cannot decide by, as soon as they come; ModelError."""
+        """Refuse labels that it cannot decide by, as soon as they come; ModelError or LabelError."""
         ...
 
     def fit(self, training: TrainingSet, image: Image) -> Rule:

@@ -54,11 +54,11 @@ class TrainingSet:
         serials = [self.serials[i] for i in kept] + list(range(self.next_serial, self.next_serial + len(new)))
         return TrainingSet(old.merge(new), serials, self.next_serial + len(new))
 
-    def without(self, scene: Scene, rows: Iterable[int], cols: Iterable[int]) -> TrainingSet:
+    def without(self, scene: Scene, rows: Iterable[int], cols: Iterable[int], least_classes: int) -> TrainingSet:
         """Without some labelled pixels of a scene.
 
         Raises:
-            LabelError: A pixel was not labelled, or fewer than two classes would be left.
+            LabelError: A pixel was not labelled, or fewer classes would be left.
         """
         number, sites = scene_number(scene), list(map(tuple, self.references.sites.tolist()))
         gone = {(number, int(row), int(col)) for row, col in zip(rows, cols, strict=True)}
@@ -69,19 +69,22 @@ class TrainingSet:
                 f"pixel at row {row}, column {col} of {scene.name} is not labelled, expected a labelled pixel. See what is with segmenter.references."
             )
         kept = [i for i, site in enumerate(sites) if site not in gone]
-        if len(np.unique(self.references.classes[kept])) < 2:
+        if len(np.unique(self.references.classes[kept])) < least_classes:
+            if least_classes == 1:
+                raise LabelError("removing these labels leaves none, expected at least one. Add others first.")
             raise LabelError(
                 "removing these labels leaves fewer than two classes, expected at least two. Add labels of another class first."
             )
         return TrainingSet(self.references.take(kept), [self.serials[i] for i in kept], self.next_serial)
 
 
-def require_classes(parts: Sequence[LabelledPixels]) -> None:
-    """Refuse labels of fewer than two classes, or a legend with a class that nothing is labelled with; LabelError."""
+def require_classes(parts: Sequence[LabelledPixels], least: int) -> None:
+    """Refuse labels of fewer than one or two classes, or a legend with a class that nothing is labelled with; LabelError."""
     present = {part.legend.by_id(int(class_id)).name for part in parts for class_id in np.unique(part.classes)}
     if len(present) == 0:
-        raise LabelError("there are no labelled pixels, expected at least one of each of two classes. Mark some pixels.")
-    if len(present) < 2:
+        of = " of each of two classes" if least == 2 else ""
+        raise LabelError(f"there are no labelled pixels, expected at least one{of}. Mark some pixels.")
+    if len(present) < least:
         count = sum(len(part) for part in parts)
         raise LabelError(
             f"all {count} labelled pixels are of class {next(iter(present))!r}, expected at least two classes. Mark some pixels of another class."

@@ -53,7 +53,7 @@ def export_onnx(segmenter: Segmenter, folder: str | Path, image: Image | None = 
     training, decision, folder = segmenter.training, segmenter.engine.decision, Path(folder)
     if not isinstance(decision, Learner):
         raise InputError(
-            f"method is {segmenter.method!r}, expected 'auto', 'vote' or 'logistic': the nearest reference cannot be exported. Leave out measure and method."
+            f"method is {segmenter.method!r}, expected 'auto', 'vote' or 'logistic': others cannot be exported. Leave out measure and method."
         )
     stack, references = segmenter.features, training.references
     names = [group.name for group in references.columns.groups]

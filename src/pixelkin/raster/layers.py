@@ -72,11 +72,17 @@ def _margin(part: Segmentation, shares: FloatArray | None) -> AnyArray:
 
 LAYERS = {
     "confidence": Layer("confidence", "<f4", np.nan, _confidence, of_probabilities=False),
+    "similarity": Layer("similarity to the marks", "<f4", np.nan, _confidence, of_probabilities=False),
     "probabilities": Layer("probability of each class", "u1", 255, _probabilities, scale=1 / _STEPS, per_class=True),
     "entropy": Layer("entropy of the probabilities, 0 = sure, 1 = all classes alike", "<f4", np.nan, _entropy),
     "margin": Layer("probability of the likeliest class less that of the next", "<f4", np.nan, _margin),
 }
 """By name, which stands behind the map's: `<stem>_<name>.tif`. Values are in [0, 1]."""
+
+
+def carries_confidence(names: Iterable[str]) -> bool:
+    """Whether some of these layers are what a segmentation holds as its confidence."""
+    return any(not LAYERS[name].of_probabilities for name in names)
 
 
 def layer_path(path: Path, name: str) -> Path:

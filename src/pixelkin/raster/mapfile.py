@@ -26,6 +26,8 @@ LEGEND_TAG = "PIXELKIN_LEGEND"
 PROVENANCE_TAG = "PIXELKIN_PROVENANCE"
 CONFIDENCE_TAG = "PIXELKIN_CONFIDENCE"
 _AGAIN = "Write the map again, or copy it anew."
+_CONFIDENCE = {"YES": "confidence", "SIMILARITY": "similarity"}
+"""What the tag says of a map whose confidence is in a layer beside it."""
 
 
 def map_targets(path: Path, layers: Iterable[str] = ()) -> list[Path]:
@@ -46,7 +48,7 @@ def map_tags(legend: Legend, provenance: Mapping[str, str], layers: Iterable[str
         "TIFFTAG_SOFTWARE": "pixelkin",
         LEGEND_TAG: json.dumps(legend.to_json(), ensure_ascii=False),
         PROVENANCE_TAG: json.dumps(dict(provenance), ensure_ascii=False, sort_keys=True),
-        CONFIDENCE_TAG: "YES" if "confidence" in layers else "NO",
+        CONFIDENCE_TAG: next((word for word, layer in _CONFIDENCE.items() if layer in layers), "NO"),
     }
 
 
@@ -129,9 +131,10 @@ def read_map(path: str | Path) -> Segmentation:
             )
         classes = _read_band(path, dataset)
         grid = Grid(dataset.height, dataset.width, tuple(dataset.transform)[:6], crs_text(dataset.crs))
-    if tags.get(CONFIDENCE_TAG) == "YES":
-        with open_dataset(str(layer_path(path, "confidence"))) as dataset:
-            stored = _read_band(layer_path(path, "confidence"), dataset)
+    if tags.get(CONFIDENCE_TAG) in _CONFIDENCE:
+        beside = layer_path(path, _CONFIDENCE[tags[CONFIDENCE_TAG]])
+        with open_dataset(str(beside)) as dataset:
+            stored = _read_band(beside, dataset)
         valid = ~np.isnan(stored)
         confidence: FloatArray = np.where(valid, stored, np.float32(0))
     else:

@@ -133,7 +133,7 @@ class MapWriter:
             )
         values: dict[str, AnyArray] = {_CLASSES: np.where(segmentation.valid, segmentation.classes, np.uint8(0))[None]}
         for name in self._layers:
-            values[name] = LAYERS[name].encode(segmentation, None) if name == "confidence" else (layers or {})[name]
+            values[name] = (layers or {})[name] if LAYERS[name].of_probabilities else LAYERS[name].encode(segmentation, None)
         for name, array in values.items():
             try:
                 for number, band in enumerate(array):
@@ -334,7 +334,7 @@ def write_map(segmentation: Segmentation, path: str | Path, *, overwrite: bool =
         segmentation: The map of an image or of a window of it.
         path: File to write, `.tif` or `.tiff`.
         overwrite: Replace files that are there.
-        confidence: Also write `<stem>_confidence.tif`.
+        confidence: Also write `<stem>_confidence.tif`; of what `pixelkin.similar` found, `<stem>_similarity.tif`.
 
     Returns:
         The path written.
@@ -342,13 +342,14 @@ def write_map(segmentation: Segmentation, path: str | Path, *, overwrite: bool =
     Raises:
         OutputError: A file is there and overwrite is False, or the disk refuses it.
     """
+    layer = "similarity" if segmentation.provenance.get("method") == "similar" else "confidence"
     writer = MapWriter(
         path,
         segmentation.grid,
         segmentation.legend,
         provenance=segmentation.provenance,
         overwrite=overwrite,
-        layers=["confidence"] if confidence else [],
+        layers=[layer] if confidence else [],
     )
     with writer:
         writer.write(segmentation, segmentation.grid.window)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..features import BLOCK
 from ..products import Part, map_part
+from ..raster.layers import carries_confidence
 from ..scene import Pixels, Scene
 from ..segmentation import Segmentation
 from ..segmenter import Segmenter
@@ -82,7 +83,7 @@ class TileKernel:
         """Read one tile with its halo, decide it, and pack the result for `manifest.Run.put`."""
         around = with_halo(window, self.segmenter.halo, self.scene.grid)
         tile = TileScene(self.scene, around, self.scene.read(around), self.fingerprint, stop or threading.Event())
-        return pack(map_part(self.segmenter, tile, window, self.layers, level=self.level), confidence="confidence" in self.layers)
+        return pack(map_part(self.segmenter, tile, window, self.layers, level=self.level), confidence=carries_confidence(self.layers))
 
 
 def pack(part: Part, *, confidence: bool) -> bytes:

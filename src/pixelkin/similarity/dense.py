@@ -143,9 +143,13 @@ class MutualInformation:
                 term3 = _box_sum(_softplus_(t).view(len(asked), *projection.u.shape[1:]), self.side).flatten(1)
                 out[labels] += term3
             out.neg_().add_(prepared.alone[:, None])
-            if absolute:
-                out += self._term1(projection)
-            return out.view(len(prepared.v), height, width)
+            out = out.view(len(prepared.v), height, width)
+            return out.add_(self.alone(projection)) if absolute else out
+
+    def alone(self, projection: Projection) -> Tensor:
+        """Term 1, (row, col): what the distances of a pixel to all references have in common."""
+        with torch.inference_mode():
+            return self._term1(projection).view(projection.v.shape[1:])
 
     def _columns(self, maps: Tensor) -> Tensor:
         """Projections as `_evaluate` takes them on its right: a separable critic's get a row of ones, for its bias."""

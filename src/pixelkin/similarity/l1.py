@@ -27,6 +27,10 @@ class L1:
         """The references' vectors: (L, k)."""
         return references.bands if self.raw else references.s
 
+    def alone(self, projection: Tensor) -> Tensor:
+        """Nothing, (row, col): distances are absolute."""
+        return projection.new_zeros(projection.shape[1:])
+
     def distances(self, projection: Tensor, prepared: Tensor, *, absolute: bool = False) -> Tensor:
         """|q - p|_1 of every pixel to every reference: (L, row, col) float32, >= 0, in units of the vectors. Always absolute."""
         with torch.inference_mode():

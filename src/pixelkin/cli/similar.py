@@ -1,0 +1,111 @@
+"""`pixelkin similar`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import InputError
+from .mapping import beside_the_map, cluster, require
+from .options import device_option, image_options, json_option, label_arguments, label_options, overwrite_option, print_json, progress_bar
+from .segment_inputs import labelled_scene, open_image
+
+
+@click.command("similar")
+@click.argument("image", metavar="IMAGE")
+@click.option(
+    "--labels",
+    "-l",
+    "label_file",
+    required=True,
+    type=click.Path(),
+    help="Marked pixels of one class, one is enough; formats as for segment.",
+)
+@click.option("--class", "class_name", metavar="NAME", help="The class whose marks count, where the file holds several.")
+@click.option(
+    "--out", "-o", required=True, type=click.Path(), help="Map to write, .tif; OUT_similarity.tif stands beside it. For a series, a folder."
+)
+@click.option(
+    "--threshold", type=float, help="Similarity from which on a pixel is of the class. Default: where the image itself would cut."
+)
+@click.option("--model", "-m", "model_file", type=click.Path(), help="Model of `pixelkin train`, to compare by its mutual information.")
+@click.option(
+    "--features",
+    metavar="NAME,...",
+    help="What is compared: some of encoder, bands, pretrained, embedding. Default: the measure where there is a model.",
+)
+@click.option("--measure", type=click.Choice(["local", "global", "l1"]), help="Compare without features. Default: local with a model.")
+@click.option("--labels-date", metavar="YYYY-MM-DD", help="The date of a series that the labels were drawn on. Default: its first.")
+@click.option(
+    "--polygons", type=click.Path(dir_okay=False), help="Also outline what was found, .gpkg or .geojson; of a series a file a date."
+)
+@click.option("--areas", type=click.Path(dir_okay=False), help="Also write its area, .csv or .json; of a series one table of all dates.")
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False),
+    help="Also draw image, marks, what was found and similarity, .png; of a series a file a date.",
+)
+@click.option("--chart", type=click.Path(dir_okay=False), help="Also draw the area on the dates of a series, .png.")
+@click.option("--memory", default="2GiB", show_default=True, help="Memory to stay within, for an image of any size.")
+@click.option("--tile", type=int, help="Side of a tile in pixels, a multiple of 256. The result does not depend on it.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads. Default: one a core. The result does not depend on it.")
+@click.option("--workers", type=click.IntRange(min=1), help="Compute in so many processes of a local Dask cluster, --memory each.")
+@click.option(
+    "--scheduler", metavar="tcp://HOST:PORT", help="Compute on the Dask cluster of this scheduler, which sees IMAGE under the same path."
+)
+@click.option("--restart", is_flag=True, help="Start anew instead of going on with a run that was stopped.")
+@label_options
+@image_options
+@device_option
+@overwrite_option
+@json_option
+def similar_command(image: str, out: str, as_json: bool, **options: Any) -> None:
+    """Find all like this: how like some marked pixels of one class every pixel of an image or a series is.
+
+    OUT_similarity.tif is from 0 to 1: the share of the pairs of pixels of the image that are less alike than a pixel and the mark nearest to it. OUT holds the class
+    where that reaches the threshold. IMAGE is a raster, a folder of dates, or an archive of `pixelkin embed`.
+    """
+    from ..finding import finder_of, of_class
+    from ..labels import read_labels
+    from ..model import load_model
+    from ..raster import require_valid
+    from ..raster.inputs import files_of
+    from ..scale import segment
+    from ..scale.run import outputs_of
+    from ..scene import as_scenes
+    from ..training import pick_device
+
+    names = [name.strip() for name in options["features"].split(",")] if options["features"] is not None else None
+    source = open_image(image, {**options, "mosaic": False})
+    inputs = {"image": files_of(source), "labels": files_of(options["label_file"]), "model": files_of(options["model_file"])}
+    files = {kind: options[kind] for kind in ("polygons", "areas", "picture", "chart")} | {"layers": ["similarity"]}
+    outputs = outputs_of(source, out, **files)
+    require(source, outputs, options, inputs, [])
+    marked = labelled_scene(source, options)
+    require_valid(marked)
+    labels = of_class(read_labels(options["label_file"], marked, **label_arguments(options)), options["class_name"])
+    model = getattr(marked, "model", None)  # an archive of embeddings knows the half of the model that reads it
+    if model is None and options["model_file"] is not None:
+        model = load_model(options["model_file"])
+        for scene in as_scenes(source):
+            model.band_index(scene)
+        model = model.to(pick_device(options["device"]))
+    if model is None and options["measure"] in ("local", "global"):
+        raise InputError(f"--measure {options['measure']} needs a model, expected one. Give --model FILE, or leave --measure out.")
+    finder = finder_of(model, threshold=options["threshold"], features=names, measure=options["measure"], workers=options["threads"])
+    finder.fit(marked, labels)
+    with progress_bar() as bar, cluster(options) as client:
+        task = bar.add_task("finding", total=None)
+        path = segment(
+            source, finder, out, **files, labels={marked.fingerprint: labels},
+            memory=options["memory"], tile=options["tile"], workers=options["threads"], client=client, overwrite=options["overwrite"],
+            resume=not options["restart"], progress=lambda told: bar.update(task, total=told.tiles, completed=told.tiles_done, note=told.name),
+        )  # fmt: skip
+    written = [Path(path), *beside_the_map(source, outputs)]
+    if as_json:
+        print_json({"written": [str(path) for path in written]})
+    else:
+        for path in written:
+            click.echo(path)
