@@ -88,11 +88,10 @@ def test_a_label_raster_and_polygon_labels_are_kept(folder, image, refuse, run):
     run("labels", "convert", folder / "labels.csv", folder / "labels.tif", "--scene", image)
     run("labels", "convert", folder / "labels.csv", folder / "labels.gpkg", "--scene", image)
     assert "is the labels" in refuse("segment", image, "--raw", "-l", folder / "labels.tif", "-o", folder / "labels.tif", "--overwrite")
-    # Without a suffix polygons become a GeoPackage: the whole name counts.
-    for name in ("labels.gpkg", "labels"):
-        assert "is the labels" in refuse(
-            "segment", image, "--raw", "-l", folder / "labels.gpkg", "-o", folder / "map.tif", "--polygons", folder / name, "--overwrite"
-        )
+    polygons = folder / "labels.gpkg"
+    assert "is the labels" in refuse(
+        "segment", image, "--raw", "-l", polygons, "-o", folder / "map.tif", "--polygons", polygons, "--overwrite"
+    )
 
 
 def test_members_of_series_mosaics_and_virtual_rasters_are_kept(folder, image, refuse):
@@ -166,7 +165,8 @@ def test_a_zarr_store_is_no_place_for_results(folder, image, refuse, run):
     [
         (["--areas", "x.xlsx"], "expected .csv or .json"),
         (["--areas", "nofolder/x.csv"], "nofolder is not there"),
-        (["--polygons", "x.shp"], "expected .gpkg or .geojson"),
+        (["--polygons", "x.shp"], "expected .gpkg, .geojson or .json"),
+        (["--polygons", "x"], "x has no suffix, expected .gpkg, .geojson or .json for polygons. Name it x.gpkg."),
         (["--picture", "x.jpg"], "expected .png"),
         (["--picture", "series"], "is a directory"),
         (["--save-references", "refs.bin"], "does not end in .safetensors"),
