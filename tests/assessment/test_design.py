@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from pixelkin.assessment import Reference, design_sample, evaluate, is_sample, read_reference, write_sample
 from pixelkin.assessment.allocation import allocate, sample_size
+from pixelkin.assessment.estimators import Possible, Sample, ratio
 from pixelkin.assessment.evaluation import compare
 from pixelkin.cli import cli
 from pixelkin.errors import InputError, LabelError
@@ -274,6 +275,17 @@ def test_what_is_rare_in_a_large_stratum_is_not_taken_to_be_nowhere(make_map, tm
         low, high = found.producers[2].interval()
         held += low <= 0.5 <= high
     assert held >= 36
+
+
+def test_reckoning_with_what_was_not_seen_takes_nothing_out_of_an_interval():
+    # Of 40 units of a class in their own stratum all are found; of 100 elsewhere one is missed, and of 60 in a third stratum none.
+    strata = np.repeat([0, 1, 2], [40, 100, 60])
+    sample = Sample(np.repeat([100.0, 300.0, 300.0], [40, 100, 60]), strata, np.arange(200), np.ones(200), np.zeros(3))
+    hit, missed = strata == 0, np.arange(200) == 50
+    possible = Possible(0.0, 1.0, missed, np.array([False, True, True]))
+    seen, reckoned = ratio(sample, hit, hit | missed).interval(), ratio(sample, hit, hit | missed, possible=possible).interval()
+    assert reckoned[0] < seen[0]
+    assert reckoned[1] == seen[1]
 
 
 def test_a_report_needs_no_other_file_and_says_all(make_map, tmp_path):

@@ -23,6 +23,8 @@ from ..errors import InputError
 from ..types import AnyArray, BoolArray, IntArray
 
 Float64Array = npt.NDArray[np.float64]
+EXACT = 1e-9
+"""A standard error below this is rounding: the sample knows the mapped share exactly."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +64,12 @@ class Estimate:
     standard_error: float
     influence: Float64Array
     """d_u of each unit, shape (unit,): that of a difference of two figures is the difference of theirs."""
-    effective_size: float
+    seen_size: float
     """Sample size of a simple random sample that would know a share as well."""
+    effective_size: float
+    """The same with outcomes that may occur and were not seen."""
     centre: float
-    """The value that intervals are built around: `value`, but where an outcome that may occur was seen in no unit of a stratum."""
+    """The value where outcomes that may occur, and were seen in no unit of a stratum, are reckoned with; else `value`."""
     unseen_variance: float
     """Variance that such outcomes may add."""
     freedom: float
@@ -79,8 +83,10 @@ class Estimate:
         """
         if not np.isfinite(self.value):
             return float("nan"), float("nan")
-        low, high = wilson(self.centre, self.effective_size, self.freedom, level)
-        return min(low, self.value), max(high, self.value)
+        # What was not seen may be there or not: the interval holds both.
+        seen = wilson(self.value, self.seen_size, self.freedom, level)
+        reckoned = wilson(self.centre, self.effective_size, self.freedom, level)
+        return min(seen[0], reckoned[0], self.value), max(seen[1], reckoned[1], self.value)
 
     def symmetric(self, level: float = 0.95) -> float:
         """Half of the interval that the literature prints: the normal quantile times the standard error."""
@@ -128,9 +134,10 @@ def ratio(sample: Sample, y: AnyArray, x: AnyArray, *, finite: bool = True, poss
     freedom = float(len(np.unique(sample.clusters[concerned])) - len(np.unique(sample.strata[concerned])))
     if total == 0:
         nan = float("nan")
-        return Estimate(nan, nan, np.full(len(sample), np.nan), 0.0, nan, nan, freedom)
+        return Estimate(nan, nan, np.full(len(sample), np.nan), 0.0, 0.0, nan, nan, freedom)
     value = float(sample.weights @ y) / total
     influence = (y - value * x) / total
+    freedom = min(freedom, variance_freedom(sample, influence))
     error = standard_error(sample, influence, finite=finite)
     centre, unseen = value, 0.0
     if possible is not None:
@@ -143,7 +150,9 @@ def ratio(sample: Sample, y: AnyArray, x: AnyArray, *, finite: bool = True, poss
         centre = (float(sample.weights @ y) + possible.y * more) / (total + possible.x * more)
         step = (possible.y - centre * possible.x) / (total + possible.x * more)
         unseen = float((population**2 * share * (1 - share) / np.maximum(units, 1)).sum()) * step**2
-    return Estimate(value, error, influence, _effective_size(sample, centre, error**2 + unseen, x), centre, unseen, freedom)
+    seen_size = _effective_size(sample, value, error**2, x)
+    size = _effective_size(sample, centre, error**2 + unseen, x)
+    return Estimate(value, error, influence, seen_size, size, centre, unseen, freedom)
 
 
 def standard_error(sample: Sample, influence: AnyArray, *, finite: bool = True) -> float:
@@ -160,6 +169,23 @@ def standard_error(sample: Sample, influence: AnyArray, *, finite: bool = True) 
     factor = np.where(drawn > 1, drawn / np.maximum(drawn - 1, 1), 0)
     unseen = 1 - sample.sampling_fractions if finite else np.ones(number)
     return float(np.sqrt((unseen * factor * squares).sum()))
+
+
+def variance_freedom(sample: Sample, influence: AnyArray) -> float:
+    """Degrees of freedom that the variance between clusters has; infinite for units drawn one by one, whose shares Wilson's interval knows.
+
+    Where a few clusters hold most of what differs, their variance is known as if from few: 2 n / (k - 1) with k the kurtosis of the n sums.
+
+    Source:
+        Satterthwaite 1946, Biometrics Bulletin 2, 110-114, with the variance of a variance of Cramer 1946, section 27.4.
+    """
+    clusters, place = np.unique(sample.clusters, return_inverse=True)
+    if len(clusters) == len(sample):
+        return float("inf")
+    sums = np.bincount(place, weights=sample.weights * influence)
+    fourth, second = float((sums**4).sum()), float((sums**2).sum())
+    kurtosis = len(clusters) * fourth / second**2 if second > 0 else 1.0
+    return 2 * len(clusters) / (kurtosis - 1) if kurtosis > 1 else float("inf")
 
 
 def difference(sample: Sample, first: Estimate, second: Estimate, *, finite: bool = True) -> tuple[float, float]:

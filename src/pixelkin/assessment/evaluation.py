@@ -20,13 +20,12 @@ from ..maps.cells import SQUARE_METRES_PER_HECTARE
 from ..maps.tables import write_table
 from ..segmentation import Segmentation
 from ..types import AnyArray, Legend, LegendClass
-from .estimators import Estimate, Possible, Sample, bootstrap, difference, ratio, standard_error, wilson
+from .estimators import EXACT, Estimate, Possible, Sample, bootstrap, difference, ratio, wilson
+from .regression import with_map
 from .samplefile import Reference
 from .tables import plain, told
 
 Float64Array = npt.NDArray[np.float64]
-_EXACT = 1e-9
-"""A standard error below this is rounding: the sample knows the mapped share exactly."""
 _SAME_POPULATION = 1e-3
 """How far the area of the sample's population and of the map may differ, as a share, where they are the same ground."""
 
@@ -46,6 +45,8 @@ class ClassAreaEstimate:
     """Sample share plus slope times (mapped share less its share of the sample), and its standard error."""
     unseen_variance: float
     """What the interval by regression adds for omissions that the sample may have missed; see `Possible`."""
+    freedom: float
+    """Degrees of freedom of the standard error by regression."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,9 +88,9 @@ class Evaluation:
         if share == area.stratified.value and error == area.stratified.standard_error:
             return area.stratified.interval()
         variance = error**2 + area.unseen_variance
-        if not 0 < share < 1 or variance < _EXACT**2:
+        if not 0 < share < 1 or variance < EXACT**2:
             return share, share
-        return wilson(share, share * (1 - share) / variance, area.stratified.freedom)
+        return wilson(share, share * (1 - share) / variance, area.freedom)
 
     def to_score(self) -> Score:
         """The points counted alike, for a picture of the confusion matrix."""
@@ -307,10 +308,10 @@ def _evaluate(
         row = rows.get(names[i])
         share = math.nan if not helps else 0.0 if row is None else float(row.pixels if in_pixels else row.hectares) / whole
         stratified = estimate(is_truth, everywhere, unseen(is_truth, 1.0, everywhere))
-        helped = _with_map(sample, stratified, estimate(is_mapped, everywhere), share, finite)
+        by_ratio, by_regression, freedom = with_map(sample, stratified, estimate(is_mapped, everywhere), share, finite)
         left_out = is_truth & ~is_mapped
         omission = estimate(left_out, everywhere, unseen(left_out, 1.0, ~is_mapped))
-        areas.append(ClassAreaEstimate(names[i], share, stratified, *helped, omission.unseen_variance))
+        areas.append(ClassAreaEstimate(names[i], share, stratified, by_ratio, by_regression, omission.unseen_variance, freedom))
     overall = estimate(correct, everywhere)
     of_stratum = [set(mapped[sample.strata == stratum].tolist()) for stratum in np.unique(sample.strata)]
     seen = [next(iter(found)) for found in of_stratum if len(found) == 1]
@@ -335,21 +336,6 @@ def _evaluate(
         bootstrapped=boot,
         notes=notes,
     )
-
-
-def _with_map(sample: Sample, y: Estimate, x: Estimate, mapped: float, finite: bool) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Ratio and regression estimates of a share, each with its standard error."""
-    if not mapped > 0 or not x.value:
-        return (math.nan, math.nan), (math.nan, math.nan)
-    rate = y.value / x.value
-    by_ratio = mapped * rate, standard_error(sample, y.influence - rate * x.influence, finite=finite)
-    # The slope that makes the variance of y - slope x smallest, from the variances of the two and of their sum.
-    var_x = x.standard_error**2
-    var_y = y.standard_error**2
-    both = standard_error(sample, y.influence + x.influence, finite=finite) ** 2
-    slope = (both - var_x - var_y) / (2 * var_x) if x.standard_error > _EXACT else 0.0
-    value = y.value + slope * (mapped - x.value)
-    return by_ratio, (value, standard_error(sample, y.influence - slope * x.influence, finite=finite))
 
 
 def _names_of_truth(names: list[str], legend: Legend) -> tuple[list[str], list[str]]:
