@@ -90,3 +90,61 @@ def test_a_long_series_loads_what_is_near_and_plays(tabs: Tabs, serve: Serve, tm
     page.tab.locator(".date[aria-selected=true]").focus()
     page.key("End")
     page.tab.wait_for_selector(".date[data-scene='2019-12-01'][aria-selected=true]")
+
+
+@pytest.fixture
+def cloudy_dates(tmp_path: Path) -> Path:
+    """Four dates, of which the clouds are masked: none, a third, none, most."""
+    import rasterio
+
+    folder = tmp_path / "cloudy"
+    folder.mkdir()
+    for month, rows in enumerate((0, 27, 0, 70), 1):
+        data = np.random.default_rng(month).integers(90, 110, (1, 80, 100)).astype(np.uint8)
+        data[:, :rows] = 0
+        profile: dict[str, Any] = {
+            "driver": "GTiff",
+            "height": 80,
+            "width": 100,
+            "count": 1,
+            "dtype": "uint8",
+            "nodata": 0,
+            "crs": "EPSG:32631",
+        }
+        transform = rasterio.Affine(10, 0, 400_000, 0, -10, 4_700_000)
+        with rasterio.open(folder / f"2020-0{month}-05.tif", "w", transform=transform, **profile) as out:
+            out.write(data)
+    return folder
+
+
+def test_cloudy_dates_are_left_out_and_marks_are_copied_to_another(tabs: Tabs, serve: Serve, cloudy_dates: Path) -> None:
+    page = tabs(serve([cloudy_dates], "--no-train"), width=768, height=1024, has_touch=True, bypass_csp=True)
+
+    def shown() -> list[str]:
+        return [date.get_attribute("data-scene")[5:7] for date in page.tab.locator(".date").all() if date.is_visible()]
+
+    assert shown() == ["01", "02", "03", "04"]
+    page.tab.get_by_label("Dates on show").select_option(label="≤ 50% no data")
+    page.until("document.querySelectorAll('.date[hidden]').length === 1")
+    assert shown() == ["01", "02", "03"]
+    page.tab.get_by_label("Dates on show").select_option(label="≤ 5% no data")
+    page.until("document.querySelectorAll('.date[hidden]').length === 2")
+    page.tab.locator("#map").focus()
+    page.key(".")
+    page.tab.wait_for_selector(".date[data-scene='2020-03-05'][aria-selected=true]")
+    page.key(",")
+    page.tab.wait_for_selector(".date[data-scene='2020-01-05'][aria-selected=true]")
+    page.add_class("field")
+    page.point(75, 10)
+    page.point(76, 50)
+    page.tab.locator("#marks summary").click()
+    page.tab.locator("#marks-everything").check()
+    page.tab.locator("#marks-copy").select_option("2020-04-05")
+    page.until_text("#notices", "2 marks copied")
+    page.saved()
+    assert page.counts() == {"field": 4}
+    assert [len(page.api(f"api/scenes/2020-0{month}-05/marks", None, "GET")["marks"]) for month in (1, 2, 3, 4)] == [2, 0, 0, 2]
+    page.key("Control+z")
+    page.saved()
+    page.until("document.querySelector('.class-counts').textContent.startsWith('2 ')")
+    page.has_no_findings()

@@ -86,6 +86,7 @@ export const api = {
     get<ProfilePoint[]>(`${scenePath(scene)}/profile?row=${row}&col=${col}${formula === null ? "" : `&formula=${encodeURIComponent(formula)}`}`, signal),
   pixel: (scene: string, row: number, col: number, signal: AbortSignal) =>
     get<PixelInfo>(`${scenePath(scene)}/pixel?row=${row}&col=${col}`, signal),
+  noData: () => get<Record<string, number>>("api/no-data"),
   spectra: (scene: string) => get<Spectrum[]>(`${scenePath(scene)}/spectra`),
   overlays: () => get<{ overlays: OverlayInfo[] }>("api/overlays"),
   overlayShapes: (id: string, scene: Scene) => get<{ shapes: Geometry[] }>(`api/overlays/${id}/shapes?scene=${encodeURIComponent(scene.id)}`),

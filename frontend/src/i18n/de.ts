@@ -50,10 +50,14 @@ const texts = {
   "Confidence": "Sicherheit",
   "Confidence from 0 to 1, dark to light": "Sicherheit von 0 bis 1, dunkel bis hell",
   "Confidence, GeoTIFF": "Sicherheit, GeoTIFF",
+  "Copy marks": "Markierungen kopieren",
+  "Copy the chosen marks to a date": "Die gewählten Markierungen auf ein Datum kopieren",
+  "Copy to date…": "Auf Datum kopieren…",
   "Dark end of {color}": "Dunkles Ende von {color}",
   "Date on show": "Gezeigtes Datum",
   "Date to compare with": "Datum zum Vergleichen",
   "Dates": "Daten",
+  "Dates on show": "Gezeigte Daten",
   "Default bands": "Vorgegebene Kanäle",
   "Delete": "Löschen",
   "Delete class": "Klasse löschen",
@@ -246,6 +250,7 @@ const texts = {
   "about {n} more point for ± {goal}|about {n} more points for ± {goal}": "etwa {n} weiterer Punkt für ± {goal}|etwa {n} weitere Punkte für ± {goal}",
   "add a class": "Klasse hinzufügen",
   "all classes": "alle Klassen",
+  "all dates": "alle Daten",
   "all images": "alle Bilder",
   "band values": "Kanalwerte",
   "becomes": "wird zu",
@@ -321,6 +326,7 @@ const texts = {
   "{first} and {second} said the same at {share} of {n} point both answered|{first} and {second} said the same at {share} of {n} points both answered": "{first} und {second} sagten bei {share} von {n} beidseits beantworteten Punkt dasselbe|{first} und {second} sagten bei {share} von {n} beidseits beantworteten Punkten dasselbe",
   "{n} answered": "{n} beantwortet",
   "{n} file ready under Jobs.|{n} files ready under Jobs.": "{n} Datei liegt unter Aufträge bereit.|{n} Dateien liegen unter Aufträge bereit.",
+  "{n} mark copied.|{n} marks copied.": "{n} Markierung kopiert.|{n} Markierungen kopiert.",
   "{n} mark imported from {name}.|{n} marks imported from {name}.": "{n} Markierung aus {name} importiert.|{n} Markierungen aus {name} importiert.",
   "{n} mark|{n} marks": "{n} Markierung|{n} Markierungen",
   "{n} of {of} chosen": "{n} von {of} gewählt",
@@ -338,6 +344,7 @@ const texts = {
   "{share} of the pixels shown changed their class.": "{share} der gezeigten Pixel haben die Klasse gewechselt.",
   "{who}: {n} of {of}": "{who}: {n} von {of}",
   "± {goal} is reached": "± {goal} ist erreicht",
+  "≤ {share} no data": "≤ {share} ohne Daten",
 };
 
 export default texts;

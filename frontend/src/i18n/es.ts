@@ -52,10 +52,14 @@ const texts: Texts = {
   "Confidence": "Confianza",
   "Confidence from 0 to 1, dark to light": "Confianza de 0 a 1, de oscuro a claro",
   "Confidence, GeoTIFF": "Confianza, GeoTIFF",
+  "Copy marks": "Copiar marcas",
+  "Copy the chosen marks to a date": "Copiar las marcas elegidas a una fecha",
+  "Copy to date…": "Copiar a fecha…",
   "Dark end of {color}": "Extremo oscuro del {color}",
   "Date on show": "Fecha mostrada",
   "Date to compare with": "Fecha para comparar",
   "Dates": "Fechas",
+  "Dates on show": "Fechas mostradas",
   "Default bands": "Bandas predeterminadas",
   "Delete": "Eliminar",
   "Delete class": "Eliminar la clase",
@@ -248,6 +252,7 @@ const texts: Texts = {
   "about {n} more point for ± {goal}|about {n} more points for ± {goal}": "unos {n} punto más para ± {goal}|unos {n} puntos más para ± {goal}",
   "add a class": "añadir una clase",
   "all classes": "todas las clases",
+  "all dates": "todas las fechas",
   "all images": "todas las imágenes",
   "band values": "valores de bandas",
   "becomes": "pasa a",
@@ -323,6 +328,7 @@ const texts: Texts = {
   "{first} and {second} said the same at {share} of {n} point both answered|{first} and {second} said the same at {share} of {n} points both answered": "{first} y {second} dijeron lo mismo en el {share} de {n} punto respondido por ambos|{first} y {second} dijeron lo mismo en el {share} de {n} puntos respondidos por ambos",
   "{n} answered": "{n} respondidos",
   "{n} file ready under Jobs.|{n} files ready under Jobs.": "{n} archivo listo en Tareas.|{n} archivos listos en Tareas.",
+  "{n} mark copied.|{n} marks copied.": "{n} marca copiada.|{n} marcas copiadas.",
   "{n} mark imported from {name}.|{n} marks imported from {name}.": "{n} marca importada de {name}.|{n} marcas importadas de {name}.",
   "{n} mark|{n} marks": "{n} marca|{n} marcas",
   "{n} of {of} chosen": "{n} de {of} elegidas",
@@ -340,6 +346,7 @@ const texts: Texts = {
   "{share} of the pixels shown changed their class.": "El {share} de los píxeles mostrados cambió de clase.",
   "{who}: {n} of {of}": "{who}: {n} de {of}",
   "± {goal} is reached": "± {goal} se ha alcanzado",
+  "≤ {share} no data": "≤ {share} sin datos",
 };
 
 export default texts;

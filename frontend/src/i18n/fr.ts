@@ -52,10 +52,14 @@ const texts: Texts = {
   "Confidence": "Confiance",
   "Confidence from 0 to 1, dark to light": "Confiance de 0 à 1, du sombre au clair",
   "Confidence, GeoTIFF": "Confiance, GeoTIFF",
+  "Copy marks": "Copier les marques",
+  "Copy the chosen marks to a date": "Copier les marques choisies vers une date",
+  "Copy to date…": "Copier vers une date…",
   "Dark end of {color}": "Extrémité sombre du {color}",
   "Date on show": "Date affichée",
   "Date to compare with": "Date à comparer",
   "Dates": "Dates",
+  "Dates on show": "Dates affichées",
   "Default bands": "Bandes par défaut",
   "Delete": "Supprimer",
   "Delete class": "Supprimer la classe",
@@ -248,6 +252,7 @@ const texts: Texts = {
   "about {n} more point for ± {goal}|about {n} more points for ± {goal}": "environ {n} point de plus pour ± {goal}|environ {n} points de plus pour ± {goal}",
   "add a class": "ajouter une classe",
   "all classes": "toutes les classes",
+  "all dates": "toutes les dates",
   "all images": "toutes les images",
   "band values": "valeurs des bandes",
   "becomes": "devient",
@@ -323,6 +328,7 @@ const texts: Texts = {
   "{first} and {second} said the same at {share} of {n} point both answered|{first} and {second} said the same at {share} of {n} points both answered": "{first} et {second} ont dit la même chose à {share} de {n} point répondu par les deux|{first} et {second} ont dit la même chose à {share} de {n} points répondus par les deux",
   "{n} answered": "{n} avec réponse",
   "{n} file ready under Jobs.|{n} files ready under Jobs.": "{n} fichier prêt sous Tâches.|{n} fichiers prêts sous Tâches.",
+  "{n} mark copied.|{n} marks copied.": "{n} marque copiée.|{n} marques copiées.",
   "{n} mark imported from {name}.|{n} marks imported from {name}.": "{n} marque importée de {name}.|{n} marques importées de {name}.",
   "{n} mark|{n} marks": "{n} marque|{n} marques",
   "{n} of {of} chosen": "{n} sur {of} choisies",
@@ -340,6 +346,7 @@ const texts: Texts = {
   "{share} of the pixels shown changed their class.": "{share} des pixels affichés ont changé de classe.",
   "{who}: {n} of {of}": "{who} : {n} sur {of}",
   "± {goal} is reached": "± {goal} est atteint",
+  "≤ {share} no data": "≤ {share} sans données",
 };
 
 export default texts;

@@ -52,10 +52,14 @@ const texts: Texts = {
   "Confidence": "置信度",
   "Confidence from 0 to 1, dark to light": "置信度 0 到 1，由暗到亮",
   "Confidence, GeoTIFF": "置信度，GeoTIFF",
+  "Copy marks": "复制标记",
+  "Copy the chosen marks to a date": "将所选标记复制到某个日期",
+  "Copy to date…": "复制到日期…",
   "Dark end of {color}": "{color}的暗端",
   "Date on show": "当前日期",
   "Date to compare with": "用于比较的日期",
   "Dates": "日期",
+  "Dates on show": "显示的日期",
   "Default bands": "默认波段",
   "Delete": "删除",
   "Delete class": "删除类别",
@@ -248,6 +252,7 @@ const texts: Texts = {
   "about {n} more point for ± {goal}|about {n} more points for ± {goal}": "达到 ± {goal} 约还需 {n} 个点",
   "add a class": "添加类别",
   "all classes": "所有类别",
+  "all dates": "所有日期",
   "all images": "所有图像",
   "band values": "波段值",
   "becomes": "归入",
@@ -323,6 +328,7 @@ const texts: Texts = {
   "{first} and {second} said the same at {share} of {n} point both answered|{first} and {second} said the same at {share} of {n} points both answered": "{first} 与 {second} 在共同判读的 {n} 个点中有 {share} 一致",
   "{n} answered": "已判读 {n}",
   "{n} file ready under Jobs.|{n} files ready under Jobs.": "“任务”中有 {n} 个文件已就绪。",
+  "{n} mark copied.|{n} marks copied.": "已复制 {n} 个标记。",
   "{n} mark imported from {name}.|{n} marks imported from {name}.": "已从 {name} 导入 {n} 个标记。",
   "{n} mark|{n} marks": "{n} 个标记",
   "{n} of {of} chosen": "已选 {n}，共 {of}",
@@ -340,6 +346,7 @@ const texts: Texts = {
   "{share} of the pixels shown changed their class.": "显示的像素中有 {share} 改变了类别。",
   "{who}: {n} of {of}": "{who}：{n} / {of}",
   "± {goal} is reached": "已达到 ± {goal}",
+  "≤ {share} no data": "无数据 ≤ {share}",
 };
 
 export default texts;

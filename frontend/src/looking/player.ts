@@ -31,7 +31,7 @@ export class Player {
   }
 
   private async step(): Promise<void> {
-    const { series } = this.session;
+    const { shownSeries: series } = this.session;
     const at = series.findIndex(({ id }) => id === this.session.store.get().scene?.id);
     await this.session.openScene(series[(at + 1) % series.length]!.id);
     this.wait();

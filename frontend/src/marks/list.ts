@@ -30,7 +30,8 @@ export function buildMarkList(session: Session, actions: { goToMark: (mark: Mark
   const more = h("button", { type: "button", class: "button small", onclick: () => ((rows += PAGE), show()) }, t("Show more"));
   const into = h("select", { id: "marks-into", "aria-label": t("Give the chosen marks to a class"), onchange: () => relabel() });
   const remove = h("button", { type: "button", class: "button small danger", id: "marks-delete", onclick: () => editChosen(t("Delete marks"), ({ id }) => ({ op: "delete_mark", id })) }, t("Delete"));
-  const tools = h("div", { class: "mark-tools" }, into, remove);
+  const copyTo = h("select", { id: "marks-copy", "aria-label": t("Copy the chosen marks to a date"), onchange: () => copy() });
+  const tools = h("div", { class: "mark-tools" }, into, copyTo, remove);
   const details = h(
     "details",
     { class: "marks", id: "marks", ontoggle: () => void loadAndShow() },
@@ -68,6 +69,10 @@ export function buildMarkList(session: Session, actions: { goToMark: (mark: Mark
     if (isNew) askText(t("New class"), t("Name"), (name) => give([{ op: "add_class", name, id: class_id }]));
     else give([]);
     into.value = "";
+  };
+  const copy = (): void => {
+    session.copyMarks(listed().filter(({ id }) => chosen.has(id)), copyTo.value);
+    copyTo.value = "";
   };
   const loadAndShow = async (): Promise<void> => {
     if (details.open && images.value === "all") await session.loadAllMarks();
@@ -119,6 +124,9 @@ export function buildMarkList(session: Session, actions: { goToMark: (mark: Mark
     everything.indeterminate = chosen.size > 0 && chosen.size < marks.length;
     summary.textContent = chosen.size > 0 ? t("{n} of {of} chosen", { n: chosen.size, of: marks.length }) : t("{n} mark|{n} marks", { n: marks.length });
     replace(into, h("option", { value: "" }, t("Change class…")), ...(project?.classes ?? []).map((one) => h("option", { value: String(one.id) }, one.name)), h("option", { value: NEW_CLASS }, t("New class…")));
+    const others = session.series.filter(({ id }) => id !== store.get().scene?.id);
+    replace(copyTo, h("option", { value: "" }, t("Copy to date…")), ...others.map((one) => h("option", { value: one.id }, sceneLabel(one))));
+    copyTo.hidden = others.length === 0 || images.value === "all";
     tools.hidden = chosen.size === 0;
     actions.choose(marks.filter(({ id }) => chosen.has(id)));
   };

@@ -57,8 +57,31 @@ export class Session {
     return project && scene ? project.scenes.filter((one) => one.series === scene.series) : [];
   }
 
+  /** Those of the dates that are not left out. */
+  get shownSeries(): readonly Scene[] {
+    const { leftOut, scene } = this.store.get();
+    return this.series.filter(({ id }) => id === scene?.id || !leftOut.has(id));
+  }
+
+  /** Leave images out of the strip of which more than this share has no data; 1 leaves none out. */
+  async leaveOut(most: number): Promise<void> {
+    await this.guard(async () => {
+      const shares = most < 1 ? await api.noData() : {};
+      this.store.set({ leftOut: new Set(Object.keys(shares).filter((id) => shares[id]! > most)) });
+    });
+  }
+
+  /** The same marks on another date of the same place. */
+  copyMarks(marks: readonly Mark[], scene: string): void {
+    const edits = marks.map(({ class_id, kind, geometry, brush_px }): Edit => ({ op: "add_mark", id: crypto.randomUUID(), scene, class_id, kind, geometry, brush_px }));
+    this.copy.edit(t("Copy marks"), edits, (result) => {
+      if (result) this.notify("info", t("{n} mark copied.|{n} marks copied.", { n: edits.length }));
+    });
+  }
+
   async stepDate(step: number): Promise<void> {
-    const scenes = this.store.get().project?.scenes ?? [];
+    const { leftOut, scene, project } = this.store.get();
+    const scenes = (project?.scenes ?? []).filter(({ id }) => id === scene?.id || !leftOut.has(id));
     const at = scenes.findIndex((one) => one.id === this.store.get().scene?.id);
     const next = scenes[at + step];
     if (next) await this.openScene(next.id);

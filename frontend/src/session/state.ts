@@ -24,6 +24,8 @@ export interface State {
   pixel: { readonly scene: Scene; readonly row: number; readonly col: number } | null;
   accuracy: Accuracy;
   areas: Areas | null;
+  /** Images left out of the strip, because too much of them has no data. */
+  leftOut: ReadonlySet<string>;
   statistics: readonly BandStatistics[];
   picture: Picture;
   /** Of the index on show. */
@@ -53,7 +55,7 @@ export function sidesOf({ project, scene, compare }: Readonly<State>): readonly 
 
 export const initialState: State = {
   project: null, scene: null, compare: null, swipe: 0.5, marks: [], compareMarks: [], overlaps: [], overlapTotal: 0,
-  suspectLabels: { revision: -1, checked: false, marks: [], classes: [] }, uncovered: new Map(), pixel: null, accuracy: { revision: -1, checked: false, accuracy: null, change: null, classes: [], reason: null }, areas: null, statistics: [], indexStatistics: null,
+  suspectLabels: { revision: -1, checked: false, marks: [], classes: [] }, uncovered: new Map(), pixel: null, accuracy: { revision: -1, checked: false, accuracy: null, change: null, classes: [], reason: null }, areas: null, leftOut: new Set(), statistics: [], indexStatistics: null,
   picture: { bands: [1], ranges: null, gamma: 1, formula: null }, jobs: [], tool: "point", classId: 0, brush: 5, mapOpacity: 0.65, mapVisible: true,
   confidenceVisible: false, marksVisible: true, peek: false, waiting: 0, online: true, notices: [], suggestion: null,
 };

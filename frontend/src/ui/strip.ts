@@ -1,7 +1,7 @@
 /** Time strip: a thumbnail a date; arrow keys step. */
 
 import { sceneLabel } from "./scenes";
-import { formatNumber, t } from "../i18n";
+import { formatNumber, formatPercent, t } from "../i18n";
 import { api } from "../core/api";
 import type { Scene } from "../core/types";
 import { Player } from "../looking/player";
@@ -13,7 +13,9 @@ export function buildStrip(session: Session): void {
   const strip = byId("strip");
   const list = h("div", { class: "dates", role: "listbox", "aria-label": t("Date on show"), "aria-orientation": "horizontal" });
   const play = iconButton("play", t("Play the dates"), () => (player.isOn ? player.stop() : player.start()), { id: "play" });
-  strip.append(play, list);
+  const clear = h("select", { id: "clear-dates", "aria-label": t("Dates on show"), title: t("Dates on show"), onchange: () => void session.leaveOut(Number(clear.value)) });
+  for (const share of [1, 0.5, 0.2, 0.05]) clear.append(h("option", { value: String(share) }, share === 1 ? t("all dates") : t("≤ {share} no data", { share: formatPercent(share) })));
+  strip.append(play, clear, list);
   const player = new Player(session, (isOn) => {
     play.setAttribute("aria-pressed", String(isOn));
     replace(play, icon(isOn ? "pause" : "play"));
@@ -29,15 +31,16 @@ export function buildStrip(session: Session): void {
     if (step === undefined) return;
     event.preventDefault();
     event.stopPropagation();
-    const at = items.findIndex((one) => one.scene.id === store.get().scene?.id);
-    const next = items[Math.max(0, Math.min(items.length - 1, at + step))];
+    const shown = items.filter(({ item }) => !item.hidden);
+    const at = shown.findIndex((one) => one.scene.id === store.get().scene?.id);
+    const next = shown[Math.max(0, Math.min(shown.length - 1, at + step))];
     if (next) void session.openScene(next.scene.id).then(() => next.item.focus());
   });
 
-  store.watch(["project", "scene", "picture", "compare", "uncovered"], ({ project, scene, picture, compare, uncovered }) => {
+  store.watch(["project", "scene", "picture", "compare", "uncovered", "leftOut"], ({ project, scene, picture, compare, uncovered, leftOut }) => {
     const scenes = project?.scenes ?? [];
     strip.hidden = scenes.length < 2;
-    play.hidden = session.series.length < 3;
+    play.hidden = clear.hidden = session.series.length < 3;
     const now = scenes.map((one) => `${one.id}:${one.fingerprint}`).join("|");
     if (now !== names) {
       names = now;
@@ -62,6 +65,7 @@ export function buildStrip(session: Session): void {
       const wasOpen = item.getAttribute("aria-selected") === "true";
       item.setAttribute("aria-selected", String(isOpen));
       item.tabIndex = isOpen ? 0 : -1;
+      item.hidden = leftOut.has(one.id) && !isOpen;
       item.dataset["compare"] = String(one.id === compare?.id);
       const bands = scene && one.series === scene.series ? picture.bands : one.default_bands;
       const address = api.thumbnailUrl(one, bands, 96);

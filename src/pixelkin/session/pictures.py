@@ -24,6 +24,7 @@ from .project import Project
 
 TILE = 256
 _STATISTICS_SIDE = 1024
+_NO_DATA_SIDE = 256
 # Pixels of a tile change little when packed harder, and packing is what a tile mostly costs.
 _PNG_LEVEL = 1
 
@@ -150,6 +151,7 @@ class Pictures:
     def __init__(self, project: Project) -> None:
         self._project = project
         self._statistics: dict[str, list[BandStatistics]] = {}
+        self._no_data: dict[str, float] = {}
 
     def statistics(self, scene_id: str) -> list[BandStatistics]:
         """Statistics of a scene's bands, from an overview."""
@@ -157,6 +159,15 @@ class Pictures:
         if scene_id not in self._statistics:
             self._statistics[scene_id] = statistics(scene)
         return self._statistics[scene_id]
+
+    def no_data(self, scene_id: str) -> float:
+        """Share of an image's pixels without data, 0..1: clouds, where they are masked. From an overview."""
+        scene = self._project.scene(scene_id)
+        if scene_id not in self._no_data:
+            factor = max(1, max(scene.grid.shape) // _NO_DATA_SIDE)
+            pixels = read_overview(scene, scene.grid.window, 1 << (factor.bit_length() - 1))
+            self._no_data[scene_id] = 1 - float(pixels.valid.mean())
+        return self._no_data[scene_id]
 
     def display(
         self,

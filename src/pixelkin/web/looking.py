@@ -72,6 +72,11 @@ def add_looking(router: APIRouter, session: Session, settings: WebSettings) -> N
         found = spectra(scene_id, session.project.scene(scene_id), session.state)
         return [SpectrumInfo(**dataclasses.asdict(one)) for one in found]
 
+    @router.get("/no-data")
+    def no_data() -> dict[str, float]:
+        """Share of pixels without data of each image, by its id, 0..1: clouds, where they are masked; from overviews."""
+        return {scene_id: session.pictures.no_data(scene_id) for scene_id in session.project.scenes}
+
     @router.get("/overlays")
     def overlays() -> OverlayList:
         """What may be laid over the images."""
