@@ -4,7 +4,7 @@ import { filterMarks } from "../src/marks/filter";
 import type { Mark } from "../src/core/types";
 
 const mark = (id: string, class_id: number, order: number, pixels: number): Mark => ({
-  id, class_id, order, pixels, scene: "a", kind: "point", geometry: { type: "Point", coordinates: [0, 0] }, brush_px: 1, labels: pixels,
+  id, class_id, order, pixels, scene: "a", kind: "point", geometry: { type: "Point", coordinates: [0, 0] }, brush_px: 1, author: "", labels: pixels,
 });
 const marks = [mark("a", 1, 1, 5), mark("b", 2, 2, 1), mark("c", 1, 3, 9), mark("d", 0, 4, 2)];
 const ids = (found: readonly Mark[]): string => found.map(({ id }) => id).join("");

@@ -136,12 +136,13 @@ class Server:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log, env=environment, start_new_session=True)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
-            with (
-                contextlib.suppress(urllib.error.URLError, ConnectionError),
-                urllib.request.urlopen(self.url + "api/health", timeout=2) as answer,
-            ):
-                answer.read()
+            try:
+                urllib.request.urlopen(self.url + "api/health", timeout=2).close()
                 return
+            except urllib.error.HTTPError:
+                return  # it asks for a token: it is there
+            except (urllib.error.URLError, ConnectionError):
+                pass
             if self._process.poll() is not None:
                 break
             time.sleep(0.05)

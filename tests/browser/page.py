@@ -144,7 +144,7 @@ class LabellingPage:
         found = self.tab.evaluate(
             "axe.run(document).then(({violations}) => violations.map(one => [one.id, one.nodes.map(node => node.target.join(' '))]))"
         )
-        assert found == []
+        assert found == [], found
 
     # Doing
 

@@ -1,7 +1,7 @@
 /** One function a route. Every failure is an ApiError with the server's one-line message. */
 
 import type {
-  Geometry, OverlayInfo, Spectrum, Accuracy, Areas, Changes, Overlap, SuspectLabels, Coverage, Edit, EditResult, ExportOptions, ImportPreview, Job, Mark, PixelInfo, ProfilePoint, Project, BandStatistics, Scene, Suggestion,
+  Geometry, OverlayInfo, PeopleInfo, Spectrum, Accuracy, Areas, Changes, Overlap, SuspectLabels, Coverage, Edit, EditResult, ExportOptions, ImportPreview, Job, Mark, PixelInfo, ProfilePoint, Project, BandStatistics, Scene, Suggestion,
 } from "./types";
 
 export class ApiError extends Error {
@@ -86,6 +86,10 @@ export const api = {
     get<ProfilePoint[]>(`${scenePath(scene)}/profile?row=${row}&col=${col}${formula === null ? "" : `&formula=${encodeURIComponent(formula)}`}`, signal),
   pixel: (scene: string, row: number, col: number, signal: AbortSignal) =>
     get<PixelInfo>(`${scenePath(scene)}/pixel?row=${row}&col=${col}`, signal),
+  people: () => get<PeopleInfo>("api/people"),
+  presence: (page: string, scene: string | null, row: number, col: number) =>
+    request("api/presence", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ page, scene, row, col }), keepalive: true }).then((answer) => answer.json() as Promise<PeopleInfo>),
+  review: (scene: string, locked: boolean) => send<PeopleInfo>("POST", `${scenePath(scene)}/review`, { locked }),
   noData: () => get<Record<string, number>>("api/no-data"),
   spectra: (scene: string) => get<Spectrum[]>(`${scenePath(scene)}/spectra`),
   overlays: () => get<{ overlays: OverlayInfo[] }>("api/overlays"),

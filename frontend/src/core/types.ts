@@ -113,6 +113,8 @@ export interface Mark {
   /** Diameter in image pixels. */
   brush_px: number;
   order: number;
+  /** Who drew it; "" where nobody said. */
+  author: string;
   pixels: number;
   labels: number;
 }
@@ -255,6 +257,22 @@ export interface ProfilePoint {
   scene: string;
   date: string | null;
   values: number[] | null;
+}
+
+/** Where a page is that is open. */
+export interface Presence {
+  page: string;
+  name: string;
+  scene: string;
+  row: number;
+  col: number;
+}
+
+export interface PeopleInfo {
+  you: { name: string; role: "read" | "label" | "review" };
+  pages: Presence[];
+  /** Who reviewed an image, by its id; its marks are locked. */
+  reviews: Record<string, string>;
 }
 
 /** Something to lay over the images. */

@@ -15,6 +15,7 @@ import { Backdrop } from "./backdrop";
 import { ImageLayer } from "./imagelayer";
 import { MarkLayer, SketchLayer } from "./marklayer";
 import { WheelInteraction } from "./wheel";
+import { bindGestures } from "./gesture";
 import { fittedResolution, zoomLevels } from "./zoomlevels";
 
 /** Image pixels a screen pixel at which single ones are seen. */
@@ -71,6 +72,7 @@ export class MapView {
       maxTilesLoading: 12,
     });
     for (const layer of Object.values(this.right)) layer.setVisible(false);
+    bindGestures(target, this, (event) => this.olMap.getEventCoordinate(event as MouseEvent));
     // The whole image stays the whole image when the window or a panel changes its size.
     this.olMap.on("change:size", () => this.isWhole && this.fit());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.backdrop.restyle());

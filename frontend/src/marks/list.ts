@@ -91,7 +91,7 @@ export function buildMarkList(session: Session, actions: { goToMark: (mark: Mark
     });
     const on = mark.scene === scene?.id ? null : project?.scenes.find((one) => one.id === mark.scene);
     const isSuspect = suspectLabels.marks.some((one) => one.mark === mark.id);
-    const about = [t(KINDS[mark.kind]), t("{n} pixel|{n} pixels", { n: mark.pixels }), ...(on ? [sceneLabel(on)] : [])].join(" · ");
+    const about = [t(KINDS[mark.kind]), t("{n} pixel|{n} pixels", { n: mark.pixels }), ...(mark.author ? [mark.author] : []), ...(on ? [sceneLabel(on)] : [])].join(" · ");
     return h(
       "li",
       { "data-mark": mark.id },

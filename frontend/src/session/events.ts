@@ -20,6 +20,7 @@ export class ServerEvents {
     /** The map has more to show at the same revision, or the server is back. */
     private readonly more: () => void,
     private readonly overlays: () => void,
+    private readonly people: () => void,
   ) {
     let known: ModelInfo | null = null;
     store.watch(["project"], ({ project }) => {
@@ -63,6 +64,7 @@ export class ServerEvents {
     on<object>("accuracy", () => void this.notices.guard(() => this.copy.loadAccuracy()));
     on<object>("coverage", () => void this.notices.guard(() => this.copy.loadCoverage()));
     on<object>("overlays", () => this.overlays());
+    on<object>("people", () => this.people());
     on<Job>("job", (job) => this.takeJob(job));
     on<ModelInfo & { map: MapStatus }>("model", ({ map: _map, ...model }) => this.takeModel(model));
     events.onerror = () => {

@@ -73,8 +73,8 @@ export class ProjectCopy {
   }
 
   /** Show a mark before the server has it. */
-  addMark(title: string, mark: Omit<Mark, "order" | "pixels" | "labels">): void {
-    this.pendingMarks.set(mark.id, { ...mark, order: UNNUMBERED, pixels: 0, labels: 0 });
+  addMark(title: string, mark: Omit<Mark, "order" | "author" | "pixels" | "labels">): void {
+    this.pendingMarks.set(mark.id, { ...mark, order: UNNUMBERED, author: "", pixels: 0, labels: 0 });
     this.publishMarks();
     this.edit(title, [{ op: "add_mark", ...mark }], () => this.pendingMarks.delete(mark.id));
   }

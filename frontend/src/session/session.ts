@@ -20,6 +20,8 @@ export class Session {
   focus: Point | null = null;
   /** Called when the map has more to show at the same revision, and when the server is back. */
   onMore: () => void = () => undefined;
+  /** Called when somebody came, went or moved, or an image was reviewed. */
+  onPeople: () => void = () => undefined;
   /** Called when the list of overlays is another one. */
   onOverlays: () => void = () => undefined;
 
@@ -28,7 +30,7 @@ export class Session {
   private readonly copy = new ProjectCopy(this.store, this.notices, () => {
     this.suggestions = [];
   });
-  private readonly events = new ServerEvents(this.store, this.copy, this.notices, () => this.onMore(), () => this.onOverlays());
+  private readonly events = new ServerEvents(this.store, this.copy, this.notices, () => this.onMore(), () => this.onOverlays(), () => this.onPeople());
 
   // Opening
 
@@ -92,6 +94,7 @@ export class Session {
   addMark(kind: MarkKind, geometry: Geometry, scene: Scene | null): void {
     const { tool, classId, brush, project } = this.store.get();
     if (!scene || !project) return;
+    if (!this.mayMark(scene)) return;
     const erases = tool === "erase";
     const target = project.classes.find((one) => one.id === classId);
     if (!erases && !target) {
@@ -110,8 +113,21 @@ export class Session {
     this.copy.addMark(erases ? t("Erase") : t("Mark {name}", { name: target!.name }), mark);
   }
 
+  /** Said before anything is drawn that the server would refuse. */
+  private mayMark(scene: Scene): boolean {
+    const { you, reviews } = this.store.get().people;
+    const isOpen = reviews[scene.id] === undefined;
+    if (!isOpen) this.notify("info", t("This image is reviewed: its marks are locked."));
+    else if (you.role === "read") this.notify("info", t("You may look and not change anything."));
+    return isOpen && you.role !== "read";
+  }
+
   reshapeMark(mark: Mark, geometry: Geometry): void {
     const scene = this.store.get().project?.scenes.find((one) => one.id === mark.scene);
+    if (scene && !this.mayMark(scene)) {
+      this.copy.publishMarks();
+      return;
+    }
     const [left, top, right, bottom] = boundsOf(geometry);
     if (!scene || right < 0 || bottom < 0 || left >= scene.width || top >= scene.height) {
       this.notify("info", t("That is outside the image: the mark stays where it was."));

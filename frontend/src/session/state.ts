@@ -1,7 +1,7 @@
 /** What the page knows and shows. */
 
 import type { Picture } from "../core/picture";
-import type { Accuracy, Areas, BandStatistics, Overlap, SuspectLabels, Job, Mark, Project, Scene, SceneCoverage, Suggestion } from "../core/types";
+import type { Accuracy, Areas, BandStatistics, Overlap, SuspectLabels, Job, Mark, PeopleInfo, Project, Scene, SceneCoverage, Suggestion } from "../core/types";
 import type { Tool } from "../map/draw";
 
 export type Notice = { readonly id: number; readonly kind: "error" | "info"; readonly text: string };
@@ -24,6 +24,7 @@ export interface State {
   pixel: { readonly scene: Scene; readonly row: number; readonly col: number } | null;
   accuracy: Accuracy;
   areas: Areas | null;
+  people: PeopleInfo;
   /** Images left out of the strip, because too much of them has no data. */
   leftOut: ReadonlySet<string>;
   statistics: readonly BandStatistics[];
@@ -55,7 +56,7 @@ export function sidesOf({ project, scene, compare }: Readonly<State>): readonly 
 
 export const initialState: State = {
   project: null, scene: null, compare: null, swipe: 0.5, marks: [], compareMarks: [], overlaps: [], overlapTotal: 0,
-  suspectLabels: { revision: -1, checked: false, marks: [], classes: [] }, uncovered: new Map(), pixel: null, accuracy: { revision: -1, checked: false, accuracy: null, change: null, classes: [], reason: null }, areas: null, leftOut: new Set(), statistics: [], indexStatistics: null,
+  suspectLabels: { revision: -1, checked: false, marks: [], classes: [] }, uncovered: new Map(), pixel: null, accuracy: { revision: -1, checked: false, accuracy: null, change: null, classes: [], reason: null }, areas: null, people: { you: { name: "", role: "review" }, pages: [], reviews: {} }, leftOut: new Set(), statistics: [], indexStatistics: null,
   picture: { bands: [1], ranges: null, gamma: 1, formula: null }, jobs: [], tool: "point", classId: 0, brush: 5, mapOpacity: 0.65, mapVisible: true,
   confidenceVisible: false, marksVisible: true, peek: false, waiting: 0, online: true, notices: [], suggestion: null,
 };

@@ -6,6 +6,7 @@ import { buildPicture } from "../looking/picture";
 import { buildOverlays } from "../looking/overlays";
 import { buildProfile } from "../looking/profile";
 import { buildSpectra } from "../looking/spectra";
+import { buildReview } from "../people/review";
 import type { MapView } from "../map/mapview";
 import type { SuspectMark, Mark, Measure } from "../core/types";
 import type { Session } from "../session/session";
@@ -25,7 +26,7 @@ export interface PanelActions {
 
 export function buildPanel(session: Session, view: MapView, actions: PanelActions): void {
   const marks = buildMarkList(session, { goToMark: actions.goToMark, choose: actions.chooseMarks });
-  byId("panel").append(buildClasses(session, actions.goToOverlap), buildChecks(session, actions.goToDoubt), marks, buildAccuracy(session), buildLayers(session, actions.toggleSwipe), buildPicture(session), buildProfile(session), buildSpectra(session), buildOverlays(session, view));
+  byId("panel").append(buildClasses(session, actions.goToOverlap), buildChecks(session, actions.goToDoubt), marks, buildAccuracy(session), buildLayers(session, actions.toggleSwipe), buildPicture(session), buildProfile(session), buildSpectra(session), buildOverlays(session, view), buildReview(session));
 }
 
 const METHODS: readonly (readonly [Measure, Text])[] = [

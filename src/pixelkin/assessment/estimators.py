@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from ..errors import InputError
 from ..types import AnyArray, BoolArray, IntArray
@@ -90,12 +90,12 @@ class Estimate:
 
     def symmetric(self, level: float = 0.95) -> float:
         """Half of the interval that the literature prints: the normal quantile times the standard error."""
-        return float(stats.norm.ppf(0.5 + level / 2)) * self.standard_error
+        return float(special.ndtri(0.5 + level / 2)) * self.standard_error
 
 
 def wilson(share: float, size: float, freedom: float, level: float = 0.95) -> tuple[float, float]:
     """Wilson's interval of a share that a sample of this size gives, with Student's quantile."""
-    z2 = float(stats.t.ppf(0.5 + level / 2, max(min(size - 1, freedom), 1.0))) ** 2
+    z2 = float(special.stdtrit(max(min(size - 1, freedom), 1.0), 0.5 + level / 2)) ** 2
     p = min(max(share, 0.0), 1.0)
     centre = (p + z2 / (2 * size)) / (1 + z2 / size)
     half = np.sqrt(z2) / (1 + z2 / size) * np.sqrt(p * (1 - p) / size + z2 / (4 * size * size))

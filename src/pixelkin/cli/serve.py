@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 = any free one. Default: 8642 or the next free one.")
 @click.option("--open/--no-open", "open_browser", default=True, show_default=True, help="Open the page in a browser.")
 @click.option("--train/--no-train", default=True, show_default=True, help="Train an encoder in the background where there is none.")
+@click.option(
+    "--people",
+    type=click.Path(dir_okay=False),
+    help="TOML file of people, each with name, role (read, label or review) and token: only they may use it.",
+)
+@click.option("--public-url", metavar="URL", help="Where people reach it through a reverse proxy that passes the Host header on.")
 @click.option("--get", "get_path", metavar="/api/...", help="Answer one request on stdout and exit.")
 @image_options
 def serve_command(
@@ -29,6 +35,8 @@ def serve_command(
     port: int | None,
     open_browser: bool,
     train: bool,
+    people: str | None,
+    public_url: str | None,
     get_path: str | None,
     **options: Any,
 ) -> None:
@@ -51,7 +59,20 @@ def serve_command(
         return
 
     def announce(address: Address) -> None:
-        click.echo(f"pixelkin is at {address.url}")
+        click.echo(f"pixelkin is at {public_url or address.url}")
+        if people is not None:
+            click.echo("Each person opens it once with ?token=THEIR_TOKEN behind the address.", err=True)
         click.echo("Press Ctrl-C to end; your labels are saved as you draw.", err=True)
 
-    serve(paths, project=project, host=host, port=port, open_browser=open_browser, train=train, announce=announce, reading=read)
+    serve(
+        paths,
+        project=project,
+        host=host,
+        port=port,
+        open_browser=open_browser,
+        train=train,
+        announce=announce,
+        reading=read,
+        people=people,
+        public_url=public_url,
+    )

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import confusion_matrix
 
 from pixelkin.errors import LabelError, ShapeError
 from pixelkin.labels.classes import match_classes
@@ -200,6 +199,8 @@ def score(
     # A handful of distinct pairs with their counts instead of millions of pixels: scikit-learn looks each one up.
     pairs = np.bincount(found.truth * 256 + found.mapped)
     truths, predictions = np.divmod(np.flatnonzero(pairs), 256)
+    from sklearn.metrics import confusion_matrix  # takes longer to load than all that a page asks of this module
+
     counts = confusion_matrix(truths, predictions, sample_weight=pairs[pairs > 0], labels=[*found.legend.ids, 0])
     # The row of 0 is empty: unlabelled pixels are gone by now.
     return Score(found.legend, np.asarray(counts[:-1], np.int64), found.ignored, found.without_data, found.notes)

@@ -157,7 +157,9 @@ def _add_mark(editor: Editor, edit: AddMark, scenes: Sequence[str]) -> str:
     mark_id = edit.id or str(uuid.uuid4())
     if editor.find_mark(mark_id) is not None:
         raise LabelError(f"there is a mark {mark_id!r} already. Give the new mark another id.")
-    editor.put_mark(Mark(mark_id, editor.next_order(), edit.scene, edit.class_id, edit.kind, edit.geometry, check_brush(edit.brush_px)))
+    editor.put_mark(
+        Mark(mark_id, editor.next_order(), edit.scene, edit.class_id, edit.kind, edit.geometry, check_brush(edit.brush_px), editor.author)
+    )
     return "Erase" if edit.class_id == ERASER else f"Mark {name}"
 
 

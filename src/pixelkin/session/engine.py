@@ -114,7 +114,7 @@ class Engine:
 
     def map_status(self) -> MapStatus:
         """Whether map tiles can be asked for."""
-        if len({mark.class_id for mark in self._state.marks.values() if mark.class_id}) < 2:
+        if not self._state.has_two_classes:
             return MapStatus(False, "Mark at least two classes.")
         if self.live is None:
             return MapStatus(False, "The engine is starting.")
@@ -259,7 +259,9 @@ class Engine:
         self._measure_in_use, self._features = comparison(segmenter, first), feature_sources(segmenter, first)
 
     def _start_later(self) -> None:
-        self._hurry.wait(_DELAY_S)
+        # Where there is a map to be shown again, somebody waits for it.
+        if not self._state.has_two_classes:
+            self._hurry.wait(_DELAY_S)
         if self._closed.is_set():
             return
         try:

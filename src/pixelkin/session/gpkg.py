@@ -36,6 +36,13 @@ INSERT INTO pixelkin_state VALUES ('schema', 1), ('revision', 0), ('order', 0);
 """
 
 
+def bring_up_to_date(connection: sqlite3.Connection) -> None:
+    """Add what stores of earlier releases lack: who drew a mark, and which images were reviewed. Those releases still read the store."""
+    if "author" not in {row[1] for row in connection.execute("PRAGMA table_info(marks)")}:
+        connection.execute("ALTER TABLE marks ADD COLUMN author TEXT NOT NULL DEFAULT ''")
+    connection.execute("CREATE TABLE IF NOT EXISTS pixelkin_reviews (scene TEXT PRIMARY KEY, reviewer TEXT NOT NULL)")
+
+
 def geometry_blob(geometry: shapely.Geometry, srs_id: int) -> bytes:
     """A geometry in GeoPackage's binary form: header without envelope, then little-endian WKB."""
     return struct.pack("<2sBBi", b"GP", 0, 0b0000_0001, srs_id) + bytes(shapely.to_wkb(geometry, byte_order=1))

@@ -70,6 +70,11 @@ class LabelState:
         """Classes in the user's order."""
         return legend_of(self.classes)
 
+    @property
+    def has_two_classes(self) -> bool:
+        """Marks of two classes at least: enough for a map."""
+        return len({mark.class_id for mark in self.marks.values() if mark.class_id}) >= 2
+
     def cover(self, mark: Mark) -> IntArray:
         """Flat index of the pixels that a mark covers; without no-data pixels, unless it is an eraser.
 

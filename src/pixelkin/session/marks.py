@@ -83,6 +83,8 @@ class Mark:
     """GeoJSON geometry in pixel space."""
     brush_px: float
     """Diameter of points and lines in pixels, >= 1; 1 marks the pixels touched."""
+    author: str = ""
+    """Who drew it; '' where nobody said."""
 
     def to_json(self) -> dict[str, Any]:
         """A row that `from_json` reads back."""
@@ -94,6 +96,7 @@ class Mark:
             "kind": self.kind,
             "geometry": self.geometry,
             "brush_px": self.brush_px,
+            **({"author": self.author} if self.author else {}),
         }
 
     @classmethod
@@ -107,6 +110,7 @@ class Mark:
             str(row["kind"]),
             row["geometry"],
             float(row["brush_px"]),
+            str(row.get("author", "")),
         )
 
 

@@ -102,16 +102,18 @@ class Session:
 
     # --- changes -------------------------------------------------------------------------------------------------------
 
-    def edit(self, edits: Sequence[Edit], *, key: str | None = None, title: str | None = None) -> EditResult:
+    def edit(self, edits: Sequence[Edit], *, key: str | None = None, title: str | None = None, author: str = "") -> EditResult:
         """Do a batch of edits as one step of undo.
 
         Args:
             edits: In order; all or none are done.
             key: Names the request; the same key again is answered and not done again.
             title: What the history calls the step.
+            author: Who draws new marks.
 
         Raises:
             LabelError: An edit makes no sense, such as a mark outside the image.
+            ForbiddenError: The image was reviewed, and its marks are locked.
             NoSuchItemError: A scene, class or mark that is not there.
         """
 
@@ -121,7 +123,7 @@ class Session:
 
         with self._lock:
             self._check_covers(edits)
-            receipt = self.project.store.edit(key or str(uuid.uuid4()), work)
+            receipt = self.project.store.edit(key or str(uuid.uuid4()), work, author=author)
             self._focus_on(edits)
             return self._changed(receipt, "edit", key)
 
@@ -166,7 +168,9 @@ class Session:
         with self._lock:
             return plan_import(path, scene_id, self.project.scene(scene_id), self.state, options or ImportOptions())
 
-    def import_labels(self, path: Path, scene_id: str, options: ImportOptions | None = None, *, key: str | None = None) -> EditResult:
+    def import_labels(
+        self, path: Path, scene_id: str, options: ImportOptions | None = None, *, key: str | None = None, author: str = ""
+    ) -> EditResult:
         """Bring the labels of a file in as one step of undo.
 
         Classes are matched by name, or by id where one side has no names; others are added. Later marks win over earlier ones.
@@ -176,13 +180,14 @@ class Session:
             scene_id: The scene that the labels belong to.
             options: What to read, and which class goes to which.
             key: As in `edit`.
+            author: As in `edit`.
 
         Raises:
             LabelError: The file cannot be read as labels of this scene; the message says why.
         """
         with self._lock:
             plan = self.plan_import(path, scene_id, options)
-            return self.edit(plan.edits(scene_id, self.state), key=key, title=f"Import {len(plan.marks)} marks")
+            return self.edit(plan.edits(scene_id, self.state), key=key, title=f"Import {len(plan.marks)} marks", author=author)
 
     def export_labels(self, path: Path, scene_id: str) -> Path:
         """Write the labels of a scene as GeoJSON, GeoPackage or label raster, by the file's suffix."""
@@ -190,6 +195,12 @@ class Session:
 
         with self._lock:
             return export_labels(path, scene_id, self.project.scene(scene_id), self.state)
+
+    def review(self, scene_id: str, reviewer: str | None) -> None:
+        """Lock the marks of an image in somebody's name ('' for nobody's), or open them again (None)."""
+        self.project.scene(scene_id)
+        self.project.store.review(scene_id, reviewer)
+        self.events.publish("people", {})
 
     # --- inside --------------------------------------------------------------------------------------------------------
 

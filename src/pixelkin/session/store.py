@@ -11,6 +11,7 @@ Tables (QGIS shows the first two):
     pixelkin_state     revision and counters.
     pixelkin_journal   every batch of edits with what each row was before and after: undo and redo without limit.
     pixelkin_requests  keys of requests already done, so that a repeated request is answered and not done twice.
+    pixelkin_reviews   images whose marks are locked, and who reviewed them.
     pixelkin_touched   which marks a revision touched.
 """
 
@@ -29,8 +30,8 @@ from typing import Any
 import shapely
 
 from ..errors import LabelError
-from .errors import HistoryError, NoSuchItemError, ProjectError
-from .gpkg import SCHEMA_VERSION, geometry_blob
+from .errors import ForbiddenError, HistoryError, NoSuchItemError, ProjectError
+from .gpkg import SCHEMA_VERSION, bring_up_to_date, geometry_blob
 from .marks import LabelClass, Mark
 
 Locate = Callable[[Mark], shapely.Geometry]
@@ -80,8 +81,9 @@ class History:
 class Editor:
     """Reads and writes rows inside one transaction and notes every change. Made by `Store.edit`."""
 
-    def __init__(self, store: Store, connection: sqlite3.Connection) -> None:
+    def __init__(self, store: Store, connection: sqlite3.Connection, author: str) -> None:
         self._store = store
+        self.author = author
         self._connection = connection
         self.changes: list[RowChange] = []
 
@@ -156,6 +158,7 @@ def _mark(row: sqlite3.Row) -> Mark:
         kind=row["kind"],
         geometry=json.loads(row["pixel_geometry"]),
         brush_px=row["brush_px"],
+        author=row["author"],
     )
 
 
@@ -194,6 +197,8 @@ class Store:
         if version != SCHEMA_VERSION:
             self._connection.close()
             raise ProjectError(f"{path} has layout version {version}, expected {SCHEMA_VERSION}. Open it with the pixelkin that wrote it.")
+        with self._transaction("IMMEDIATE") as connection:
+            bring_up_to_date(connection)
 
     def close(self) -> None:
         """Fold the write-ahead file into the GeoPackage and close it."""
@@ -238,12 +243,13 @@ class Store:
             undo, redo = _last_done(connection), _next_undone(connection)
             return History(undo["title"] if undo else None, redo["title"] if redo else None)
 
-    def edit(self, key: str, work: Callable[[Editor], str]) -> Receipt:
+    def edit(self, key: str, work: Callable[[Editor], str], *, author: str = "") -> Receipt:
         """Do a batch of edits as one step of the history; on the disk when this returns.
 
         Args:
             key: Names the request; the same key again is not done again.
             work: Makes the changes through the Editor and returns the title of the step.
+            author: Who draws new marks.
 
         Returns:
             The revisions before and after.
@@ -255,7 +261,7 @@ class Store:
             repeated = self._repeated(connection, key)
             if repeated:
                 return repeated
-            editor = Editor(self, connection)
+            editor = Editor(self, connection, author)
             title = work(editor)
             if editor.changes:
                 connection.execute("DELETE FROM pixelkin_journal WHERE undone = 1")
@@ -263,6 +269,18 @@ class Store:
                 now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
                 connection.execute("INSERT INTO pixelkin_journal (time, title, changes, undone) VALUES (?, ?, ?, 0)", (now, title, packed))
             return self._advance(connection, key, title, editor.changes)
+
+    def reviews(self) -> dict[str, str]:
+        """Images whose marks are locked, and who reviewed them ('' where nobody said)."""
+        with self._lock:
+            return {row["scene"]: row["reviewer"] for row in self._connection.execute("SELECT * FROM pixelkin_reviews")}
+
+    def review(self, scene: str, reviewer: str | None) -> None:
+        """Lock the marks of an image in somebody's name, or open them again (None)."""
+        with self._transaction("IMMEDIATE") as connection:
+            connection.execute("DELETE FROM pixelkin_reviews WHERE scene = ?", (scene,))
+            if reviewer is not None:
+                connection.execute("INSERT INTO pixelkin_reviews VALUES (?, ?)", (scene, reviewer))
 
     def undo(self, key: str) -> Receipt:
         """Take back the last step; HistoryError if there is none."""
@@ -315,6 +333,13 @@ class Store:
             self._write_class(connection, change)
 
     def _write_mark(self, connection: sqlite3.Connection, change: RowChange) -> None:
+        scene = (change.before or change.after or {})["scene"]
+        review = connection.execute("SELECT reviewer FROM pixelkin_reviews WHERE scene = ?", (scene,)).fetchone()
+        if review is not None:
+            by = f" by {review[0]}" if review[0] else ""
+            raise ForbiddenError(
+                f"{scene} was reviewed{by} and its marks are locked, expected an image that is open. Ask for it to be opened again."
+            )
         if change.before is not None:
             connection.execute("DELETE FROM marks WHERE mark_id = ?", (change.before["id"],))
         if change.after is None:
@@ -322,7 +347,8 @@ class Store:
         mark = Mark.from_json(change.after)
         name = connection.execute("SELECT name FROM classes WHERE id = ?", (mark.class_id,)).fetchone()
         connection.execute(
-            "INSERT INTO marks (fid, geom, mark_id, scene, class, class_id, kind, brush_px, pixel_geometry) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO marks (fid, geom, mark_id, scene, class, class_id, kind, brush_px, pixel_geometry, author) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 mark.order,
                 geometry_blob(self._locate(mark), self._srs_id),
@@ -333,6 +359,7 @@ class Store:
                 mark.kind,
                 mark.brush_px,
                 json.dumps(mark.geometry, separators=(",", ":")),
+                mark.author,
             ),
         )
 

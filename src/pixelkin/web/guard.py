@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from http.cookies import SimpleCookie
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -15,6 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .errors import error_response
+from .people import Person
 from .settings import LOOPBACK, WebSettings
 
 _COOKIE = "pixelkin_token"
@@ -123,30 +124,46 @@ class Guard:
         return None
 
     def _check_token(self, scope: Scope, headers: Headers) -> Response | None:
-        token = self._settings.token
-        if token is None:
+        known = {person.token: person for person in self._settings.people} | ({self._settings.token: None} if self._settings.token else {})
+        if not known:
             return None
         query = parse_qsl(scope["query_string"].decode("latin-1"))
         given = dict(query).get("token")
-        if given is not None and secrets.compare_digest(given.encode(), token.encode()) and _own_path(scope) == "/":
+        token = None if given is None else _among(known, given)
+        if token is not None and _own_path(scope) == "/":
             # The secret leaves the address bar, and with it history and referrers.
             rest = urlencode([(name, value) for name, value in query if name != "token"])
             response = RedirectResponse("./" + (f"?{rest}" if rest else ""), 303)
-            response.set_cookie(_COOKIE, token, httponly=True, samesite="strict", path="/")
+            secure = (self._settings.public_url or "").startswith("https:")
+            response.set_cookie(_COOKIE, token, httponly=True, samesite="strict", path="/", secure=secure)
             return response
         cookie = SimpleCookie(headers.get("cookie", "")).get(_COOKIE)
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
         for candidate in (cookie.value if cookie else "", bearer):
-            if candidate and secrets.compare_digest(candidate.encode(), token.encode()):
-                return None
+            found = _among(known, candidate) if candidate else None
+            if found is not None:
+                return self._admit(scope, known[found])
         return error_response("Unauthorized", "this server needs a token. Open the link that it printed when it started.", 401)
+
+    def _admit(self, scope: Scope, person: Person | None) -> Response | None:
+        """Note who asks; a refusal where that is more than they may."""
+        if person is None:
+            return None
+        scope.setdefault("state", {})["person"] = person
+        if person.role == "read" and scope["method"] not in _SAFE_METHODS and _own_path(scope) != "/api/presence":
+            return error_response("Forbidden", f"{person.name} may look and not change anything. Ask for the role 'label'.", 403)
+        return None
 
     def _is_our_host(self, host: str) -> bool:
         try:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
             return False
-        if name in LOOPBACK or name == self._settings.host:
+        if (
+            name in LOOPBACK
+            or name == self._settings.host
+            or (self._settings.public_url and name == urlsplit(self._settings.public_url).hostname)
+        ):
             return True
         if self._settings.on_loopback:
             return False
@@ -155,6 +172,12 @@ class Guard:
         except ValueError:
             return name == socket.gethostname().lower()
         return True
+
+
+def _among(known: Iterable[str], given: str) -> str | None:
+    """The token that is given, if it is known; as long in finding out whichever it is."""
+    found = [token for token in known if secrets.compare_digest(given.encode(), token.encode())]
+    return found[0] if found else None
 
 
 def _own_path(scope: Scope) -> str:

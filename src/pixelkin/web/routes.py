@@ -28,6 +28,7 @@ from . import views
 from .cache import ByteCache
 from .events import event_stream
 from .looking import add_looking
+from .people import add_people, name_of
 from .settings import WebSettings
 from .tiles import packed, tile_stream
 from .uploads import uploaded
@@ -89,6 +90,7 @@ def make_router(services: Services) -> APIRouter:
     _add_files(router, services)
     add_validation(router, services.session, services.settings.upload_bytes)
     add_looking(router, services.session, services.settings)
+    add_people(router, services.session)
     return router
 
 
@@ -116,7 +118,7 @@ def _add_reading(router: APIRouter, services: Services) -> None:
 
     @router.get("/events", responses=_EVENTS, response_class=StreamingResponse)
     async def events() -> StreamingResponse:
-        """Server-sent events: hello, revision, map, suspect-labels, accuracy, coverage, overlays, job, model."""
+        """Server-sent events: hello, revision, map, suspect-labels, accuracy, coverage, overlays, people, job, model."""
         return StreamingResponse(
             event_stream(session, services.instance),
             media_type="text/event-stream",
@@ -267,9 +269,9 @@ def _add_editing(router: APIRouter, services: Services) -> None:
     session = services.session
 
     @router.post("/edits")
-    def edits(body: b.EditsBody) -> s.EditAnswer:
+    def edits(request: Request, body: b.EditsBody) -> s.EditAnswer:
         """Do a batch of edits as one step of undo; on the disk when this answers."""
-        result = session.edit([views.edit_of(edit) for edit in body.edits], key=body.key, title=body.title)
+        result = session.edit([views.edit_of(edit) for edit in body.edits], key=body.key, title=body.title, author=name_of(request))
         return views.edit_answer(session, result)
 
     @router.post("/undo")
@@ -335,11 +337,15 @@ def _add_files(router: APIRouter, services: Services) -> None:
 
     @router.post("/labels/import")
     def import_labels(
-        scene: Annotated[str, Query(max_length=200)], file: Upload, options: ImportForm = "{}", key: Annotated[b.Key | None, Form()] = None
+        request: Request,
+        scene: Annotated[str, Query(max_length=200)],
+        file: Upload,
+        options: ImportForm = "{}",
+        key: Annotated[b.Key | None, Form()] = None,
     ) -> s.EditAnswer:
         """Labels of a GeoJSON, GeoPackage, CSV or label raster, as one step of undo; later features win over earlier ones."""
         with uploaded(file, services.settings.upload_bytes) as path:
-            result = session.import_labels(path, scene, views.import_options(options), key=key)
+            result = session.import_labels(path, scene, views.import_options(options), key=key, author=name_of(request))
         return views.edit_answer(session, result)
 
     @router.get("/labels/export", responses=_FILE, response_class=FileResponse)

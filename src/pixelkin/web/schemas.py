@@ -173,6 +173,7 @@ class MarkInfo(Schema):
     geometry: Geometry
     brush_px: float
     order: int
+    author: str
     pixels: int
     labels: int
 

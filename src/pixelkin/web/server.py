@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -26,6 +27,7 @@ from ..session.session import Session
 from ..session.sources import Reading
 from .app import create_app
 from .events import CLOSING
+from .people import read_people
 from .sample import SampleProject
 from .settings import WebSettings
 
@@ -64,6 +66,8 @@ def serve(
     train: bool = True,
     announce: Callable[[Address], None] | None = None,
     reading: Reading | None = None,
+    people: str | Path | None = None,
+    public_url: str | None = None,
 ) -> None:
     """Serve the labelling page until interrupted.
 
@@ -77,18 +81,27 @@ def serve(
         train: Train an encoder in the background where the project has none.
         announce: Told the address once requests are taken.
         reading: How to read the images; see `open_project`.
+        people: TOML file of the people who may use it, each with name, role and token; see `pixelkin.web.people.read_people`.
+        public_url: Where they reach it through a reverse proxy, which passes the Host header on.
 
     Raises:
         InputError: The images do not fit the project, or the address cannot be used.
         MissingFileError: An image is not there.
     """
     with _listen(host, port) as listener:
-        token = os.environ.get(TOKEN) or (None if _is_loopback(host) else secrets.token_urlsafe(24))
+        known = () if people is None else read_people(people)
+        if public_url is not None and (urlsplit(public_url).scheme not in ("http", "https") or not urlsplit(public_url).hostname):
+            raise InputError(
+                f"the public address is {public_url!r}, expected one such as https://labels.example.org. Correct --public-url."
+            )
+        token = os.environ.get(TOKEN) or (None if _is_loopback(host) or known else secrets.token_urlsafe(24))
         address = Address(host, listener.getsockname()[1], token)
         opened = open_project(paths, project=project, reading=reading)
         session = Session(opened, train=train)
         try:
-            server = make_server(session, WebSettings(host=host, token=address.token, roots=_roots(paths)))
+            server = make_server(
+                session, WebSettings(host=host, token=address.token, people=known, public_url=public_url, roots=_roots(paths))
+            )
             if announce is not None:
                 announce(address)
             if open_browser:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .people import Person
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -16,6 +20,10 @@ class WebSettings:
     """Address it listens on."""
     token: str | None = None
     """Secret that every request must bring, in a cookie or as a bearer; None on loopback."""
+    people: tuple[Person, ...] = ()
+    """Who may use it, each with a token of their own; () = whoever has `token`."""
+    public_url: str | None = None
+    """Where people reach it through a reverse proxy."""
     upload_bytes: int = 256 * 1024 * 1024
     """Largest label file taken."""
     body_bytes: int = 32 * 1024 * 1024

@@ -181,6 +181,7 @@ def mark_infos(session: Session, marks: list[Mark]) -> list[s.MarkInfo]:
             geometry=s.Geometry(type=mark.geometry["type"], coordinates=list(mark.geometry["coordinates"])),
             brush_px=mark.brush_px,
             order=mark.order,
+            author=mark.author,
             pixels=session.state.covered(mark.id),
             labels=owned.get(mark.id, 0),
         )
