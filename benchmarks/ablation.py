@@ -54,7 +54,7 @@ class Variant:
 
     name: str
     changes: dict[str, Any] = field(default_factory=dict)
-    """Constants by name, an item of a dictionary behind a dot; or a function."""
+    """Constants by module and name, or a function."""
     options: dict[str, Any] = field(default_factory=dict)
     """Arguments of the Segmenter."""
     paths: tuple[str, ...] = PATHS
@@ -72,7 +72,7 @@ class Constant:
     """A number that somebody chose."""
 
     name: str
-    """In its module; an item of a dictionary behind a dot."""
+    """Its module and name."""
     value: float
     meaning: str
     kinds: dict[str, Any] = field(default_factory=dict)
@@ -84,84 +84,71 @@ class Constant:
         """It, halved and doubled."""
         whole = isinstance(self.value, int)
         tried = self.others or ((max(1, self.value // 2), self.value * 2) if whole else (self.value / 2, self.value * 2))
-        return [Variant(f"{self.meaning}: {self.value:g} -> {to:g}", {self.name: to}, **self.kinds) for to in tried]
+        return [Variant(f"{self.meaning}: {self.value:g} -> {to:g}", derived(self.name, to), **self.kinds) for to in tried]
 
 
 _REGRESSING = (REGRESSIONS, DATES, ELSEWHERE)
 _OF_BANDS = (REGRESSIONS, DATES)
+_SAMPLED = (PROCESS, DATES, ELSEWHERE)
 CONSTANTS = (
-    Constant("TEMPERATURE", 1.0, "temperature of the vote", {"paths": _REGRESSING}),
-    Constant("VARIANCE.learned", 0.03, "prior variance of weights, learned", {"paths": _REGRESSING}),
-    Constant("VARIANCE.bands", 0.1, "prior variance of weights, bands", {"paths": _OF_BANDS}),
-    Constant("KERNEL_VARIANCE", 4.0, "kernel variance", {"paths": (PROCESS, *_OF_BANDS)}),
-    Constant("NUGGET", 1e-3, "nugget", {"paths": (PROCESS, *_OF_BANDS)}),
-    Constant("LENGTH_SCALE", 16.0, "length scale, spatial", {"paths": (PROCESS, *_OF_BANDS)}),
-    Constant("LENGTH_SCALE_OF_BANDS", 0.5, "length scale, spectral", {"paths": _OF_BANDS}),
-    Constant("LENGTH_SCALE_OF_PARTS", 0.5, "length scale, pretrained", {"paths": (PROCESS,)}),
-    Constant("NEARNESS", 0.1, "nearness beside pretrained", {"paths": (PROCESS,)}),
-    Constant("EVEN_REGRESSION", 3, "half-saturation, regression", {"paths": _REGRESSING}, (1.5, 6)),
-    Constant("EVEN_BANDS", 2, "half-saturation, bands", {"paths": _OF_BANDS}, (1, 4)),
-    Constant("EVEN_CURVES", 5, "half-saturation, spectral kernel", {"paths": _OF_BANDS}, (2.5, 10)),
-    Constant("EVEN_PROPORTIONS", 4, "half-saturation, proportions", {}, (2, 8)),
-    Constant("UNEVEN", 0.125, "half-saturation, pretrained", {"paths": (PROCESS,)}),
-    Constant("ENOUGH", 0.9, "share of pretrained that is enough", {"paths": (PROCESS,)}, (0.0, 0.5, 1.1)),
-    Constant("BANDS_SHARE.here", 0.5, "share of the bands, labelled image", {"paths": (REGRESSIONS,)}, (0.25, 0.75)),
-    Constant("BANDS_SHARE.transferred", 0.3, "share of the bands, other dates", {"paths": (DATES,)}, (0.15, 0.6)),
-    Constant("LEAST_PROPORTION", 0.01, "least proportion", {"paths": (PROCESS, ELSEWHERE, DATES)}),
-    Constant("_LEAST_CHANCE", 0.5, "least chance of a transferred label", {"paths": (DATES,)}),
-    Constant("MOST_VOTERS", 256, "budget of voters", {"paths": _REGRESSING, "many": True}),
-    Constant("MOST_EXAMPLES", 2000, "budget of examples", {"many": True}, (512,)),
-    Constant("MOST_LANDMARKS", 512, "budget of landmarks", {"many": True, "paths": (PROCESS, *_OF_BANDS)}),
-    Constant("MOST_TRANSFERRED", 256, "budget of transferred labels", {"paths": (DATES,), "many": True}),
-    Constant("_GROUPS", 8, "spatial groups along an image", {"paths": _REGRESSING}),
-    Constant("_SMALLEST_GROUP", 4, "smallest spatial group", {"paths": _REGRESSING}, (1, 8)),
-    Constant("_LARGEST_GROUP", 64, "largest spatial group", {"paths": _REGRESSING}),
-    Constant("FOLDS", 4, "folds", {"confident": True}),
-    Constant("PRIOR", 2.5, "inverse temperature before labels", {"confident": True}),
-    Constant("_PRIOR_WEIGHT", 20.0, "labels that it counts for", {"confident": True}),
-    Constant("WARN", 0.1, "foreign share that warns", {"confident": True, "paths": (ELSEWHERE, DATES)}),
-    Constant("_BEYOND", 3.0, "how far is foreign", {"confident": True, "paths": (ELSEWHERE, DATES)}),
-    Constant("RIDGE", 0.02, "epsilon of the guided filter", {"describes": True}),
-    Constant("MOST_BANDS", 4, "bands in the guide", {"describes": True}, (2, 3)),
-    Constant("_STEP", 8, "step of the sample", {"describes": True, "paths": (PROCESS, ELSEWHERE, DATES)}),
-    Constant("_BLOCKS", 64, "blocks of the sample", {"describes": True, "paths": (PROCESS, ELSEWHERE, DATES)}),
-    Constant("NEAR", 9, "smaller square", {"describes": True, "paths": _REGRESSING}, (5, 17)),
-    Constant("REFERENCE_BLOCK", 32, "block around a label", {"describes": True, "paths": _REGRESSING}),
-    Constant("_PATCH", 5, "patch beside pretrained", {"describes": True, "paths": (PROCESS,)}, (3, 9)),
-    Constant("_WEIGHT", 1.5, "weight of the bands beside pretrained", {"describes": True, "paths": (PROCESS,)}),
-    Constant("_ENLARGED", 2, "enlargement of the image", {"describes": True, "paths": (PROCESS,)}, (1,)),
+    Constant("squares.OBJECT_SIZE", 16, "size of an object, pixels", {"describes": True}),
+    Constant("references.GROUPS", 8, "spatial groups along an image", {"paths": _REGRESSING, "confident": True}),
+    Constant("fitting.EVEN", 4, "half-saturation, spatial groups", {"confident": True}),
+    Constant("fitting.UNEVEN", 0.125, "half-saturation of pretrained features", {"paths": (PROCESS,)}),
+    Constant("fitting.ENOUGH", 0.9, "share of pretrained features that is enough", {"paths": (PROCESS,)}, (0.45, 1.1)),
+    Constant("fitting.MOST_LABELS", 512, "labels of a class that are asked", {"many": True}),
+    Constant("fitting.VARIANCE", 0.03, "prior variance of weights", {"paths": _REGRESSING}),
+    Constant("kernels.KERNEL_VARIANCE", 4.0, "kernel variance", {"paths": (PROCESS, *_OF_BANDS)}),
+    Constant("kernels.SPECTRAL_LENGTH_SCALE", 0.5, "spectral length scale", {"paths": _OF_BANDS}),
+    Constant("gaussian_process.LENGTH_SCALE_OF_PARTS", 0.5, "spectral length scale, pretrained", {"paths": (PROCESS,)}),
+    Constant("gaussian_process.NEARNESS", 0.1, "nearness beside pretrained features", {"paths": (PROCESS,)}),
+    Constant("label_transfer._LEAST_CHANCE", 0.5, "least chance of a transferred label", {"paths": (DATES,)}),
+    Constant("smoothing.RIDGE", 0.02, "epsilon of the guided filter", {"describes": True}),
+    Constant("smoothing.MOST_BANDS", 4, "bands in the guide", {"describes": True}, (2, 3)),
+    Constant("blocks._BLOCKS", 64, "blocks of the sample", {"describes": True, "paths": _SAMPLED}),
+    Constant("calibration.PRIOR", 2.5, "inverse temperature before labels", {"confident": True}),
+    Constant("coverage._BEYOND", 3.0, "how far is foreign", {"confident": True, "paths": (DATES, ELSEWHERE)}),
+    Constant("backbone.PATCH", 5, "patch beside pretrained features", {"describes": True, "paths": (PROCESS,)}, (3, 9)),
+    Constant("backbone.WEIGHT", 1.5, "weight of the bands beside pretrained features", {"describes": True, "paths": (PROCESS,)}),
 )  # fmt: skip
+"""Numbers that, were they others, would give other maps. Not counted: what decides where work is done and not what comes out, guards against division by nothing, and the
+frozen network. `derived` follows from the size of an object and from GROUPS."""
+
+
+def derived(constant: str, value: float) -> dict[str, Any]:
+    """A constant's value with what is worked out of it."""
+    changes: dict[str, Any] = {constant: value}
+    if constant == "squares.OBJECT_SIZE":
+        size = int(value)
+        changes |= {
+            "squares.NEAR": size // 2 + 1, "squares.FAR": 3 * size // 2 + 1, "squares.CONTEXT": 3 * size // 4, "blocks.REFERENCE_BLOCK": 2 * size, "sample._STEP": size // 2,
+            "references._LARGEST_GROUP": 4 * size, "kernels.LENGTH_SCALE": float(size), "smoothing.RADIUS": size // 4, "smoothing.REACH": size,
+        }  # fmt: skip
+    if constant == "references.GROUPS":
+        changes["calibration.FOLDS"] = int(value) // 2
+    return changes
 
 
 def variants() -> list[Variant]:
-    """The default first, then constants, then parts left out, then constants merged or derived."""
+    """The default first, then constants, then parts left out."""
     found = [Variant("default", confident=True), Variant("default, many labels", many=True)]
     found += [variant for constant in CONSTANTS for variant in constant.variants()]
     found += [
-        Variant(f"larger square: 25 -> {side}", {"FAR": side, "CONTEXT": side // 2}, paths=_REGRESSING, describes=True) for side in (13, 49)
-    ]
-    found += [Variant(f"radius of the filter: 4 -> {r}", {"RADIUS": r, "REACH": 4 * r}, describes=True) for r in (2, 8)]
-    halves = ("EVEN_REGRESSION", "EVEN_BANDS", "EVEN_CURVES", "EVEN_PROPORTIONS")
-    budgets = ("MOST_VOTERS", "MOST_LANDMARKS", "MOST_TRANSFERRED", "MOST_EXAMPLES")
-    found += [
-        Variant("no vote", {"EVEN_REGRESSION": 1e-6}, paths=_REGRESSING),
-        Variant("no regression on what is learned", {"EVEN_REGRESSION": 1e6}, paths=_REGRESSING),
-        Variant("no bands", {"BANDS_SHARE": {"here": 0.0, "transferred": 0.0}}, paths=_OF_BANDS),
-        Variant("no spectral kernel", {"EVEN_CURVES": 1e6}, paths=_OF_BANDS),
-        Variant("no straight lines on the bands", {"EVEN_CURVES": 1e-6}, paths=_OF_BANDS),
-        Variant("no spatial kernel", {"LENGTH_SCALE": 1e-3}, paths=(PROCESS, *_OF_BANDS)),
-        Variant("no prior correction", options={"priors": "equal"}),
+        Variant("no vote", {"fitting.half_saturating": _always}, paths=_REGRESSING),
+        Variant("no spatial kernel", {"kernels.LENGTH_SCALE": 1e-3}, paths=(PROCESS, *_OF_BANDS)),
+        Variant("no pretrained features", options={"features": ["encoder", "bands"]}, paths=(PROCESS,)),
+        Variant("no prior correction", options={"priors": "equal"}, paths=_SAMPLED),
         Variant("no label transfer", options={"label_transfer": False}, paths=(DATES,)),
-        Variant("no smoothing", {"filtered": _unfiltered}),
+        Variant("no smoothing", {"smoothing.filtered": _unfiltered}),
         *(Variant(f"method {method}", options={"method": method}, paths=_REGRESSING) for method in ("vote", "logistic")),
-        *(Variant(f"one half-saturation, {even}", dict.fromkeys(halves, even)) for even in (3, 4)),
-        *(Variant(f"one budget, {most}", dict.fromkeys(budgets, most), many=True) for most in (256, 512)),
-        *(Variant(f"one share of the bands, {share}", {"BANDS_SHARE": {"here": share, "transferred": share}}, paths=_OF_BANDS) for share in (0.4, 0.5)),
-        *(Variant(f"one variance, {v}", {"VARIANCE": {"learned": v, "bands": v, "pretrained": v}}, paths=_REGRESSING) for v in (0.03, 0.05, 0.1)),
-        Variant("no largest group", {"_LARGEST_GROUP": 1 << 20}, paths=_REGRESSING),
-    ]  # fmt: skip
+    ]
     # What needs features of its own comes last, so that most is known soon.
     return sorted(found, key=lambda variant: variant.describes)
+
+
+def _always(count: int, even: float | None = None) -> float:
+    """Half-saturation at no labels."""
+    return 1.0
 
 
 def _unfiltered(probabilities: Any, guide: Any) -> Any:
@@ -175,24 +162,24 @@ def _unfiltered(probabilities: Any, guide: Any) -> Any:
 
 @contextmanager
 def changed(changes: dict[str, Any]) -> Iterator[None]:
-    """Give module constants other values, in every module of the two rooms that knows them by this name."""
-    modules = [
-        importlib.import_module(found.name)
+    """Give constants, named by their module, other values, also in the modules of the two rooms that import them."""
+    modules = {
+        found.name.removeprefix(f"{room.__name__}."): importlib.import_module(found.name)
         for room in (importlib.import_module(f"pixelkin.{name}") for name in ("decision", "features"))
         for found in pkgutil.iter_modules(room.__path__, f"{room.__name__}.")
-    ]
-    changes = dict(changes)
-    for name in [name for name in changes if "." in name]:
-        table, item = name.split(".")
-        usual = next(getattr(module, table) for module in modules if hasattr(module, table))
-        changes[table] = {**usual, item: changes.pop(name)}
-    before = [(module, name, getattr(module, name)) for module in modules for name in changes if hasattr(module, name)]
-    missing = set(changes) - {name for _, name, _ in before}
-    if missing:
-        raise ValueError(f"no module has {sorted(missing)}")
+    }
+    before, after = [], []
+    for constant, value in changes.items():
+        of, name = constant.split(".")
+        usual = getattr(modules[of], name)
+        for module in modules.values():
+            # Two modules may have different things by one name.
+            if getattr(module, name, None) is usual or (module is modules[of]):
+                before.append((module, name, usual))
+                after.append((module, name, value))
     try:
-        for module, name, _ in before:
-            setattr(module, name, changes[name])
+        for module, name, value in after:
+            setattr(module, name, value)
         yield
     finally:
         for module, name, value in before:

@@ -253,7 +253,7 @@ class Segmenter(Labelled, Estimator):
     def coverage(self, scene: Image) -> Coverage:
         """How much of an image is like nothing that was labelled, by what this Segmenter decides by; found once an image.
 
-        On an image without labels, of which a learner finds more than a tenth foreign, confidence is drawn towards that of a guess in proportion (not with
+        On an image without labels a learner draws confidence towards that of a guess by the share that is foreign (not with
         priors='equal', where an image as a whole has no say).
 
         Args:

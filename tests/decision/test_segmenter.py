@@ -294,26 +294,25 @@ def test_auto_is_the_geometric_mean_that_is_documented(known: str, places: int) 
 
     def process(*kernels: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         among, towards = (np.sum(parts, axis=0) for parts in zip(*kernels, strict=True))
-        values, vectors = np.linalg.eigh(among + 4e-3 * np.eye(len(among)) * any(np.allclose(np.diag(k), 4) for k, _ in kernels))
+        values, vectors = np.linalg.eigh(among + 4 * 2**-11.5 * np.eye(len(among)) * any(np.allclose(np.diag(k), 4) for k, _ in kernels))
         kept = values > 1e-10
         root = vectors[:, kept] / np.sqrt(values[kept])
         regression = LogisticRegression(C=1.0, class_weight="balanced", max_iter=1000, tol=1e-8)
         return regression.fit(among @ root, references.classes).predict_proba(towards @ root)
 
-    learned, of_bands = line(slice(0, -bands), 0.03), line(slice(-bands, None), 0.1)
+    learned, of_bands = line(slice(0, -bands), 0.03), line(slice(-bands, None), 0.03)
     near = gaussian(at, at, 2 * 16**2), gaussian(there, at, 2 * 16**2)
     like = tuple(gaussian(x[:, -bands:], z[:, -bands:], 0.5 * bands) for x in (z, q))
     joint = process(learned, near) if known == "transferred" else process(learned, of_bands, near)
-    straight, curved = process(of_bands), process(like, near)  # type: ignore[arg-type]
+    curved = process(like, near)  # type: ignore[arg-type]
     features = unknown.features.T.contiguous()
     vote = fit(references, ids, "vote").probabilities(features).T.double().numpy()
     assert places == min(
         len(np.unique(np.stack([labels.rows // side, labels.cols // side])[:, labels.classes == i], axis=1).T) for i in ids
     )
-    regressing, curving = (places**2 / (places**2 + even**2) for even in (3, 5))
-    seen = (0.3 if known == "transferred" else 0.5) * places**2 / (places**2 + 4)
-    expected = vote ** ((1 - seen) * (1 - regressing)) * joint ** ((1 - seen) * regressing)
-    expected *= straight ** (seen * (1 - curving)) * curved ** (seen * curving)
+    regressing = places**2 / (places**2 + 4**2)
+    seen = regressing / 2
+    expected = vote ** ((1 - seen) * (1 - regressing)) * joint ** ((1 - seen) * regressing) * curved**seen
     expected /= expected.sum(axis=1, keepdims=True)
     learner = fit(references, ids, "auto", known)  # type: ignore[arg-type]
     assert learner.spatial is not None

@@ -12,15 +12,14 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from ..features import References
+from ..features.references import GROUPS
 from ..types import AnyArray, BoolArray, IntArray
-from .fitting import Known, LearnerMethod, fit
+from .fitting import Known, LearnerMethod, fit, half_saturating, spreads
 
-FOLDS = 4
+FOLDS = GROUPS // 2
 PRIOR = 2.5
 """Inverse temperature where labels say nothing about it. Regularisation makes the learners diffident and smoothing averages further, so it
 is above 1; how far is a choice, not a measurement."""
-_PRIOR_WEIGHT = 20.0
-"""Labels that the prior counts for."""
 _FEWEST = 8
 """Spatial groups with labels of each of two classes needed to call them the same."""
 _SURE, _UNLIKELY = 0.85, 0.1
@@ -58,8 +57,8 @@ class Assessment:
 def assess(references: References, ids: list[int], method: LearnerMethod, known: Known = "elsewhere") -> Assessment:
     """Cross-validate a learner on its labels.
 
-    The inverse temperature g minimises the negative log likelihood of p^g on labels held out, and is shrunk towards PRIOR in proportion to
-    their number. Where labels lie in fewer than FOLDS spatial groups, or a class in fewer than two, it is PRIOR, and no suspect is looked for.
+    The inverse temperature g minimises the negative log likelihood of p^g on labels held out, and is shrunk towards PRIOR the more, the fewer
+    spatial groups are labelled. Where labels lie in fewer than FOLDS spatial groups, or a class in fewer than two, it is PRIOR, and no suspect is looked for.
 
     The learner is the one that `fit` makes of the same arguments. Suspects ask for the one for images elsewhere, which goes by features alone: a wrong
     label must not count for being near itself.
@@ -75,7 +74,7 @@ def assess(references: References, ids: list[int], method: LearnerMethod, known:
         return float((weights * (np.logaddexp.reduce(scaled, axis=1) - scaled[np.arange(len(truth)), truth])).sum())
 
     best = float(minimize_scalar(loss, bounds=(np.log(0.5), np.log(8.0)), method="bounded").x)
-    share = len(truth) / (len(truth) + _PRIOR_WEIGHT)
+    share = half_saturating(min(spreads(references, ids)))
     inverse_temperature = float(np.exp(share * best + (1 - share) * np.log(PRIOR)))
     # Wrong labels make a learner look less sure than it may be of others.
     return Assessment(inverse_temperature, tuple(_suspects(references, ids, held_out, truth, max(1.0, inverse_temperature) * logs)))

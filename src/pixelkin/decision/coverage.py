@@ -15,7 +15,7 @@ from scipy.spatial.distance import cdist
 from ..errors import RasterError
 from ..features import References
 from ..types import AnyArray, IntArray
-from .fitting import background, thinned
+from .fitting import MOST_LABELS, background, thinned
 
 USUAL = 0.99
 """The share of the labelled image's own pixels that count as covered by the nearest reference."""
@@ -23,8 +23,6 @@ WARN = 0.10
 """From this share of foreign pixels on there is a warning."""
 _BEYOND = 3.0
 """Mean squared distance at which a pixel is foreign to a learner, in units of that of what lies around the labelled pixels: of pixels of the labelled image about 1 in 100 are."""
-_MOST = 256
-"""References of a class that are asked; of more, every n-th is."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +71,6 @@ def coverage(nearest: npt.ArrayLike, limit: float, name: str = "the image") -> C
     return Coverage(name, limit, float((distances > limit).mean()), float(np.median(distances)), len(distances))
 
 
-def doubt(foreign: float) -> float:
-    """How far confidence is to be drawn towards that of a guess, 0..1, on an image of which this share is foreign: not at all below `WARN`, wholly where all of it is."""
-    return max(0.0, (foreign - WARN) / (1 - WARN))
-
-
 @dataclass(frozen=True, eq=False)
 class Cover:
     """What labels cover in terms of features: those that describe the pixel alone, in standard deviations of what lies around the labels."""
@@ -97,7 +90,7 @@ class Cover:
         own = np.flatnonzero(references.columns.own)
         centre, scale = (values[own] for values in background(references))
         classes = references.classes
-        kept = np.sort(np.concatenate([thinned(np.flatnonzero(classes == i), _MOST) for i in np.unique(classes)]))
+        kept = np.sort(np.concatenate([thinned(np.flatnonzero(classes == i), MOST_LABELS) for i in np.unique(classes)]))
         features = references.features.double().numpy()[kept][:, own]
         mean, variance = (references.background.double().numpy()[kept][:, k][:, own] for k in (0, 1))
         points = (features - centre) / scale

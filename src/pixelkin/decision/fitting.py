@@ -1,13 +1,13 @@
 """Learning from labelled pixels.
 
-- vote: every reference votes for its class with exp(-d / t), d being the mean squared difference of the standardised features of the two pixels
+- vote: every reference votes for its class with exp(-d), d being the mean squared difference of the standardised features of the two pixels
   alone. A pixel's own norm is common to all votes and drops out, so the exponent is linear in its features. Classes are balanced: the mean vote
   counts. Nothing is extrapolated, so colours never seen (another date) still go to what is least unlike them.
 - logistic: multinomial logistic regression on all learned features, strongly regularised, classes balanced.
 - auto: where there are pretrained features, and the image's own pixels were labelled, a Gaussian process on these (see `gaussian_process`), which is ahead of
-  all others there. Otherwise the weighted geometric mean of the vote, of that regression, and, on an image whose own pixels were labelled, of regressions on the bands:
+  all others there. Otherwise the weighted geometric mean of the vote, of that regression, and, on an image whose own pixels were labelled, of a regression on the bands:
   colours mean the same all over an image, but not on another date, and what a network makes of sites it saw little of, they know better. The vote
-  and straight lines are ahead where few sites are labelled, regressions and curves where many are, so weights follow from the number of spatial
+  is ahead where few sites are labelled, regressions where many are, so weights follow from the number of spatial
   groups in which the class seen in fewest of them is labelled. On an image whose own pixels were labelled, what lies near a labelled pixel also counts.
 
 Features are standardised by what lies around the labelled pixels, labelled or not: one label a class says nothing of spread.
@@ -30,28 +30,19 @@ from ..features import References
 from ..silence import silenced
 from ..types import AnyArray, IntArray
 from .gaussian_process import NEARNESS, PartsTerm, part_kernel
-from .kernels import LENGTH_SCALE_OF_BANDS, MOST_LANDMARKS, SpatialTerm, SpectralTerm, columns, spatial_kernel, spectral_kernel
+from .kernels import SPECTRAL_LENGTH_SCALE, SpatialTerm, SpectralTerm, columns, spatial_kernel, spectral_kernel
 from .scorer import Scorer
 
 LearnerMethod = Literal["auto", "vote", "logistic"]
 Known = Literal["here", "apart", "transferred", "elsewhere"]
 
-TEMPERATURE = 1.0
-"""t of the vote, in mean squared standard deviations of background."""
-VARIANCE = {"learned": 0.03, "bands": 0.1, "pretrained": 0.03}
-"""Prior variance of the weight of a standardised feature: the smaller, the closer the classes' weights are to nothing. Bands are fewer, and would be drowned beside the others."""
-MOST_VOTERS = 256
-"""References of a class that vote; of more, every n-th does."""
-MOST_EXAMPLES = 2000
-"""References of a class that the regressions learn from; of more, every n-th."""
-EVEN_REGRESSION = 3
-"""Half-saturation: labelled spatial groups at which vote and regression weigh the same."""
-EVEN_BANDS = 2
-"""Labelled spatial groups at which the bands have half of the weight that they have with many."""
-EVEN_CURVES = 5
-"""Labelled spatial groups at which the linear regression on the bands and that on kernels weigh the same."""
-EVEN_PROPORTIONS = 4
-"""Labelled spatial groups at which half of the proportions that are found is believed."""
+VARIANCE = 0.03
+"""Prior variance of the weight of a standardised feature: the smaller, the closer the classes' weights are to nothing."""
+MOST_LABELS = 512
+"""References of a class that vote, that regressions learn from, that are looked up on another image and that cover; of more, every n-th. Of all classes
+together, those that kernels are centred on (landmarks)."""
+EVEN = 4
+"""Half-saturation: labelled spatial groups at which the regressions weigh as much as the vote, and half of what labels show is believed."""
 PRETRAINED_SHARE = {"here": 1.0, "apart": 1.0, "transferred": 0.0, "elsewhere": 0.0}
 """Weight of the pretrained features beside all others: none on other dates, where the encoder is far ahead."""
 UNEVEN = 0.125
@@ -59,8 +50,6 @@ UNEVEN = 0.125
 features has half of that weight. Of a class with few labels beside one with many it finds too little."""
 ENOUGH = 0.9
 """Weight from which on the process needs no other beside it."""
-BANDS_SHARE = {"here": 0.5, "transferred": 0.3}
-"""Weight of the bands where many spatial groups are labelled, on the image itself or on another date."""
 
 
 def fit(references: References, ids: list[int], method: LearnerMethod, known: Known = "here") -> Scorer:
@@ -71,13 +60,13 @@ def fit(references: References, ids: list[int], method: LearnerMethod, known: Kn
         ids: Ids of the classes that have references, in the order in which probabilities are wanted.
         method: 'vote', 'logistic', or 'auto' for both and, but for images elsewhere, the bands and what is near.
         known: What is to be mapped: an image whose pixels were labelled 'here'; the same, but that nothing near is to count ('apart'); one that has 'transferred' labels, from other dates of its
-            ground, where the bands have less to say, because they would take for granted what changed; or any image 'elsewhere'.
+            ground, where the joint regression leaves the bands out, because they would take for granted what changed; or any image 'elsewhere'.
     """
     fitter, groups = _Fitter(references, ids), references.columns
     regress = partial(_regressions, fitter, references, method, "elsewhere" if known == "apart" else known)
     if method != "auto" or not groups.parts or (groups.pretrained.start and not PRETRAINED_SHARE[known]):
         return regress()
-    share = PRETRAINED_SHARE[known] * _saturating(fitter.spread, max(1.0, fitter.widest * UNEVEN))
+    share = PRETRAINED_SHARE[known] * half_saturating(fitter.spread, max(1.0, fitter.widest * UNEVEN))
     if not groups.pretrained.start or share >= ENOUGH:
         return fitter.process(1.0, spatial=known == "here")
     return regress().mixed(1 - share, fitter.process(share, spatial=known == "here"))
@@ -86,40 +75,45 @@ def fit(references: References, ids: list[int], method: LearnerMethod, known: Kn
 def _regressions(fitter: _Fitter, references: References, method: LearnerMethod, known: Known) -> Scorer:
     """What vote and regressions say."""
     own = int(np.flatnonzero(references.columns.own).max()) + 1
-    trust = _saturating(fitter.spread, EVEN_PROPORTIONS)
+    trust = half_saturating(fitter.spread)
     votes = fitter.votes(own) if method in ("auto", "vote") else ()
     if method == "vote":
         return Scorer(own, votes, 1.0, None, None, trust)
     of_bands, of_all = references.columns.bands, slice(0, references.columns.pretrained.start or len(references.columns))
     learned = references.columns.learned if references.columns.learned.stop else of_all
-    regressing = _saturating(fitter.spread, EVEN_REGRESSION) if votes else 1.0
+    regressing = trust if votes else 1.0
     if method == "logistic" or known == "elsewhere":
         lines = fitter.regression(learned).times(regressing)
         return Scorer(own, votes, 1 - regressing, _float(lines.weights), _float(lines.offsets), trust)
     has_bands = of_bands.start < of_bands.stop
-    share = BANDS_SHARE[known] * _saturating(fitter.spread, EVEN_BANDS) if has_bands else 0.0
+    # With many labels the bands weigh as much as all else.
+    share = trust / 2 if has_bands else 0.0
     joint = fitter.regression(learned if known == "transferred" else of_all, spatial=True).times((1 - share) * regressing)
     if not has_bands:
         spatial = SpatialTerm(fitter.sites, _float(joint.kernel))
         return Scorer(own, votes, 1 - regressing, _float(joint.weights), _float(joint.offsets), trust, None, spatial)
-    curving = _saturating(fitter.spread, EVEN_CURVES)
-    straight = fitter.regression(of_bands).times(share * (1 - curving))
-    curved = fitter.regression(None, spatial=True, spectral=of_bands).times(share * curving)
+    curved = fitter.regression(None, spatial=True, spectral=of_bands).times(share)
     return Scorer(
         own,
         votes,
         (1 - share) * (1 - regressing),
-        _float(joint.weights + straight.weights),
-        _float(joint.offsets + straight.offsets + curved.offsets),
+        _float(joint.weights),
+        _float(joint.offsets + curved.offsets),
         trust,
         fitter.spectral_term(of_bands, curved.kernel),
         SpatialTerm(fitter.sites, _float(joint.kernel + curved.kernel)),
     )
 
 
-def _saturating(count: int, even: float) -> float:
-    """Weight that grows from 0 to 1 with a count, one half at `even`."""
+def half_saturating(count: int, even: float | None = None) -> float:
+    """Weight that grows from 0 to 1 with a count, one half at `even`, by default `EVEN`."""
+    even = EVEN if even is None else even
     return count**2 / (count**2 + even**2)
+
+
+def spreads(references: References, ids: list[int]) -> list[int]:
+    """In how many spatial groups each class is labelled."""
+    return [len(np.unique(references.spatial_groups[references.classes == i])) for i in ids]
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,14 +141,13 @@ class _Fitter:
         self._features = features
         self._centre, self._scale = background(references)
         self._standardised = (features - self._centre) / self._scale
-        self._deviations = np.concatenate([np.full(group.width, np.sqrt(VARIANCE[group.kind])) for group in references.columns.groups])
         # scikit-learn wants classes as 0, 1, ... in ascending order; `order` says where there each of `ids` is.
         self._classes, self._order = (np.searchsorted(np.sort(ids), values) for values in (references.classes, ids))
-        spreads = [len(np.unique(references.spatial_groups[references.classes == i])) for i in ids]
-        self.spread, self.widest = min(spreads), max(spreads)
+        found = spreads(references, ids)
+        self.spread, self.widest = min(found), max(found)
         """Spatial groups in which the classes seen in fewest and in most of them are labelled."""
-        self._chosen = self._thinned(MOST_EXAMPLES)
-        self._landmarks = self._thinned(max(1, MOST_LANDMARKS // len(ids)))
+        self._chosen = self._thinned(MOST_LABELS)
+        self._landmarks = self._thinned(max(1, MOST_LABELS // len(ids)))
         self._sites = references.sites
         self.sites: IntArray = self._sites[self._landmarks]
         """(m, 3): number of the image, row and column of the kernels' landmarks."""
@@ -171,10 +164,10 @@ class _Fitter:
         steepness = np.zeros(len(looked_at))
         voting = [self._columns.of(group.name) for group in self._columns.groups if looked_at[self._columns.of(group.name)].any()]
         for columns_of in voting:
-            steepness[columns_of] = looked_at[columns_of] / (TEMPERATURE * looked_at[columns_of].sum() * len(voting))
+            steepness[columns_of] = looked_at[columns_of] / (looked_at[columns_of].sum() * len(voting))
         steepness = steepness[:own]
         for k in self._order:
-            voters = self._standardised[thinned(np.flatnonzero(self._classes == k), MOST_VOTERS), :own]
+            voters = self._standardised[thinned(np.flatnonzero(self._classes == k), MOST_LABELS), :own]
             weights = 2 * steepness * voters / self._scale[:own]
             offsets = -(voters**2) @ steepness - weights @ self._centre[:own] - np.log(len(voters))
             votes.append((_float(weights), _float(offsets)))
@@ -182,7 +175,7 @@ class _Fitter:
 
     def regression(self, lines: slice | None, *, spatial: bool = False, spectral: slice | None = None) -> _Regression:
         """A regression on some features themselves, on the spatial kernel, and on the spectral kernel of some features."""
-        parts = [] if lines is None else [self._deviations[lines] * self._standardised[self._chosen, lines]]
+        parts = [] if lines is None else [np.sqrt(VARIANCE) * self._standardised[self._chosen, lines]]
         back: AnyArray = np.zeros((0, 0))
         if spatial or spectral is not None:
             values, back = columns(*(self._kernel(rows, spatial, spectral) for rows in (self._chosen, self._landmarks)))
@@ -191,7 +184,7 @@ class _Fitter:
         coefficients, split = coefficients[self._order], coefficients.shape[1] - len(back)
         weights = np.zeros((len(self._order), len(self._scale)))
         if lines is not None:
-            weights[:, lines] = self._deviations[lines] * coefficients[:, :split] / self._scale[lines]
+            weights[:, lines] = np.sqrt(VARIANCE) * coefficients[:, :split] / self._scale[lines]
         return _Regression(weights, offsets[self._order] - weights @ self._centre, coefficients[:, split:] @ back.T)
 
     def _kernel(self, rows: IntArray, spatial: bool, spectral: slice | None) -> AnyArray:
@@ -219,12 +212,12 @@ class _Fitter:
         weights = share * (coefficients @ back.T)[self._order]
         term = PartsTerm(of, widths, _float(values[self._landmarks]), _float(weights))
         near = SpatialTerm(self.sites, _float(NEARNESS * weights)) if spatial else None
-        return Scorer(0, (), 0.0, None, _float(share * offsets[self._order]), _saturating(self.spread, EVEN_PROPORTIONS), None, near, term)
+        return Scorer(0, (), 0.0, None, _float(share * offsets[self._order]), half_saturating(self.spread), None, near, term)
 
     def spectral_term(self, of_bands: slice, kernel: AnyArray) -> SpectralTerm:
         """The kernel on the features of the bands, with these weights (class, m)."""
         scale = self._scale[of_bands]
-        steepness = np.sqrt(2 / (LENGTH_SCALE_OF_BANDS * len(scale)))
+        steepness = np.sqrt(2 / (SPECTRAL_LENGTH_SCALE * len(scale)))
         landmarks = steepness * self._standardised[self._landmarks, of_bands]
         return SpectralTerm(
             of_bands.start, *(_float(v) for v in (self._centre[of_bands, None], steepness / scale[:, None], landmarks, kernel))

@@ -17,9 +17,10 @@ from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from ..types import AnyArray
+from .kernels import SPECTRAL_LENGTH_SCALE
 from .scratch import Scratch
 
-LENGTH_SCALE_OF_PARTS = 0.5
+LENGTH_SCALE_OF_PARTS = SPECTRAL_LENGTH_SCALE
 """Mean squared difference of the columns of a part at which its kernel has fallen to 1 / e."""
 NEARNESS = 0.1
 """Of the spatial kernel beside the mean of the others."""

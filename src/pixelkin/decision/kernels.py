@@ -1,7 +1,7 @@
 """Kernels on the labelled pixels: what is near one (the spatial kernel), and what has its colours (the spectral kernel), is likely of its class.
 
 Both are Gaussian (RBF). A regression on kernels is a Gaussian process classifier; it is fitted by scikit-learn on explicit columns, which give the
-kernel exactly for up to `MOST_LANDMARKS` labelled pixels and approximate it by as many of more (Nystroem).
+kernel exactly for few labelled pixels (`MOST_LABELS`) and approximate it by as many of more (Nystroem).
 
 Williams and Seeger, *Using the Nystroem Method to Speed Up Kernel Machines* (NIPS 2000).
 """
@@ -17,19 +17,18 @@ from scipy.linalg import cholesky, solve_triangular
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
+from ..features.squares import OBJECT_SIZE
 from ..types import AnyArray, IntArray
 from .scratch import Scratch
 
-MOST_LANDMARKS = 512
-"""Labelled pixels that kernels are centred on (landmarks); of more, every n-th."""
-LENGTH_SCALE = 16.0
-"""Of the spatial kernel, pixels: about the size of what is labelled as one thing."""
-LENGTH_SCALE_OF_BANDS = 0.5
-"""Of the spectral kernel: mean squared difference of the standardised features of the bands at which it has fallen to 1 / e."""
+LENGTH_SCALE = float(OBJECT_SIZE)
+"""Of the spatial kernel, pixels."""
+SPECTRAL_LENGTH_SCALE = 0.5
+"""Of kernels on features: mean squared difference of standardised features at which they have fallen to 1 / e."""
 KERNEL_VARIANCE = 4.0
 """Variance of the log odds that each kernel may explain."""
-NUGGET = 1e-3
-"""Added to the diagonal, in units of the variance: pixels beside each other are nearly one."""
+NUGGET = float(np.sqrt(np.finfo(np.float32).eps))
+"""Added to the diagonal, in units of the variance, or pixels beside each other would be one: half of the digits of features."""
 _scratch = Scratch()
 
 
@@ -42,7 +41,7 @@ def spatial_kernel(one: IntArray, other: IntArray) -> AnyArray:
 
 def spectral_kernel(one: AnyArray, other: AnyArray) -> AnyArray:
     """(n, m) in [0, 1] of standardised features of the bands (n, d) and (m, d)."""
-    like: AnyArray = np.exp(cdist(one, other, "sqeuclidean") / (-LENGTH_SCALE_OF_BANDS * one.shape[1]))
+    like: AnyArray = np.exp(cdist(one, other, "sqeuclidean") / (-SPECTRAL_LENGTH_SCALE * one.shape[1]))
     return like
 
 

@@ -18,11 +18,9 @@ from cachetools import LRUCache
 
 from ..features import References
 from ..types import BoolArray, IntArray
-from .fitting import thinned
+from .fitting import MOST_LABELS, thinned
 from .scorer import Scorer
 
-MOST_TRANSFERRED = 256
-"""Labels of a class that are looked up on another image; of more, every n-th is."""
 _LEAST_CHANCE = 0.5
 """How likely a class has to be where it was labelled on another image, in units of one over the number of classes."""
 _MOST_IMAGES = 64
@@ -43,7 +41,7 @@ def transferable(references: References, own: BoolArray, grid: int) -> IntArray:
     last = {tuple(origins[i, 2:].tolist()): i for i in np.flatnonzero(~own & (origins[:, 1] == grid) & (grid != 0)).tolist()}
     free = np.sort(np.array([i for site, i in last.items() if site not in known], np.int64))
     classes = references.classes[free]
-    return np.sort(np.concatenate([free[:0], *(thinned(free[classes == k], MOST_TRANSFERRED) for k in np.unique(classes))]))
+    return np.sort(np.concatenate([free[:0], *(thinned(free[classes == k], MOST_LABELS) for k in np.unique(classes))]))
 
 
 def unchanged(there: References, ids: list[int], scorer: Scorer) -> BoolArray:

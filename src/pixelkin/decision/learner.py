@@ -15,7 +15,7 @@ from ..scene import Scene
 from ..types import AnyArray, BoolArray, FloatArray, IntArray, LabelledPixels, UInt8Array, Window
 from ..workers import alone
 from .calibration import Assessment, SuspectLabel, assess
-from .coverage import Cover, Coverage, coverage, doubt
+from .coverage import Cover, Coverage, coverage
 from .fitting import Known, LearnerMethod, background, fit
 from .label_transfer import LookedUp, transferable, unchanged
 from .protocol import Image
@@ -68,7 +68,7 @@ class LearnerRule:
     """With the prior correction of the image, and the labels that are near on it."""
     training: TrainingSet
     doubt: float
-    """How far confidence is drawn towards that of a guess, 0..1: where much of the image is like nothing that was labelled."""
+    """How far confidence is drawn towards that of a guess, 0..1: the share of an image without labels that is like nothing that was labelled."""
 
 
 class Learner:
@@ -123,7 +123,7 @@ class Learner:
         scorer = alone(scorer.proportioned, sample)
         if has_labels:
             return LearnerRule(fitted, scorer, training, 0.0)
-        return LearnerRule(fitted, scorer, training, doubt(self._coverage(training, fitted, sample, image.scene.name).foreign))
+        return LearnerRule(fitted, scorer, training, self._coverage(training, fitted, sample, image.scene.name).foreign)
 
     def elsewhere(self, training: TrainingSet) -> LearnerRule:
         """A learner for any image that is not of labelled ground, before its proportions are looked at."""

@@ -13,8 +13,6 @@ from .gaussian_process import PartsTerm
 from .kernels import SpatialTerm, SpectralTerm
 from .scratch import Scratch
 
-LEAST_PROPORTION = 0.01
-"""Of an image that a class is taken to cover."""
 _COLUMNS = 8192
 """Pixels a pass: few large steps, because threads that share an interpreter stand in each other's way at every step."""
 _MOST_SCORES = 1 << 20
@@ -64,7 +62,7 @@ class Scorer:
         """
         if not sample.shape[1]:
             return self
-        proportions = self.probabilities(sample).mean(dim=1).clamp(min=LEAST_PROPORTION)
+        proportions = self.probabilities(sample).mean(dim=1).clamp(min=1 / sample.shape[1])
         return replace(self, prior=self.trust * torch.log(proportions))
 
     def on(self, images: Collection[int]) -> Scorer:

@@ -19,11 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..features.squares import OBJECT_SIZE
 from .scratch import Scratch
 
 STRIDE = 2
 """Probabilities are asked for on every second row and column."""
-RADIUS = 4
+RADIUS = OBJECT_SIZE // 2 // STRIDE
 """Thinned pixels from the centre to the edge of a window: 17 image pixels a side."""
 REACH = 2 * RADIUS * STRIDE
 """Image pixels from a pixel to the furthest one that has a say in it."""

@@ -13,12 +13,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..types import Grid, Window
+from .squares import OBJECT_SIZE
 
 BLOCK = 256
 """Side of a block in pixels: its feature maps fit the cache, and its halo costs a tenth."""
 
 
-REFERENCE_BLOCK = 32
+REFERENCE_BLOCK = 2 * OBJECT_SIZE
 """Side of the block from which a labelled pixel is described: a click costs a few milliseconds, a scribble shares positions."""
 _BLOCKS = 64
 """Small blocks that are looked at, at most: enough to know a class's share of an image to a few points."""

@@ -23,15 +23,15 @@ from .bands import RAW, band_group, band_values
 from .blocks import REFERENCE_BLOCK, block_at
 from .encoder import encoder_group
 from .source import Columns, Fields
-from .squares import CONTEXT
+from .squares import CONTEXT, OBJECT_SIZE
 from .stack import FeatureStack
 
 _WITNESSES = 16
 """Labelled pixels that have to be the same for two files to be one image."""
-_GROUPS = 8
+GROUPS = 8
 """Spatial groups along the longer side of an image: labels in different ones are taken to say something new about a class."""
-_SMALLEST_GROUP, _LARGEST_GROUP = 4, 64
-"""Pixels a side of a spatial group: what is further apart than the latter always tells something new."""
+_LARGEST_GROUP = 4 * OBJECT_SIZE
+"""Pixels a side of a spatial group, at most: what is further apart always tells something new."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +158,7 @@ class References:
 
         Labels of one group are nearly copies of one another.
         """
-        side = (-(-self.sizes.numpy() // _GROUPS)).clip(_SMALLEST_GROUP, _LARGEST_GROUP)
+        side = (-(-self.sizes.numpy() // GROUPS)).clip(max=_LARGEST_GROUP)
         image, row, col = self.sites.T
         _, numbers = np.unique(np.stack([image, row // side, col // side]), axis=1, return_inverse=True)
         return numbers.reshape(-1)

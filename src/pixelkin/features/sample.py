@@ -10,9 +10,10 @@ from torch import Tensor
 from ..scene import Scene
 from ..types import Window
 from .blocks import spread_blocks
+from .squares import OBJECT_SIZE
 from .stack import FeatureStack
 
-_STEP = 8
+_STEP = OBJECT_SIZE // 2
 """Every eighth row and column of a block; pixels between them would say nearly the same."""
 
 

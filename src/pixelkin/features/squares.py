@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-NEAR, FAR = 9, 25
-"""Sides of the two squares."""
+OBJECT_SIZE = 16
+"""Pixels across what is labelled as one thing, about: the one length from which those of the decision follow."""
+NEAR, FAR = OBJECT_SIZE // 2 + 1, 3 * OBJECT_SIZE // 2 + 1
+"""Sides of the two squares: 9 and 25."""
 CONTEXT = FAR // 2
 """Pixels from a pixel to the edge of its surroundings."""
 

@@ -23,7 +23,6 @@ Array = npt.NDArray[Any]
 STRIDE, RADIUS, RIDGE, MOST_BANDS = 2, 4, 0.02, 4
 REACH = 2 * RADIUS * STRIDE
 BLOCK, SMALL, SAMPLED, STEP = 256, 32, 64, 8
-LEAST_PROPORTION, WARN = 0.01, 0.10
 
 
 class MapModel:
@@ -112,13 +111,13 @@ class MapModel:
         sample = np.concatenate(found, axis=1)
         if not sample.shape[1]:
             return nothing
-        prior = sample.mean(axis=1).clip(min=LEAST_PROPORTION) ** facts["trust"]
+        prior = sample.mean(axis=1).clip(min=1 / sample.shape[1]) ** facts["trust"]
         cover = {name: np.asarray(value, np.float64) for name, value in facts["cover"].items()}
         points = cover["points"]
         values = (np.concatenate(own, axis=1)[facts["own"]].T - cover["centre"]) / cover["scale"]
         squared = (values**2).sum(axis=1)[:, None] + (points**2).sum(axis=1) - 2 * values @ points.T
         foreign = float((squared.min(axis=1) > cover["limit"] ** 2 * points.shape[1]).mean())
-        return prior.astype(np.float32)[:, None, None], max(0.0, (foreign - WARN) / (1 - WARN))
+        return prior.astype(np.float32)[:, None, None], foreign
 
     def _run(self, image: _Image, top: int, left: int, size: tuple[int, int]) -> tuple[Array, Array]:
         """Probabilities (class, h, w) and features (K, h, w) of every second row and column of a window, which may reach past the image."""

@@ -1,0 +1,35 @@
+"""The numbers that somebody chose on the path from labels to a map are few, and each is in the ablation."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ablation = pytest.importorskip("benchmarks.ablation", reason="the benchmarks are not part of a release")
+
+PACKAGE = Path(__file__).parents[2] / "src" / "pixelkin"
+OTHERS = {
+    # Where work is done, and how much is remembered.
+    "blocks.BLOCK", "smoothing._AT_ONCE", "nearest._AT_ONCE", "nearest._SAMPLED_BLOCKS", "scorer._COLUMNS", "scorer._MOST_SCORES", "gaussian_process._COLUMNS",
+    "training_set._MOST_IMAGES", "label_transfer._MOST_IMAGES", "backbone._MOST_IMAGES", "embeddings._KEPT", "embeddings._LOOKED_AT",
+    # Guards of numbers.
+    "scorer._LEAST", "backbone._BN_EPS", "references._WITNESSES",
+    # The frozen network, and pixels between two of its outputs.
+    "backbone.ENLARGED", "backbone.STRIDE", "backbone.REACH", "smoothing.STRIDE", "embeddings._GUIDES",
+    # What is said of a map, and asked of its user.
+    "calibration._FEWEST", "coverage.USUAL", "coverage.WARN", "suggestion.CANDIDATES",
+}  # fmt: skip
+
+
+def test_every_number_that_decides_a_map_is_in_the_ablation() -> None:
+    found = set()
+    for room in ("features", "decision"):
+        for module in (PACKAGE / room).glob("*.py"):
+            for node in ast.parse(module.read_text()).body:
+                if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, int | float):
+                    found |= {f"{module.stem}.{target.id}" for target in node.targets if isinstance(target, ast.Name)}
+    listed = {constant.name for constant in ablation.CONSTANTS}
+    assert found - OTHERS <= listed
+    assert len(listed) <= 20
