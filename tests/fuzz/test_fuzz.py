@@ -82,6 +82,8 @@ COMMANDS = {
     "map_confidence.tif": [["evaluate", "map.tif", "-t", "labels.csv"], ["info", "map.tif"]],
     "map.tif.aux.xml": [["evaluate", "map.tif", "-t", "labels.csv"], ["info", "map.tif"]],
     "project/project.json": [["segment", "project", "-o", "out"], ["info", "project"]],
+    "project/labels.gpkg": [["segment", "project", "-o", "out"], ["segment", "image.tif", "--raw", "-l", "project/labels.gpkg", "-o", "out.tif"],
+                            ["labels", "check", "project/labels.gpkg", "--scene", "image.tif"]],
     **{f"labels.{kind}": [["segment", "image.tif", "--raw", "-l", f"labels.{kind}", "-o", "out.tif"], ["labels", "check", f"labels.{kind}", "--scene", "image.tif"],
                           ["evaluate", "map.tif", "-t", f"labels.{kind}"], ["labels", "convert", f"labels.{kind}", "out.gpkg"],
                           ["labels", "convert", f"labels.{kind}", "out.csv"], ["labels", "convert", f"labels.{kind}", "out.tif", "--scene", "image.tif"]]

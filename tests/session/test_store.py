@@ -14,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixelkin.errors import LabelError, MissingFileError
+from pixelkin.labels import read_labels
+from pixelkin.labels.project_labels import is_project_labels
 from pixelkin.session import (
     AddClass,
     AddMark,
@@ -25,6 +27,7 @@ from pixelkin.session import (
     UpdateClass,
     UpdateMark,
     open_project,
+    segment_project,
 )
 from pixelkin.session.edits import Edit, apply_edits
 from pixelkin.session.errors import HistoryError, NoSuchItemError, ProjectError
@@ -248,3 +251,35 @@ def test_undoing_everything_gives_the_empty_project_and_redoing_gives_it_back(
         project.store.redo(f"forth-{step}")
     assert contents(project) == final
     project.close()
+
+
+@pytest.mark.parametrize("column", ["pixel_geometry", "color"])
+def test_a_damaged_store_is_refused_by_every_reader_and_nothing_is_left_beside_it(project: Project, column: str) -> None:
+    do(project, AddClass("water"), AddClass("land"))
+    do(project, AddMark("field", 1, "point", point(3.5, 8.5)), AddMark("field", 2, "point", point(33.5, 8.5)))
+    scene = project.scenes["field"]
+    project.close()
+    path = project.folder / "labels.gpkg"
+    connection = sqlite3.connect(path)
+    table, text = ("marks", '{"type": "Point", "coord') if column == "pixel_geometry" else ("classes", "green")
+    connection.execute(f"UPDATE {table} SET {column} = ?", (text,))
+    connection.commit()
+    connection.close()
+    before = sorted(file.name for file in project.folder.iterdir())
+    with pytest.raises(ProjectError, match=r"labels.gpkg is damaged .*Restore it from a copy"):
+        segment_project(project.folder, project.folder / "maps")
+    with pytest.raises(LabelError, match=r"its marks cannot be read: .*restore it from a copy"):
+        read_labels(path, scene)
+    assert sorted(file.name for file in project.folder.iterdir()) == before
+
+
+def test_a_store_whose_own_error_cannot_be_read_is_refused(project: Project) -> None:
+    """SQLite quotes the damaged text in its message, whatever bytes it holds."""
+    project.close()
+    path = project.folder / "labels.gpkg"
+    data = path.read_bytes()
+    assert b"CREATE TABLE pixelkin_state" in data
+    path.write_bytes(data.replace(b"CREATE TABLE pixelkin_state", b"CREATE TABL\xf4 pixelkin_state"))
+    with pytest.raises(ProjectError, match=r"labels.gpkg is not a pixelkin label store"):
+        Project.open(project.folder)
+    assert not is_project_labels(path)

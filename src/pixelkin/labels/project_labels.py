@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+from shapely.errors import ShapelyError
 from shapely.geometry import shape
 
 from pixelkin.errors import LabelError
@@ -23,7 +24,7 @@ def is_project_labels(path: Path) -> bool:
     try:
         with closing(_connect(path)) as connection:
             return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'pixelkin_state'").fetchone() is not None
-    except sqlite3.DatabaseError:
+    except (sqlite3.DatabaseError, UnicodeDecodeError):
         return False
 
 
@@ -36,11 +37,16 @@ def read_project_labels(path: Path, grid: Grid, scene: str | None) -> tuple[Labe
         scene: Name of the image; the marks of other images of the project are left out. None = its only image.
 
     Raises:
-        LabelError: Marks of several images, none of which has this name, or no labelled pixel.
+        LabelError: Marks of several images, none of which has this name, no labelled pixel, or a damaged file.
     """
-    with closing(_connect(path)) as connection:
-        rows = connection.execute("SELECT scene, class_id, brush_px, pixel_geometry FROM marks ORDER BY fid").fetchall()
-        classes = connection.execute("SELECT id, name, color FROM classes ORDER BY position").fetchall()
+    try:
+        with closing(_connect(path)) as connection:
+            found = connection.execute("SELECT scene, class_id, brush_px, pixel_geometry FROM marks ORDER BY fid").fetchall()
+            listed = connection.execute("SELECT id, name, color FROM classes ORDER BY position").fetchall()
+        rows = [(str(where), int(class_id), float(brush), shape(json.loads(geometry))) for where, class_id, brush, geometry in found]
+        classes = [LegendClass(int(i), str(name), _color(color)) for i, name, color in listed]
+    except (sqlite3.DatabaseError, ShapelyError, ValueError, TypeError, LookupError, AttributeError) as exc:
+        raise LabelError(f"its marks cannot be read: {exc!r}. The file is damaged: restore it from a copy.") from exc
     scenes = sorted({row[0] for row in rows})
     if scene not in scenes:
         if len(scenes) != 1:
@@ -50,19 +56,20 @@ def read_project_labels(path: Path, grid: Grid, scene: str | None) -> tuple[Labe
         scene = scenes[0]
     mask = np.zeros(grid.height * grid.width, np.uint8)
     for _, class_id, brush, geometry in (row for row in rows if row[0] == scene):
-        mask[footprint(shape(json.loads(geometry)), brush, grid.height, grid.width)] = class_id
+        mask[footprint(geometry, brush, grid.height, grid.width)] = class_id
     if not mask.any():
         raise LabelError(f"its marks on {scene!r} label no pixel of this image. Check that it is the right project.")
     present = set(np.unique(mask).tolist())
-    legend = Legend(tuple(LegendClass(i, name, _color(color)) for i, name, color in classes if i in present))
+    legend = Legend(tuple(entry for entry in classes if entry.id in present))
     others = len(rows) - sum(row[0] == scene for row in rows)
     notes = [f"{others:,} marks on other images of the project are left out."] if others else []
     return LabelledPixels.from_mask(mask.reshape(grid.shape), legend), notes
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    # Read-only, and never waiting: the page may have the project open.
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    # Read-only, and never waiting: the page may have the project open. Where it has not, SQLite need put no files of its own beside it.
+    open_elsewhere = path.with_name(f"{path.name}-wal").exists()
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro{'' if open_elsewhere else '&immutable=1'}", uri=True)
 
 
 def _color(text: str) -> tuple[int, int, int]:

@@ -145,6 +145,10 @@ class Editor:
         self.changes.append(change)
 
 
+DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError, ValueError, TypeError, LookupError)
+"""What reading a damaged store raises."""
+
+
 def _state(connection: sqlite3.Connection, name: str) -> int:
     return int(connection.execute("SELECT value FROM pixelkin_state WHERE name = ?", (name,)).fetchone()[0])
 
@@ -179,7 +183,7 @@ class Store:
         Raises:
             ProjectError: The file is not a store of this version.
         """
-        self._locate = locate
+        self._path, self._locate = path, locate
         self._lock = threading.RLock()
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
         self._connection.row_factory = sqlite3.Row
@@ -189,7 +193,7 @@ class Store:
             version = _state(self._connection, "schema")
             srs = self._connection.execute("SELECT srs_id FROM gpkg_geometry_columns WHERE table_name = 'marks'").fetchone()
             self._srs_id = int(srs[0])
-        except (sqlite3.DatabaseError, TypeError) as exc:
+        except DAMAGE as exc:
             self._connection.close()
             raise ProjectError(
                 f"{path} is not a pixelkin label store ({exc}). Restore it from a copy, or start a new project folder."
@@ -223,10 +227,17 @@ class Store:
             return _state(self._connection, "revision")
 
     def read_all(self) -> StoreChanges:
-        """Everything, as of one revision."""
-        with self._transaction("DEFERRED") as connection:
-            marks = [_mark(row) for row in connection.execute("SELECT * FROM marks ORDER BY fid")]
-            return StoreChanges(0, _state(connection, "revision"), _read_classes(connection), marks, [])
+        """Everything, as of one revision.
+
+        Raises:
+            ProjectError: The file is damaged.
+        """
+        try:
+            with self._transaction("DEFERRED") as connection:
+                marks = [_mark(row) for row in connection.execute("SELECT * FROM marks ORDER BY fid")]
+                return StoreChanges(0, _state(connection, "revision"), _read_classes(connection), marks, [])
+        except DAMAGE as exc:
+            raise ProjectError(f"{self._path} is damaged ({exc}). Restore it from a copy.") from exc
 
     def changes_since(self, revision: int) -> StoreChanges:
         """What happened after a revision, as of one later revision."""
