@@ -1,5 +1,6 @@
 """Each algorithm is one command of pixelkin: parameters in, arguments out, files back."""
 
+import csv
 import json
 import tempfile
 from pathlib import Path
@@ -20,6 +21,7 @@ from qgis.core import (
     QgsProcessingParameterRasterDestination,
     QgsProcessingParameterRasterLayer,
     QgsProcessingParameterString,
+    QgsProcessingParameterVectorDestination,
     QgsVectorFileWriter,
 )
 from qgis.PyQt.QtCore import QCoreApplication
@@ -102,6 +104,10 @@ class Command(QgsProcessingAlgorithm):
         if layer is None or layer.dataProvider().name() != "gdal":
             raise QgsProcessingException(tr("The image has to be a raster that is a file. Save the layer first."))
         return layer.source()
+
+    def number(self, name, option):
+        """An option with a number, nothing where none was given."""
+        return [option, repr(self.parameterAsDouble(self._p, name, self._context))] if self._p.get(name) is not None else []
 
     def output(self, name):
         """The file that an output goes to; '' if it is skipped."""
@@ -269,4 +275,115 @@ class Evaluate(Command):
         return {"OUTPUT": out, **{name.upper(): found[name] for name in ("accuracy", "mean_iou") if name in found}}
 
 
-ALGORITHMS = (Train, Segment, SegmentSeries, Evaluate)
+class Similar(Command):
+    """`pixelkin similar`."""
+
+    NAME, TITLE = "similar", "Find all like some marks"
+    HELP = (
+        "Finds everything that looks like some marked pixels of one class; one mark is enough. Beside the map of what was found stands how like the marks "
+        "every pixel is, from 0 to 1. The threshold follows from the image unless one is given."
+    )
+
+    def initAlgorithm(self, _=None):  # noqa: N802 - QGIS's name
+        """Its parameters."""
+        self.addParameter(QgsProcessingParameterRasterLayer("INPUT", tr("Image")))
+        for parameter in _labels("LABELS", "Marked pixels", "CLASS_FIELD"):
+            self.addParameter(parameter)
+        self.addParameter(QgsProcessingParameterString("CLASS", tr("Class to find (empty: the only one)"), optional=True))
+        self.addParameter(
+            QgsProcessingParameterNumber(
+                "THRESHOLD", tr("Threshold"), QgsProcessingParameterNumber.Double, optional=True, minValue=0, maxValue=1
+            )
+        )
+        self.addParameter(QgsProcessingParameterFile("MODEL", tr("Model (empty: none)"), extension="safetensors", optional=True))
+        self.addParameter(_extra())
+        self.addParameter(QgsProcessingParameterRasterDestination("OUTPUT", tr("What was found")))
+
+    def arguments(self):
+        """Image, marks, options, map; the similarity stands beside it."""
+        out, model, name = self.output("OUTPUT"), self.text("MODEL"), self.text("CLASS")
+        arguments = ["similar", self.raster("INPUT"), *self.labels("LABELS", "CLASS_FIELD", "--labels"), "--out", out, "--overwrite"]
+        arguments += [
+            *(["--class", name] if name else []),
+            *(["--model", model] if model else []),
+            *self.number("THRESHOLD", "--threshold"),
+        ]
+        beside = Path(out)
+        return arguments, {"OUTPUT": out, "SIMILARITY": str(beside.with_name(f"{beside.stem}_similarity.tif"))}
+
+
+class Sample(Command):
+    """`pixelkin sample`."""
+
+    NAME, TITLE = "sample", "Points at which to check a map"
+    HELP = (
+        "Draws points of which each pixel has a known chance. Fill in the true class of each without looking at the map; then 'Accuracy and areas of a "
+        "map' gives accuracies and areas with 95 % intervals. The points carry how they were drawn."
+    )
+    ALLOCATIONS = ("proportional", "equal", "neyman")
+
+    def initAlgorithm(self, _=None):  # noqa: N802 - QGIS's name
+        """Its parameters."""
+        self.addParameter(QgsProcessingParameterRasterLayer("INPUT", tr("Map")))
+        self.addParameter(QgsProcessingParameterNumber("N", tr("Points"), defaultValue=100, minValue=2))
+        self.addParameter(
+            QgsProcessingParameterNumber(
+                "TARGET_SE", tr("Instead of a number: standard error of the accuracy to reach"), QgsProcessingParameterNumber.Double,
+                optional=True, minValue=0, maxValue=1,
+            )
+        )  # fmt: skip
+        self.addParameter(QgsProcessingParameterBoolean("SIMPLE", tr("No strata: every pixel has the same chance"), defaultValue=False))
+        self.addParameter(
+            QgsProcessingParameterEnum("ALLOCATION", tr("How points are shared out among classes"), list(self.ALLOCATIONS), defaultValue=0)
+        )
+        self.addParameter(QgsProcessingParameterNumber("FLOOR", tr("Points that each class gets at least"), defaultValue=0, minValue=0))
+        self.addParameter(QgsProcessingParameterNumber("SEED", tr("Seed"), defaultValue=0, minValue=0))
+        self.addParameter(_extra())
+        self.addParameter(QgsProcessingParameterVectorDestination("OUTPUT", tr("Points"), QgsProcessing.TypeVectorPoint))
+
+    def arguments(self):
+        """Map, design, points."""
+        out, floor = self.output("OUTPUT"), self.parameterAsInt(self._p, "FLOOR", self._context)
+        reach = self.number("TARGET_SE", "--target-se")
+        arguments = ["sample", self.raster("INPUT"), "--out", out, "--seed", self.text("SEED"), "--overwrite"]
+        arguments += reach or ["--n", self.text("N")]
+        if self.yes("SIMPLE"):
+            return [*arguments, "--simple"], {"OUTPUT": out}
+        allocation = self.ALLOCATIONS[self.parameterAsEnum(self._p, "ALLOCATION", self._context)]
+        return [*arguments, "--allocation", allocation, *(["--floor", str(floor)] if floor else [])], {"OUTPUT": out}
+
+
+class Areas(Command):
+    """The areas that `pixelkin info` tells of a map."""
+
+    NAME, TITLE = "areas", "Areas of the classes of a map"
+    HELP = (
+        "Pixels, hectares and share of each class, measured on the ellipsoid. They are what the map shows: areas with intervals, which allow for its "
+        "errors, come from 'Accuracy and areas of a map' and a random sample."
+    )
+
+    def initAlgorithm(self, _=None):  # noqa: N802 - QGIS's name
+        """Its parameters."""
+        self.addParameter(QgsProcessingParameterRasterLayer("INPUT", tr("Map")))
+        self.addParameter(QgsProcessingParameterFileDestination("OUTPUT", tr("Areas"), "CSV (*.csv);;JSON (*.json)"))
+
+    def arguments(self):
+        """The map."""
+        return ["info", self.raster("INPUT"), "--json"], {}
+
+    def results(self, printed):
+        """The table as a file."""
+        out, areas = Path(self.output("OUTPUT")), json.loads(printed).get("areas")
+        if areas is None:
+            raise QgsProcessingException(tr("The raster is no map of pixelkin: it names no classes. Choose one that pixelkin wrote."))
+        if out.suffix.lower() == ".json":
+            out.write_text(json.dumps(areas, indent=2), encoding="utf-8")
+        else:
+            with out.open("w", encoding="utf-8", newline="") as file:
+                table = csv.DictWriter(file, areas["classes"][0])
+                table.writeheader()
+                table.writerows(areas["classes"])
+        return {"OUTPUT": str(out)}
+
+
+ALGORITHMS = (Train, Segment, SegmentSeries, Similar, Sample, Evaluate, Areas)
