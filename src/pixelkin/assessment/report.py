@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+import tempfile
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -13,17 +14,19 @@ import numpy as np
 
 from ..files import replacing, require_suffix
 from ..maps import area_table, colorize
+from ..scene import Scene
 from ..segmentation import Segmentation
 from ..types import LabelledPixels
 from .evaluation import Evaluation
+from .pdf import find_browser, print_pdf
 
 _LONGEST_SIDE = 1000
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
 img{max-width:100%;image-rendering:pixelated;border:1px solid #ccc;background:#fff}
 table{border-collapse:collapse;margin:.5rem 0 1.5rem}td,th{padding:.2rem .7rem;border-bottom:1px solid #ddd;text-align:right}
-td:first-child,th:first-child{text-align:left}.box{display:inline-block;width:1em;height:1em;margin-right:.5em;vertical-align:-.15em;border:1px solid #999}
-@media print{body{margin:0}h2{break-after:avoid}table{break-inside:avoid}}
+img.panels{image-rendering:auto;border:0}figure{margin:1rem 0}td:first-child,th:first-child{text-align:left}.box{display:inline-block;width:1em;height:1em;margin-right:.5em;vertical-align:-.15em;border:1px solid #999}
+@media print{body{margin:0;font-size:11px}h2{break-after:avoid}table,figure{break-inside:avoid}td{overflow-wrap:anywhere}}
 """
 _COUNTED = """
 <p>Areas are counted from the map, which repeats its mistakes: they are no estimates. For those, draw points with <code>pixelkin sample</code>,
@@ -53,25 +56,32 @@ def write_report(
     evaluation: Evaluation | None = None,
     design: str = "",
     labels: LabelledPixels | None = None,
+    scene: Scene | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write an HTML page with the map, its legend, marks, sample design, accuracy, areas, provenance and method.
+    """Write a page with the map, its legend, image and marks, sample design, accuracy, areas, provenance and method.
 
     Args:
         segmentation: The map.
-        path: Page to write, `.html`. It needs no other file and no network.
+        path: Page to write, `.html`, which needs no other file and no network; or `.pdf`, which a browser of this machine prints.
         title: Its heading.
         evaluation: What a sample says of the map.
         design: How that sample was drawn, in words.
         labels: The marks that the map was made from.
+        scene: The image, to be drawn with its marks, the map and its confidence.
         overwrite: Replace a file that is there.
 
     Raises:
-        OutputError: Another suffix, the file is there and overwrite is False, or the disk refuses it.
+        OutputError: Another suffix, the file is there and overwrite is False, no browser for a PDF, or the disk refuses it.
+        RasterError: The map is not on the image's grid.
     """
     path = report_target(path)
     grid = segmentation.grid
-    parts = [f"<h1>{escape(title)}</h1>", _picture(segmentation), _legend(segmentation, labels)]
+    parts = [
+        f"<h1>{escape(title)}</h1>",
+        _picture(segmentation) if scene is None else _pictures(scene, labels, segmentation),
+        _legend(segmentation, labels),
+    ]
     parts.append(f"<p>{grid.height:,} x {grid.width:,} pixels, {escape((grid.crs or 'no CRS')[:60])}.</p>")
     parts += ["<h2>Accuracy and areas</h2>", _figures(evaluation, design) if evaluation is not None else _COUNTED]
     provenance = sorted(segmentation.provenance.items())
@@ -82,13 +92,21 @@ def write_report(
     body = "\n".join(parts)
     page = f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style></head><body>\n{body}\n</body></html>\n'
     with replacing(path, overwrite=overwrite) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        if path.suffix.lower() != ".pdf":
+            temporary.write_text(page, encoding="utf-8")
+            return path
+        with tempfile.TemporaryDirectory() as folder:
+            (source := Path(folder) / "report.html").write_text(page, encoding="utf-8")
+            print_pdf(source, temporary)
     return path
 
 
 def report_target(path: str | Path) -> Path:
-    """The path, where its suffix is that of a page; else OutputError."""
-    return require_suffix(Path(path), (".html", ".htm"), "a report")
+    """The path, where its suffix is that of a page, and, for a PDF, a browser is there; else OutputError."""
+    found = require_suffix(Path(path), (".html", ".htm", ".pdf"), "a report")
+    if found.suffix.lower() == ".pdf":
+        find_browser()
+    return found
 
 
 def _picture(segmentation: Segmentation) -> str:
@@ -100,6 +118,17 @@ def _picture(segmentation: Segmentation) -> str:
     data = base64.b64encode(buffer.getvalue()).decode()
     shown = f" Every {step}th pixel is shown." if step > 1 else ""
     return f'<figure><img alt="the map" src="data:image/png;base64,{data}"><figcaption>The map.{shown}</figcaption></figure>'
+
+
+def _pictures(scene: Scene, labels: LabelledPixels | None, segmentation: Segmentation) -> str:
+    from ..maps import overview
+
+    with tempfile.TemporaryDirectory() as folder:
+        data = base64.b64encode(overview(scene, labels, segmentation, Path(folder) / "overview.png").read_bytes()).decode()
+    said = "Image, marked pixels, map and confidence" + (
+        "." if segmentation.confidence.any() else "; the map was written without its confidence."
+    )
+    return f'<figure><img class="panels" alt="image, marks, map and confidence" src="data:image/png;base64,{data}"><figcaption>{said}</figcaption></figure>'
 
 
 def _legend(segmentation: Segmentation, labels: LabelledPixels | None) -> str:

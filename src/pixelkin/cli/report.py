@@ -2,32 +2,57 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import InputError
 from .evaluate import level_of, sample_points
-from .options import label_arguments, label_options, level_options, overwrite_option, print_notes
+from .options import label_arguments, label_options, level_options, overwrite_option, print_notes, progress_bar
+
+if TYPE_CHECKING:
+    from ..scene import Scene
+    from ..types import LabelledPixels
 
 
 @click.command("report")
-@click.argument("map_file", metavar="MAP")
-@click.option("--out", "-o", type=click.Path(dir_okay=False), help="Page to write. Default: MAP with the suffix .html.")
-@click.option("--truth", "-t", type=click.Path(), help="Points of `pixelkin sample` with their true class.")
-@click.option("--labels", "-l", "label_file", type=click.Path(), help="The marks that the map was made from, to be counted.")
+@click.argument("source", metavar="PROJECT_OR_MAP")
+@click.option(
+    "--out",
+    "-o",
+    type=click.Path(dir_okay=False),
+    help="Page to write, .html, or .pdf through a browser. Default: beside the map or project, .html.",
+)
+@click.option(
+    "--truth", "-t", type=click.Path(), help="Points of `pixelkin sample` with their true class. Default: those answered in the project."
+)
+@click.option("--labels", "-l", "label_file", type=click.Path(), help="The marks that the map was made from.")
+@click.option("--image", type=click.Path(), help="The image, to be drawn with marks, map and confidence.")
+@click.option("--scene", "scene_id", metavar="NAME", help="Image of a project. Default: the one with most marks.")
 @click.option("--title", help="Heading. Default: the map's name.")
 @label_options
 @level_options
 @overwrite_option
 def report_command(
-    map_file: str, out: str | None, truth: str | None, label_file: str | None, title: str | None, overwrite: bool, **options: Any
+    source: str,
+    out: str | None,
+    truth: str | None,
+    label_file: str | None,
+    image: str | None,
+    scene_id: str | None,
+    title: str | None,
+    overwrite: bool,
+    **options: Any,
 ) -> None:
-    """Write one HTML page: map, legend, marks, sample design, accuracy, areas, provenance and method.
+    """Write one page: image, marks, map, legend, sample design, accuracy, areas, provenance and method.
 
-    It needs no other file and no network; a browser prints it to PDF.
+    It needs no other file and no network. Of a project of the labelling page it maps one image, and takes the marks and the answered sample points of
+    the project.
     """
     from ..assessment import evaluate, read_reference
     from ..assessment.report import report_target, write_report
@@ -36,30 +61,108 @@ def report_command(
     from ..labels.classes import rename_classes
     from ..labels.files import named
     from ..maps.accuracy import with_undecided
-    from ..raster import read_map
+    from ..raster import open_scene, read_map
     from ..raster.inputs import files_of
+    from ..session.project import is_project
 
-    target = report_target(out or Path(map_file).with_suffix(".html"))
-    inputs = {"map": files_of(map_file), "truth": files_of(truth), "labels": files_of(label_file)}
-    require_outputs([target], inputs=inputs, overwrite=overwrite)
-    segmentation, notes = with_undecided(read_map(map_file))
-    segmentation, renamed, said = level_of(map_file, segmentation, options)
-    print_notes([*notes, *said])
-    evaluation, design = None, ""
-    if truth is not None:
-        layer = sample_points(truth, options)
-        if layer is None:
-            raise InputError(
-                f"--truth {truth} holds no points of `pixelkin sample`, expected such, as others give no intervals. Draw some."
+    of_project = is_project(source)
+    target = report_target(out or Path(source).with_suffix(".html"))
+    inputs = {
+        "truth": files_of(truth),
+        "labels": files_of(label_file),
+        "image": files_of(image),
+        "legend": files_of(options["legend_file"]),
+    }
+    require_outputs([target], inputs=inputs | ({} if of_project else {"map": files_of(source)}), overwrite=overwrite)
+    if of_project and (label_file or image):
+        raise InputError(f"--{'labels' if label_file else 'image'} is for a map, and {source} is a project with its own. Leave it out.")
+    if scene_id is not None and not of_project:
+        raise InputError(f"--scene {scene_id} is for a project, and {source} is a map. Leave it out.")
+    with _from_project(source, scene_id) if of_project else _nothing(source) as found:
+        segmentation, notes = with_undecided(read_map(found.map))
+        segmentation, renamed, said = level_of(str(found.map), segmentation, options)
+        print_notes([*notes, *said])
+        evaluation, design = None, ""
+        truth = truth or found.truth
+        if truth is not None:
+            layer = sample_points(truth, options)
+            if layer is None:
+                raise InputError(
+                    f"--truth {truth} holds no points of `pixelkin sample`, expected such, as others give no intervals. Draw some."
+                )
+            with named(Path(truth)):
+                reference = read_reference(layer, segmentation.grid, class_property=options["class_property"])
+            evaluation = evaluate(segmentation, replace(reference, classes=tuple(renamed.get(name, name) for name in reference.classes)))
+            design = str(layer.features[0].properties["design"])
+        labels, scene = found.labels, found.scene
+        if label_file is not None:
+            loaded = load_labels(label_file, segmentation.grid, **label_arguments(options))
+            print_notes(loaded.notes)
+            labels = loaded.labels
+        if image is not None:
+            opened = open_scene(image)
+            scene = opened if not hasattr(opened, "scenes") else None
+            if scene is None:
+                raise InputError(f"--image {image} is a series, expected the one image that was mapped. Name its file.")
+        labels = None if labels is None else rename_classes(labels, renamed)
+        written = write_report(
+            segmentation,
+            target,
+            title=title or found.name,
+            evaluation=evaluation,
+            design=design,
+            labels=labels,
+            scene=scene,
+            overwrite=overwrite,
+        )
+    click.echo(written)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a report is of."""
+
+    name: str
+    map: Path
+    scene: Scene | None = None
+    labels: LabelledPixels | None = None
+    truth: str | None = None
+
+
+@contextmanager
+def _nothing(source: str) -> Iterator[_Found]:
+    yield _Found(Path(source).stem, Path(source))
+
+
+@contextmanager
+def _from_project(folder: str, scene_id: str | None) -> Iterator[_Found]:
+    """One image of a project: its map as the page shows it, its marks, and the sample that was answered last, if any."""
+    from ..session.labels import LabelState
+    from ..session.mapping import segment_project
+    from ..session.project import Project
+    from ..session.validation import Validation
+
+    project = Project.open(folder)
+    validation = None
+    try:
+        state = LabelState(project.scenes)
+        state.absorb(project.store.read_all())
+        chosen = scene_id or next(iter(state.labelled_scenes()), next(iter(project.scenes)))
+        scene = project.scene(chosen)
+        validation = Validation(project, state)
+        with tempfile.TemporaryDirectory() as aside, progress_bar() as bar:
+            task = bar.add_task("mapping", total=1)
+            segment_project(
+                folder,
+                aside,
+                scenes=[chosen],
+                formats=["cog", "confidence"],
+                progress=lambda done, note: bar.update(task, completed=done, note=note),
             )
-        with named(Path(truth)):
-            reference = read_reference(layer, segmentation.grid, class_property=options["class_property"])
-        evaluation = evaluate(segmentation, replace(reference, classes=tuple(renamed.get(name, name) for name in reference.classes)))
-        design = str(layer.features[0].properties["design"])
-    marks = None
-    if label_file is not None:
-        loaded = load_labels(label_file, segmentation.grid, **label_arguments(options))
-        print_notes(loaded.notes)
-        marks = rename_classes(loaded.labels, renamed)
-    title = title or Path(map_file).stem
-    click.echo(write_report(segmentation, target, title=title, evaluation=evaluation, design=design, labels=marks, overwrite=overwrite))
+            answered = [sample for sample in validation.samples() if validation.is_answered(sample.id, chosen)]
+            truth = None if not answered else str(validation.export(answered[-1].id, Path(aside) / "points.gpkg"))
+            yield _Found(f"{project.name}, {scene.name}", Path(aside) / f"{chosen}.tif", scene, state.labelled_pixels(chosen), truth)
+    finally:
+        if validation is not None:
+            validation.close()
+        project.close()

@@ -192,6 +192,12 @@ class Validation:
             so_far=so_far(sample.features, own, target),
         )
 
+    def is_answered(self, sample_id: str, scene_id: str) -> bool:
+        """Whether a sample lies on the place of an image and has answers."""
+        sample = self.sample(sample_id)
+        scenes, _, _ = self._located(sample)
+        return set(scenes) <= set(self._project.dates_of(scene_id)) and any(self._answers(sample)[0])
+
     def export(self, sample_id: str, path: Path) -> Path:
         """Write the points with their classes, .gpkg, .geojson or .csv, for `pixelkin evaluate`.
 
