@@ -81,6 +81,19 @@ def test_train_then_segment_then_evaluate(folder, capsys):
     assert json.loads(capsys.readouterr().out)["accuracy"] == 1.0
 
 
+def test_dates_named_one_by_one_train_as_their_folder_does(folder, capsys):
+    dates = sorted((folder / "series").iterdir())
+    options = ("--steps", 2, "--patch-size", 7, "--json")
+    models = []
+    for images in ([folder / "series"], dates, dates[::-1], dates[:1]):
+        assert run("train", *images, "-o", folder / "m.safetensors", "--overwrite", *options) == 0
+        told = capsys.readouterr()
+        models.append(json.loads(told.out))
+        assert ("1 more are dates of one place" in told.err) == (len(images) == 2)
+    assert models[0]["hash"] == models[1]["hash"] == models[2]["hash"] != models[3]["hash"]
+    assert [model["date_pairs"] for model in models] == [True, True, True, False]
+
+
 def test_segment_without_a_model_trains_one_and_keeps_it(folder, capsys):
     image = folder / "series" / "2020-01-05.tif"
     base = ("segment", image, "--labels", folder / "labels.csv", "--patch-size", 7, "--steps", 2)

@@ -190,7 +190,7 @@ def open_one(path: str, options: Mapping[str, Any]) -> Scene | Series:
 
 
 def open_all(paths: Sequence[str], options: Mapping[str, Any]) -> list[Scene | Series]:
-    """Every image of files and folders. A folder whose images are no series of one place gives them one by one, and says so."""
+    """Every image of files and folders. A folder whose images are no series of one place gives them one by one, files that are dates of one place a series; both are said."""
     from ..raster import open_scene
     from ..raster.bandset import band_sets
 
@@ -212,7 +212,22 @@ def open_all(paths: Sequence[str], options: Mapping[str, Any]) -> list[Scene | S
                 raise
             click.echo(f"pixelkin: {path} is not one series ({exc}) Its {len(kept)} images are taken one by one.", err=True)
             sources.extend(kept)
-    return sources
+    return _in_series(sources)
+
+
+def _in_series(sources: Sequence[Scene | Series]) -> list[Scene | Series]:
+    """Dates of one place that were named one by one as one series, as the labelling page has them."""
+    from ..raster import open_scene
+    from ..raster.series import of_one_place
+
+    scenes = [source for source in sources if not isinstance(source, Series)]
+    joined: list[Scene | Series] = [source for source in sources if isinstance(source, Series)]
+    for group in of_one_place(scenes):
+        first, *more = (scenes[number] for number in group)
+        if more:
+            click.echo(f"pixelkin: {first.name} and {len(more)} more are dates of one place, and taken as one series.", err=True)
+        joined.append(open_scene([first, *more]) if more else first)
+    return joined
 
 
 def in_options(note: str) -> str:

@@ -62,6 +62,19 @@ def single_band(files: Sequence[Path]) -> list[Path]:
     return found
 
 
+def of_one_place(scenes: Sequence[Scene]) -> list[list[int]]:
+    """Which images named one by one are dates of one series: those that have a date and lie on one grid. Every index once, in order."""
+    groups: list[list[int]] = []
+    for number, scene in enumerate(scenes):
+        alike = (group for group in groups if scenes[group[0]].date is not None and same_place(scenes[group[0]].grid, scene.grid))
+        group = next(alike, None) if scene.date is not None else None
+        if group is None:
+            groups.append([number])
+        else:
+            group.append(number)
+    return groups
+
+
 def series_of_folder(scenes: Sequence[Scene], folder: Path, *, align: bool) -> Series:
     """A series of what a folder holds; two images of one day are refused, since one may be a label raster or a copy."""
     days: dict[dt.date, str] = {}

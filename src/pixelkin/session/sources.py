@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..crs import same_place
 from ..errors import MissingFileError
 from ..scene import Scene, Series, as_scenes
 from .errors import ProjectError
@@ -66,16 +65,11 @@ def open_sources(folder: Path, entries: Sequence[Mapping[str, Any]], reading: Re
         ProjectError: An image is not the one that it was.
     """
     from ..raster import open_scene
+    from ..raster.series import of_one_place
 
-    groups: list[dict[str, Scene]] = []
-    for entry in entries:
-        scene = _open_entry(folder, entry, COPIED if entry.get("copied") else reading)
-        alike = (group for group in groups if (first := next(iter(group.values()))).date is not None and same_place(first.grid, scene.grid))
-        found = next(alike, None) if scene.date is not None else None
-        if found is None:
-            groups.append({entry["id"]: scene})
-        else:
-            found[entry["id"]] = scene
+    ids = [entry["id"] for entry in entries]
+    scenes = [_open_entry(folder, entry, COPIED if entry.get("copied") else reading) for entry in entries]
+    groups = [{ids[number]: scenes[number] for number in numbers} for numbers in of_one_place(scenes)]
     sources = []
     for group in groups:
         if len(group) > 1:
