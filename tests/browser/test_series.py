@@ -148,3 +148,14 @@ def test_cloudy_dates_are_left_out_and_marks_are_copied_to_another(tabs: Tabs, s
     page.saved()
     page.until("document.querySelector('.class-counts').textContent.startsWith('2 ')")
     page.has_no_findings()
+
+
+def test_each_date_of_the_strip_shows_how_much_each_class_covers(tabs: Tabs, serve: Serve, foreign_date: Path) -> None:
+    page = tabs(serve([foreign_date], "--no-train"))
+    page.two_classes((20, 20), (20, 80))
+    page.until("document.querySelectorAll('.area-bar[data-complete=true]').length === 3", timeout_s=60)
+    told = [bar.get_attribute("title") for bar in page.tab.locator(".area-bar").all()]
+    # The first two dates are half dark, half bright; each bar is as wide as its share.
+    assert told[0] == told[1] == "water 50%, land 50%"
+    wide = page.tab.evaluate("[...document.querySelector('.area-bar').children].map(one => one.getBoundingClientRect().width)")
+    assert wide[0] == pytest.approx(wide[1], abs=0.5)
