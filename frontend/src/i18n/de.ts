@@ -78,7 +78,6 @@ const texts = {
   "False colour (near infrared)": "Falschfarben (nahes Infrarot)",
   "File": "Datei",
   "File name": "Dateiname",
-  "File to lay over the image": "Datei, die über das Bild gelegt wird",
   "Files": "Dateien",
   "First steps": "Erste Schritte",
   "Formula of the index": "Formel des Index",

@@ -80,7 +80,6 @@ const texts: Texts = {
   "False colour (near infrared)": "Falso color (infrarrojo cercano)",
   "File": "Archivo",
   "File name": "Nombre del archivo",
-  "File to lay over the image": "Archivo para superponer a la imagen",
   "Files": "Archivos",
   "First steps": "Primeros pasos",
   "Formula of the index": "Fórmula del índice",

@@ -80,7 +80,6 @@ const texts: Texts = {
   "False colour (near infrared)": "Fausses couleurs (proche infrarouge)",
   "File": "Fichier",
   "File name": "Nom du fichier",
-  "File to lay over the image": "Fichier à superposer à l’image",
   "Files": "Fichiers",
   "First steps": "Premiers pas",
   "Formula of the index": "Formule de l’indice",

@@ -80,7 +80,6 @@ const texts: Texts = {
   "False colour (near infrared)": "假彩色（近红外）",
   "File": "文件",
   "File name": "文件名",
-  "File to lay over the image": "要叠加到图像上的文件",
   "Files": "文件",
   "First steps": "入门步骤",
   "Formula of the index": "指数公式",

@@ -27,7 +27,7 @@ export function buildOverlays(session: Session, view: MapView): HTMLElement {
   const wanted = new URLSearchParams(location.search).get(BACKGROUND);
   const list = h("div", { class: "overlays", id: "overlay-list" });
   const file = h("input", {
-    type: "file", id: "overlay-file", accept: FILES, class: "visually-hidden", "aria-label": t("File to lay over the image"),
+    type: "file", id: "overlay-file", accept: FILES, hidden: true,
     onchange: () => {
       const { scene } = store.get();
       const chosen = file.files?.[0];

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from ..errors import InputError
 from ..types import AnyArray, BoolArray, IntArray
@@ -90,11 +89,15 @@ class Estimate:
 
     def symmetric(self, level: float = 0.95) -> float:
         """Half of the interval that the literature prints: the normal quantile times the standard error."""
+        from scipy import special  # the page imports this module, and must not wait for it
+
         return float(special.ndtri(0.5 + level / 2)) * self.standard_error
 
 
 def wilson(share: float, size: float, freedom: float, level: float = 0.95) -> tuple[float, float]:
     """Wilson's interval of a share that a sample of this size gives, with Student's quantile."""
+    from scipy import special
+
     z2 = float(special.stdtrit(max(min(size - 1, freedom), 1.0), 0.5 + level / 2)) ** 2
     p = min(max(share, 0.0), 1.0)
     centre = (p + z2 / (2 * size)) / (1 + z2 / size)
