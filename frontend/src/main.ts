@@ -18,6 +18,7 @@ import { openHelp } from "./start/help";
 import { buildPeople } from "./people/people";
 import { buildNotices } from "./ui/notices";
 import { byId } from "./ui/dom";
+import { buildSimilar } from "./similar/panel";
 import { buildHeader } from "./ui/header";
 import { bindKeys } from "./ui/keys";
 import { buildOverlay } from "./ui/overlay";
@@ -75,7 +76,7 @@ const draw = new DrawInteraction({
     const class_id = tool === "erase" ? 0 : classId;
     view.sketch.setSketch(points && { kind, points: [...points], class_id, brush_px: brush }, tool === "erase" ? null : colorOf(classId));
   },
-  finished: (kind: MarkKind, geometry: Geometry) => session.addMark(kind, geometry, sceneAt(centreOf(geometry))),
+  finished: (kind: MarkKind, geometry: Geometry) => similar.takes(kind, geometry, sceneAt(centreOf(geometry))) || session.addMark(kind, geometry, sceneAt(centreOf(geometry))),
   hover,
 });
 view.olMap.addInteraction(draw);
@@ -138,6 +139,8 @@ const togglePanel = (): void => {
 buildHeader(session, { importLabels: () => importLabels(session), exportDialog: () => exportDialog(session), jobs: () => openJobs(session), validate: () => openValidation(session), help, togglePanel });
 buildTools(session, { suggest: () => void suggest() });
 buildPanel(session, view, { goToOverlap, goToDoubt, goToMark: (mark) => void goToMark(mark), chooseMarks: (marks) => view.sketch.setChosen(marks), toggleSwipe });
+const similar = buildSimilar(session, view);
+byId("panel").insertBefore(similar.section, byId("panel").children[1] ?? null);
 buildOverlay(session, view);
 buildStrip(session);
 buildAreaBars(session);

@@ -42,11 +42,11 @@ export async function request(path: string, init?: RequestInit): Promise<Respons
   return response;
 }
 
-async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   return (await (await request(path, signal ? { signal } : {})).json()) as T;
 }
 
-async function send<T>(method: string, path: string, body: unknown): Promise<T> {
+export async function send<T>(method: string, path: string, body: unknown): Promise<T> {
   const response = await request(path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
   return (await response.json()) as T;
 }
@@ -67,7 +67,7 @@ function labelForm(file: File, options: ImportOptions): FormData {
   return form;
 }
 
-const scenePath = (scene: string): string => `api/scenes/${encodeURIComponent(scene)}`;
+export const scenePath = (scene: string): string => `api/scenes/${encodeURIComponent(scene)}`;
 
 export const api = {
   project: () => get<Project>("api/project"),
@@ -132,6 +132,6 @@ export const api = {
   overlayTileUrl: (id: string, scene: Scene, z: number, x: number, y: number) => `api/overlays/${id}/tiles/${z}/${x}/${y}.png?scene=${encodeURIComponent(scene.id)}`,
   imageTileUrl: (scene: Scene, query: string, z: number, x: number, y: number) =>
     `${scenePath(scene.id)}/image/${z}/${x}/${y}.png?${query}&v=${encodeURIComponent(scene.fingerprint)}`,
-  answerTilesUrl: (layer: "classes" | "confidence", scene: string, revision: number, z: number, at: readonly { x: number; y: number }[]) =>
+  answerTilesUrl: (layer: "classes" | "confidence" | "similarity", scene: string, revision: number, z: number, at: readonly { x: number; y: number }[]) =>
     `${scenePath(scene)}/tiles/${layer}/${revision}/${z}?at=${at.map(({ x, y }) => `${x},${y}`).join(";")}`,
 };

@@ -1,6 +1,12 @@
 /** German. The keys are all the texts of the page; the other languages have the same. */
 
 const texts = {
+  "Find all like this": "Alles Ähnliche finden",
+  "Take as class": "Als Klasse nehmen",
+  "End the search": "Suche beenden",
+  "Similarity from": "Ähnlichkeit ab",
+  "Searching…": "Wird gesucht…",
+  "Click a pixel of it, or draw over it with any tool. Nothing is marked.": "Klicken Sie ein Pixel davon an oder zeichnen Sie darüber, mit jedem Werkzeug. Nichts wird markiert.",
   "A file can also be dropped anywhere on the page.": "Eine Datei lässt sich auch irgendwo auf der Seite ablegen.",
   "Accuracy": "Genauigkeit",
   "Add a class first, then mark its pixels.": "Legen Sie zuerst eine Klasse an und markieren Sie dann ihre Pixel.",

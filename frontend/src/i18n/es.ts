@@ -3,6 +3,12 @@
 import type { Texts } from ".";
 
 const texts: Texts = {
+  "Find all like this": "Buscar todo lo parecido",
+  "Take as class": "Tomar como clase",
+  "End the search": "Terminar la búsqueda",
+  "Similarity from": "Similitud desde",
+  "Searching…": "Buscando…",
+  "Click a pixel of it, or draw over it with any tool. Nothing is marked.": "Haga clic en un píxel suyo o dibuje encima con cualquier herramienta. No se marca nada.",
   "A file can also be dropped anywhere on the page.": "También se puede soltar un archivo en cualquier parte de la página.",
   "Accuracy": "Exactitud",
   "Add a class first, then mark its pixels.": "Añada primero una clase y marque después sus píxeles.",

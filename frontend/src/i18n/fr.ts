@@ -3,6 +3,12 @@
 import type { Texts } from ".";
 
 const texts: Texts = {
+  "Find all like this": "Trouver tout ce qui ressemble",
+  "Take as class": "Prendre comme classe",
+  "End the search": "Terminer la recherche",
+  "Similarity from": "Similarité à partir de",
+  "Searching…": "Recherche…",
+  "Click a pixel of it, or draw over it with any tool. Nothing is marked.": "Cliquez sur un de ses pixels, ou dessinez dessus avec n’importe quel outil. Rien n’est marqué.",
   "A file can also be dropped anywhere on the page.": "Un fichier peut aussi être déposé n’importe où sur la page.",
   "Accuracy": "Exactitude",
   "Add a class first, then mark its pixels.": "Ajoutez d’abord une classe, puis marquez ses pixels.",

@@ -3,6 +3,12 @@
 import type { Texts } from ".";
 
 const texts: Texts = {
+  "Find all like this": "查找所有相似之处",
+  "Take as class": "作为类别",
+  "End the search": "结束查找",
+  "Similarity from": "相似度不低于",
+  "Searching…": "正在查找…",
+  "Click a pixel of it, or draw over it with any tool. Nothing is marked.": "单击其中一个像素，或用任意工具在其上绘制。不会添加任何标记。",
   "A file can also be dropped anywhere on the page.": "也可以把文件拖放到页面的任意位置。",
   "Accuracy": "精度",
   "Add a class first, then mark its pixels.": "请先添加一个类别，再标记它的像素。",

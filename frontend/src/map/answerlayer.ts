@@ -81,16 +81,18 @@ export class AnswerLayer extends CanvasLayer {
   private readonly board: TileBoard<HTMLCanvasElement>;
   /** Canvases that are not on show any more: making one costs more than filling it. */
   private readonly spare: HTMLCanvasElement[] = [];
+  /** What canvases were coloured from, of a layer whose colours change. */
+  private readonly bytes = new WeakMap<HTMLCanvasElement, Uint8Array>();
   private readonly settledListeners = new Set<(revision: number) => void>();
 
   constructor(
-    private readonly layer: "classes" | "confidence",
+    private readonly layer: "classes" | "confidence" | "similarity",
     zIndex: number,
     private readonly tileSize: () => number,
     private readonly palette: () => Promise<Palette>,
     onError: (error: unknown) => void,
   ) {
-    super(layer === "classes" ? "layer-map" : "layer-confidence", zIndex);
+    super(layer === "classes" ? "layer-map" : `layer-${layer}`, zIndex);
     this.board = new TileBoard<HTMLCanvasElement>({
       fetch: (tiles, scope, revision, signal, deliver) => this.fetchTiles(tiles, scope, revision, signal, deliver),
       changed: (tile) => this.drawArrived(tile),
@@ -153,12 +155,30 @@ export class AnswerLayer extends CanvasLayer {
   private coloured(bytes: Uint8Array, side: number, palette: Palette): HTMLCanvasElement {
     const canvas = this.spare.pop() ?? document.createElement("canvas");
     if (canvas.width !== side || canvas.height !== side) canvas.width = canvas.height = side;
+    if (this.layer === "similarity") this.bytes.set(canvas, bytes.slice());
+    this.colour(canvas, bytes, side, palette);
+    return canvas;
+  }
+
+  /** Show what is there in other colours. */
+  async recolour(): Promise<void> {
+    const [palette, side] = [await this.palette(), this.tileSize()];
+    if (!this.wanted) return;
+    for (const { shown } of this.board.loaded(this.wanted.scene.id)) {
+      for (const canvas of [shown.content, shown.below]) {
+        const bytes = canvas && this.bytes.get(canvas);
+        if (bytes) this.colour(canvas, bytes, side, palette);
+      }
+    }
+    this.refresh();
+  }
+
+  private colour(canvas: HTMLCanvasElement, bytes: Uint8Array, side: number, palette: Palette): void {
     const context = canvas.getContext("2d")!;
     const image = context.createImageData(side, side);
     const pixels = new Uint32Array(image.data.buffer);
     for (let i = 0; i < pixels.length; i++) pixels[i] = palette[bytes[i]!]!;
     context.putImageData(image, 0, 0);
-    return canvas;
   }
 
   /** Tell the board what the screen shows; returns the tiles. */

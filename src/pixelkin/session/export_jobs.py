@@ -79,7 +79,7 @@ class ExportJobs:
 
         check_formats(formats)
         recipe = self._engine.recipe()
-        run = Run(_safe_name(name) if name else "", replace, "ask for them to be replaced", remembers=True)
+        run = Run(file_name(name) if name else "", replace, "ask for them to be replaced", remembers=True)
         folder = self._project.folder / "exports"
         Exports(folder).require_free(run.name, run.stems(scenes), replace=replace, fix=run.fix)
 
@@ -113,7 +113,7 @@ def _sources(path: str) -> list[str]:
     return found
 
 
-def _safe_name(text: str) -> str:
+def file_name(text: str) -> str:
     """A file name made of a text."""
     cleaned = "".join(ch if ch.isalnum() or ch in "._-" else "-" for ch in text).strip("-.")[:80]
     return cleaned or "map"

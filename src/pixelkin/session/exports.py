@@ -16,7 +16,16 @@ from pathlib import Path
 from ..errors import OutputError
 from ..files import refused, replacing
 
-_FILES = ("{}.tif", "{}.tif.aux.xml", "{}_confidence.tif", "{}_confidence.tif.aux.xml", "{}.gpkg", "{}_areas.csv")
+_FILES = (
+    "{}.tif",
+    "{}.tif.aux.xml",
+    "{}_confidence.tif",
+    "{}_confidence.tif.aux.xml",
+    "{}_similarity.tif",
+    "{}_similarity.tif.aux.xml",
+    "{}.gpkg",
+    "{}_areas.csv",
+)
 _RUNS = ".runs.json"
 """In the folder: the files of each run, by name."""
 

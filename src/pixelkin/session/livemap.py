@@ -65,7 +65,7 @@ class LiveMap:
         everything = sum(blocks_across(scene.grid.height) * blocks_across(scene.grid.width) for scene in scenes.values())
         self._keeps_all = everything * _BLOCK_BYTES <= cache_bytes
         self._store = store
-        self._learner = Learner(scenes, segmenter, store)
+        self.learner = Learner(scenes, segmenter, store)
         self._kept_at = time.monotonic()
         self._teaching = threading.Lock()
         self._pending: list[Lesson] | None = None
@@ -82,7 +82,7 @@ class LiveMap:
         """Stop the background."""
         self._background.close()
         with self._teaching:
-            self._learner.keep()
+            self.learner.keep()
 
     @property
     def version(self) -> int:
@@ -96,7 +96,7 @@ class LiveMap:
         at once; else when somebody asks for a block, so that of many marks in a row only the last state is learnt.
         """
         with self._answers.lock:
-            current = self._learner.learnt if self._pending is None else self._pending
+            current = self.learner.learnt if self._pending is None else self._pending
             if same_lessons(lessons, current) and self.reason is None:
                 return
             self._pending = lessons
@@ -115,7 +115,7 @@ class LiveMap:
         learner = Learner(self._scenes, segmenter, self._store)
         with self._teaching:
             self._learn()
-            lessons = self._learner.learnt
+            lessons = self.learner.learnt
         shown = changed = 0
         if lessons:
             learner.learn(lessons)
@@ -127,9 +127,9 @@ class LiveMap:
                     changed += int((before.classes != now.classes)[now.valid].sum())
         with self._teaching:
             self._learn()
-            lessons = self._learner.learnt
+            lessons = self.learner.learnt
             with self._answers.lock:
-                self._learner = learner
+                self.learner = learner
                 if not same_lessons(lessons, learner.learnt):
                     self._pending = lessons
                 self._background.unsettle()
@@ -180,7 +180,7 @@ class LiveMap:
                 self._learn()
                 if self.reason is not None:
                     return []
-                segmenter = self._learner.segmenter
+                segmenter = self.learner.segmenter
             return segmenter.suggest(scene, count, blocks=_blocks_to_ask(scene.grid, segmenter.embedded(scene)), free=free)
 
     def learnt(self, version: int) -> Segmenter | None:
@@ -189,7 +189,7 @@ class LiveMap:
             self._learn()
             if version != self.version or self.reason is not None:
                 return None
-            return self._learner.segmenter.replica(cache_bytes=0)
+            return self.learner.segmenter.replica(cache_bytes=0)
 
     def suspects(self, version: int) -> tuple[bool, tuple[Suspect, ...]]:
         """Whether the labels of this version have been gone through, and what was found then or when they last were."""
@@ -230,7 +230,7 @@ class LiveMap:
             self._kept_at = time.monotonic()
             with self._teaching:
                 self._learn()
-                self._learner.keep()
+                self.learner.keep()
         segmenter = self.learnt(version)
         found = () if segmenter is None else suspects_of(segmenter, self._scenes)
         with self._answers.lock:
@@ -255,12 +255,12 @@ class LiveMap:
         if lessons is None:
             return
         if self.reason is not None:
-            self._learner.reset()
+            self.learner.reset()
             return
         try:
-            self._learner.learn(lessons)
+            self.learner.learn(lessons)
         except PkError as exc:
-            self._learner.reset()
+            self.learner.reset()
             self.reason = str(exc)
 
     def _compute(self, key: BlockKey, version: int, *, asked: bool, confident: bool) -> BlockAnswer | None:
@@ -274,7 +274,7 @@ class LiveMap:
             self._learn()
             if version != self.version or self.reason is not None:
                 return None
-            segmenter = self._learner.segmenter
+            segmenter = self.learner.segmenter
         if not (asked or self._keeps_all):
             # The background would push what is in view out of the cache, and the next mark would embed it all again.
             segmenter = segmenter.replica(cache_bytes=0)

@@ -22,6 +22,7 @@ from .edits import AddMark, Edit, UpdateMark, apply_edits
 from .engine import Engine
 from .events import EventHub
 from .export_jobs import ExportJobs
+from .finding import Finding
 from .jobs import Jobs
 from .labels import LabelState
 from .marks import Mark, parse_geometry
@@ -78,6 +79,8 @@ class Session:
         """Maps in files."""
         self.validation = Validation(project, self.state)
         """Sample points and what was said of them."""
+        self.finding = Finding(project, self.state, self.engine, self.events, self.jobs)
+        """What is like something that was pointed at."""
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="pixelkin-poll", daemon=True)
         self._thread.start()
@@ -85,6 +88,7 @@ class Session:
     def close(self) -> None:
         """End background work and close the project."""
         self._closed.set()
+        self.finding.close()
         self.jobs.close()
         self._thread.join(timeout=30)
         self.engine.close()

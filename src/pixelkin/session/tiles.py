@@ -47,7 +47,7 @@ class MapTiles:
             return pictures.full_tile(np.zeros((1, 1), np.uint8)), 1.0
         live.focus_scene(scene_id, window.row + window.height / 2, window.col + window.width / 2)
         confident = layer == "confidence"
-        tile = _Tile(window.row, window.col, window.height, window.width, 1 << z)
+        tile = BlockTile(window.row, window.col, window.height, window.width, 1 << z)
         needed = tile.blocks()
         deadline = time.monotonic() + _PATIENCE_S
         done = 0
@@ -96,7 +96,7 @@ def blocks(grid: Grid) -> list[tuple[int, int]]:
 
 
 @dataclass
-class _Tile:
+class BlockTile:
     """A tile of the map being put together from blocks: the middle pixel of each square of `factor` x `factor`."""
 
     row: int

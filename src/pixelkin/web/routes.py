@@ -30,6 +30,7 @@ from .events import event_stream
 from .looking import add_looking
 from .people import add_people, name_of
 from .settings import WebSettings
+from .similar import add_similar
 from .tiles import packed, tile_stream
 from .uploads import uploaded
 from .validation import add_validation
@@ -40,6 +41,7 @@ _BIG = 2**53 - 1
 SceneId = Annotated[str, PathParameter(max_length=200)]
 Level = Annotated[int, PathParameter(ge=0, le=40)]
 TileNumber = Annotated[int, PathParameter(ge=0, le=_BIG)]
+TileLayer = MapLayer | Literal["similarity"]
 Coordinate = Annotated[int, Query(ge=-_BIG, le=_BIG)]
 Revision = Annotated[int, PathParameter(ge=0, le=_BIG)]
 BandList = Annotated[str | None, Query(pattern=r"^\d{1,5}(,\d{1,5}){0,2}$", description="One or three 1-based band numbers, e.g. 3,2,1.")]
@@ -91,6 +93,7 @@ def make_router(services: Services) -> APIRouter:
     add_validation(router, services.session, services.settings.upload_bytes)
     add_looking(router, services.session, services.settings)
     add_people(router, services.session)
+    add_similar(router, services.session)
     return router
 
 
@@ -242,12 +245,13 @@ def _add_pictures(router: APIRouter, services: Services) -> None:
 
     @router.get("/scenes/{scene_id}/tiles/{layer}/{revision}/{z}", responses=_TILES, response_class=StreamingResponse)
     async def tiles(
-        request: Request, scene_id: SceneId, layer: MapLayer, revision: Revision, z: Level, at: TileNumbers
+        request: Request, scene_id: SceneId, layer: TileLayer, revision: Revision, z: Level, at: TileNumbers
     ) -> StreamingResponse:
         """Tiles of the map in one answer, each as soon as it is there; none once the revision is superseded.
 
         A record a tile: x and y (uint32), how much of it is there (float32, 0..1), little-endian, then 256 x 256 bytes row by row:
-        class ids, or confidence 1..255; 0 where there is nothing. The answer ends early when labels change.
+        class ids, or confidence 1..255; 0 where there is nothing. The answer ends early when labels change. Of the layer similarity, the revision is the number of
+        the search, and a byte 1 + round(254 s).
         """
         records = tile_stream(session, scene_id, revision, z, _tile_numbers(at), layer, map_turns)
         # What fails at once is told as an error, and not as an answer that is cut short.

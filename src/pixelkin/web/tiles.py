@@ -6,6 +6,7 @@ import asyncio
 import struct
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import Literal
 
 import anyio
 import anyio.to_thread
@@ -14,6 +15,7 @@ from ..errors import NotFittedError
 from ..session.errors import StaleError
 from ..session.session import Session
 from ..session.tiles import MapLayer
+from ..types import UInt8Array
 
 HEADER = struct.Struct("<IIf")
 """x, y, and how much of the tile is there, 0..1. TILE x TILE bytes follow, row by row."""
@@ -22,7 +24,13 @@ _GZIP = 31
 
 
 async def tile_stream(
-    session: Session, scene_id: str, revision: int, z: int, tiles: Sequence[tuple[int, int]], layer: MapLayer, turns: anyio.CapacityLimiter
+    session: Session,
+    scene_id: str,
+    revision: int,
+    z: int,
+    tiles: Sequence[tuple[int, int]],
+    layer: MapLayer | Literal["similarity"],
+    turns: anyio.CapacityLimiter,
 ) -> AsyncGenerator[bytes]:
     """Records of the tiles, in the order in which they get done; ends early, maybe with none, once the revision is superseded.
 
@@ -30,8 +38,13 @@ async def tile_stream(
         NotFittedError: There is no map of this revision; before the first record.
     """
 
+    def find(z: int, x: int, y: int) -> tuple[UInt8Array, float]:
+        if layer == "similarity":
+            return session.finding.index(scene_id, revision, z, x, y)
+        return session.tiles.index(scene_id, revision, z, x, y, layer)
+
     async def make(x: int, y: int) -> bytes:
-        index, complete = await anyio.to_thread.run_sync(session.tiles.index, scene_id, revision, z, x, y, layer, limiter=turns)
+        index, complete = await anyio.to_thread.run_sync(find, z, x, y, limiter=turns)
         return HEADER.pack(x, y, complete) + index.tobytes()
 
     tasks = [asyncio.ensure_future(make(x, y)) for x, y in tiles]
