@@ -71,7 +71,8 @@ class Outputs:
         """Those of one image of several: files beside the map with the image's name behind their own."""
 
         def named(path: Path | None) -> Path | None:
-            return None if path is None else path.with_name(f"{path.stem}_{stem}{path.suffix}")
+            # What has no name, such as '.', is refused as it is.
+            return path.with_name(f"{path.stem}_{stem}{path.suffix}") if path is not None and path.name else path
 
         return dataclasses.replace(self, polygons=named(self.polygons), areas=named(self.areas), picture=named(self.picture))
 

@@ -212,6 +212,11 @@ def test_geojson_needs_a_place_on_earth(folder, image, refuse):
     assert "the map has no CRS" in said
 
 
+@pytest.mark.parametrize("option", ["--polygons", "--picture", "--areas"])
+def test_an_empty_name_is_refused_for_a_series_too(folder, refuse, option):
+    assert "has no suffix" in refuse("segment", folder / "series", "--raw", "-l", folder / "labels.csv", "-o", folder / "maps", option, "")
+
+
 @pytest.mark.parametrize("name", ["maps.tif", "maps.png", "labels.csv", "labels.csv/maps"])
 def test_a_series_makes_no_folder_of_a_files_name(folder, refuse, name):
     said = refuse("segment", folder / "series", "--raw", "-l", folder / "labels.csv", "-o", folder / name)

@@ -45,11 +45,11 @@ def test_the_page_and_the_command_line_train_and_map_a_series_alike(
     for date in DATES:
         (folder / f"{date}.tif").symlink_to(imagery.resolve() / "boadella" / f"{date}.tif")
     session = start(folder)
-    # Drawn on the second date, classes in turn, in every shape; none covers more pixels than a mark teaches with.
+    # Drawn on the second date, classes in turn, in every shape, small and large.
     session.edit([AddClass("water"), AddClass("land"), AddClass("bare shore")])
     shapes = [
         (1, "point", {"type": "Point", "coordinates": [230.5, 190.5]}, 1.0),
-        (2, "box", box(20, 20, 24, 25), 1.0),
+        (2, "box", box(20, 20, 24, 65), 1.0),
         (1, "scribble", {"type": "LineString", "coordinates": [[200.5, 210.5], [206.5, 211.5]]}, 2.0),
         (3, "point", {"type": "Point", "coordinates": [150.5, 150.5]}, 3.0),
         (2, "polygon", {"type": "Polygon", "coordinates": [[[300, 60], [305, 60], [302, 65], [300, 60]]]}, 1.0),

@@ -421,6 +421,8 @@ def test_a_large_mark_teaches_with_a_spread_of_its_pixels(project: Project, star
     session.edit([AddMark("field", 0, "box", box(100, 200, 110, 210))])  # a corner: the choice elsewhere stays
     (again,) = session.state.lessons(32)
     assert len(set(lesson.pixels()) & set(again.pixels())) >= 31
+    (everything,) = session.state.lessons()
+    assert len(everything) == 100 * 200 - 100
 
 
 def test_a_project_opened_again_answers_without_embedding_what_was_seen(

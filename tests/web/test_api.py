@@ -376,6 +376,8 @@ def test_settings_are_kept_and_make_a_new_revision(client: TestClient, session: 
     assert changed["map"]["ready"]
     assert records(client.get("/api/scenes/field/tiles/classes/2/0?at=0,0"))[0, 0][1].any()
     assert json.loads((session.project.folder / "project.json").read_text())["settings"]["pixels_per_mark"] == 5
+    assert client.patch("/api/settings", json={"measure": None}).json()["settings"]["pixels_per_mark"] == 5
+    assert client.patch("/api/settings", json={"pixels_per_mark": None}).json()["settings"]["pixels_per_mark"] is None
     assert client.patch("/api/settings", json={"measure": "best"}).status_code == 422
 
 

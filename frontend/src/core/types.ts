@@ -84,7 +84,7 @@ export interface Project {
   redo_title: string | null;
   classes: ClassInfo[];
   scenes: Scene[];
-  settings: { measure: Measure; pixels_per_mark: number };
+  settings: { measure: Measure; pixels_per_mark: number | null };
   model: ModelInfo;
   map: MapStatus;
   /** There is a sample project at ./sample/ beside this one. */

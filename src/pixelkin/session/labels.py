@@ -135,7 +135,7 @@ class LabelState:
         """How many pixels a mark covers."""
         return len(self.pixels_of(mark_id))
 
-    def lessons(self, pixels_per_mark: int) -> list[Lesson]:
+    def lessons(self, pixels_per_mark: int | None = None) -> list[Lesson]:
         """What the segmenter learns from; see `painting.lessons`."""
         return lessons(self.canvases, {scene_id: scene.grid.width for scene_id, scene in self._scenes.items()}, pixels_per_mark)
 

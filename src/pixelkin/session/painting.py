@@ -1,4 +1,4 @@
-"""From marks to labelled pixels: later marks win, erasers clear, large marks teach with a spread of their pixels."""
+"""From marks to labelled pixels: later marks win, erasers clear, large marks teach with a spread of their pixels where that is asked for."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _priority(pixels: IntArray) -> IntArray:
     return ((x ^ (x >> np.uint64(31))) >> np.uint64(1)).astype(np.int64)
 
 
-def lessons(canvases: Mapping[str, Canvas], widths: Mapping[str, int], pixels_per_mark: int) -> list[Lesson]:
+def lessons(canvases: Mapping[str, Canvas], widths: Mapping[str, int], pixels_per_mark: int | None = None) -> list[Lesson]:
     """What the segmenter learns from, in the order in which ties between labels are decided.
 
     A mark that owns more pixels than `pixels_per_mark` teaches with that many of them, spread over it: the ones with the
@@ -124,7 +124,7 @@ def lessons(canvases: Mapping[str, Canvas], widths: Mapping[str, int], pixels_pe
     Args:
         canvases: Painted marks by scene id.
         widths: Columns of each image.
-        pixels_per_mark: At least 1.
+        pixels_per_mark: At least 1; None for all.
     """
     strokes: list[tuple[int, str, IntArray, int]] = []
     for scene, canvas in canvases.items():
@@ -134,7 +134,7 @@ def lessons(canvases: Mapping[str, Canvas], widths: Mapping[str, int], pixels_pe
             own = canvas.pixels[order[bounds[i] : bounds[i + 1]]]
             if mark.class_id == 0 or not len(own):
                 continue
-            if len(own) > pixels_per_mark:
+            if pixels_per_mark is not None and len(own) > pixels_per_mark:
                 own = np.sort(own[np.argsort(_priority(own), kind="stable")[:pixels_per_mark]])
             strokes.append((mark.order, scene, own, mark.class_id))
     strokes.sort(key=lambda stroke: stroke[0])

@@ -47,13 +47,13 @@ class ProjectSettings:
 
     measure: Measure = "auto"
     """auto = the default method of `pixelkin.Segmenter`; a measure = the nearest reference by it, once there is the encoder it needs."""
-    pixels_per_mark: int = 32
-    """A mark that covers more pixels teaches with this many, spread over it. 1..4096."""
+    pixels_per_mark: int | None = None
+    """A mark that covers more pixels teaches with this many, spread over it, 1..4096. None: every mark with all of its pixels, as `pixelkin segment --labels` has it."""
 
     def __post_init__(self) -> None:
         if self.measure not in get_args(Measure):
             raise InputError(f"measure is {self.measure!r}, expected one of {list(get_args(Measure))}.")
-        if not 1 <= self.pixels_per_mark <= 4096:
+        if self.pixels_per_mark is not None and not 1 <= self.pixels_per_mark <= 4096:
             raise InputError(f"pixels_per_mark is {self.pixels_per_mark}, expected 1 to 4096.")
 
 

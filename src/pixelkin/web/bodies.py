@@ -23,7 +23,7 @@ Name = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class SettingsPatch(Schema):
-    """Settings to change."""
+    """Settings to change; `pixels_per_mark` null: every mark teaches with all of its pixels."""
 
     measure: Measure | None = None
     pixels_per_mark: Annotated[int, Field(ge=1, le=4096)] | None = None

@@ -114,7 +114,9 @@ def _add_reading(router: APIRouter, services: Services) -> None:
     @router.patch("/settings")
     def change_settings(body: b.SettingsPatch) -> s.ProjectInfo:
         """Change settings of the project; a new revision."""
-        changes = body.model_dump(exclude_none=True)
+        changes = body.model_dump(exclude_unset=True)
+        if changes.get("measure", "") is None:
+            del changes["measure"]
         if changes:
             session.change_settings(**changes)
         return views.project_info(session, services.settings, services.instance)
