@@ -184,6 +184,49 @@ class Series:
         raise RasterError(f"no image of {wanted} in the series, expected one of {[str(d) for d in self.dates]}.")
 
 
+@dataclass(frozen=True, eq=False)
+class HeldScene:
+    """An image of which one window was read already; other pixels are read when asked for."""
+
+    scene: Scene
+    window: Window
+    pixels: Pixels
+
+    @property
+    def name(self) -> str:
+        """The image's name."""
+        return self.scene.name
+
+    @property
+    def grid(self) -> Grid:
+        """The whole image's grid: blocks keep their places."""
+        return self.scene.grid
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """The image's bands."""
+        return self.scene.bands
+
+    @property
+    def date(self) -> dt.date | None:
+        """The image's date."""
+        return self.scene.date
+
+    @property
+    def fingerprint(self) -> str:
+        """The image's."""
+        return self.scene.fingerprint
+
+    def read(self, window: Window | None = None) -> Pixels:
+        """Pixels of a window, without touching the file where they are at hand."""
+        window = window or self.grid.window
+        row, col = window.row - self.window.row, window.col - self.window.col
+        if min(row, col) < 0 or row + window.height > self.window.height or col + window.width > self.window.width:
+            return self.scene.read(window)
+        inside = slice(row, row + window.height), slice(col, col + window.width)
+        return Pixels(self.pixels.data[:, *inside], self.pixels.valid[inside])
+
+
 def _reflected(start: int, length: int, size: int) -> npt.NDArray[np.int64]:
     """Indices start .. start + length - 1 folded into 0 .. size - 1 by reflection about the edge pixels."""
     index = np.arange(start, start + length)

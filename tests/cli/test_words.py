@@ -32,7 +32,7 @@ SEGMENT = Words(command_of(cli, ["segment"]))
         ("name them with xy=('lon', 'lat').", "name them with --xy lon,lat."),
         ("memory is 'x', expected a size.", "--memory is 'x', expected a size."),
         ("date is '21.06.2020', expected a day.", "--labels-date is '21.06.2020', expected a day."),
-        ("leave it out with migrate=False", "leave it out with --no-migrate"),
+        ("leave it out with label_transfer=False", "leave it out with --no-label-transfer"),
         ("/data/crs=3035/a&bands=1.tif is not there: overwrite=True.", "/data/crs=3035/a&bands=1.tif is not there: --overwrite."),
         ("labels is a list, expected one.", "labels is a list, expected one."),
         ("no word of ours: colour=red", "no word of ours: colour=red"),

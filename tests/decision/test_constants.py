@@ -26,7 +26,9 @@ OTHERS = {
 def test_every_number_that_decides_a_map_is_in_the_ablation() -> None:
     found = set()
     for room in ("features", "decision"):
-        for module in (PACKAGE / room).glob("*.py"):
+        for module in set((PACKAGE / room).glob("*.py")) - {
+            PACKAGE / "decision" / "likeness.py"
+        }:  # a search from one mark, not a map from labels
             for node in ast.parse(module.read_text()).body:
                 if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, int | float):
                     found |= {f"{module.stem}.{target.id}" for target in node.targets if isinstance(target, ast.Name)}

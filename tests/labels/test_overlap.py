@@ -5,7 +5,7 @@ import pytest
 import shapely
 
 from pixelkin.errors import InputError, LabelError
-from pixelkin.labels import Annotation, Annotations, find_conflicts, rasterize
+from pixelkin.labels import Annotation, Annotations, find_overlaps, rasterize
 from pixelkin.types import Grid
 
 GRID = Grid(10, 10, (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), None)
@@ -50,7 +50,7 @@ def test_a_class_that_later_features_cover_whole_is_an_error_that_names_it():
         rasterize(annotations, GRID, overlap="last")
 
 
-def test_conflicts_list_every_pair_with_its_pixels():
+def test_overlaps_list_every_pair_with_its_pixels():
     annotations = drawn(
         (shapely.box(0, 0, 4, 4), "water"),
         (shapely.box(3, 3, 6, 6), "land"),
@@ -58,14 +58,14 @@ def test_conflicts_list_every_pair_with_its_pixels():
         (shapely.box(0, 0, 2, 2), "water"),
         (shapely.Point(50, 50), "sand"),
     )
-    conflicts = find_conflicts(annotations, GRID)
-    found = [(c.first_index, c.second_index, list(zip(c.rows.tolist(), c.cols.tolist(), strict=True))) for c in conflicts]
+    overlaps = find_overlaps(annotations, GRID)
+    found = [(c.first_index, c.second_index, list(zip(c.rows.tolist(), c.cols.tolist(), strict=True))) for c in overlaps]
     assert found == [(0, 1, [(3, 3)]), (0, 2, [(3, 3)]), (1, 2, [(3, 3), (4, 3)])]
-    assert conflicts[2].first is annotations.features[1]
-    assert conflicts[2].second is annotations.features[2]
+    assert overlaps[2].first is annotations.features[1]
+    assert overlaps[2].second is annotations.features[2]
 
 
-def test_conflicts_agree_with_a_loop_over_pairs():
+def test_overlaps_agree_with_a_loop_over_pairs():
     rng = np.random.default_rng(5)
     features = []
     for i in range(25):
@@ -78,13 +78,13 @@ def test_conflicts_agree_with_a_loop_over_pairs():
         for j in range(i + 1, 25)
         if features[i][1] != features[j][1] and (masks[i] & masks[j]).any()
     ]
-    found = [(c.first_index, c.second_index, np.column_stack([c.rows, c.cols]).tolist()) for c in find_conflicts(drawn(*features), GRID)]
+    found = [(c.first_index, c.second_index, np.column_stack([c.rows, c.cols]).tolist()) for c in find_overlaps(drawn(*features), GRID)]
     assert found == expected
 
 
 def test_no_overlap_is_no_conflict():
-    assert find_conflicts(drawn((shapely.box(0, 0, 4, 4), "water"), (shapely.box(4, 0, 6, 6), "land")), GRID) == []
-    assert find_conflicts(Annotations.from_features([], None), GRID) == []
+    assert find_overlaps(drawn((shapely.box(0, 0, 4, 4), "water"), (shapely.box(4, 0, 6, 6), "land")), GRID) == []
+    assert find_overlaps(Annotations.from_features([], None), GRID) == []
 
 
 def test_an_unknown_overlap_is_refused():

@@ -1,6 +1,6 @@
 """Floors of map quality on real imagery: a change that makes maps plainly worse does not pass.
 
-Each floor lies a few points below what the defaults reached when it was set, on marks that were held back.
+Each floor lies about three points below what the defaults reached when it was set, on marks that were held back.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ def test_every_second_mark_of_the_demo_finds_the_others() -> None:
     kept, held = (LabelledPixels(labels.rows[i], labels.cols[i], labels.classes[i], labels.legend) for i in (order[::2], order[1::2]))
     model = pk.train(scene, patch_size=9, steps=STEPS)
     mapped = pk.Segmenter(model).fit(scene, kept).predict(scene).classes
-    assert mean_iou(held.classes, mapped[held.rows, held.cols]) >= 0.75
+    assert mean_iou(held.classes, mapped[held.rows, held.cols]) >= 0.93
 
 
-@pytest.mark.parametrize(("n", "floor"), [(5, 0.70), (20, 0.80)])
+@pytest.mark.parametrize(("n", "floor"), [(5, 0.82), (20, 0.83)])
 def test_marks_on_the_left_map_the_roofs_on_the_right(imagery: Path, n: int, floor: float) -> None:
     scene = open_scene(imagery / "vegas" / "image.tif")
     truth = truth_of(imagery / "vegas" / "classes.tif")
@@ -78,4 +78,4 @@ def test_marks_on_one_date_map_the_water_on_the_others(imagery: Path) -> None:
         for other in set(dates) - {marked}:
             mapped = segmenter.predict(dates[other])
             scores[marked, other] = mean_iou(truth[other][mapped.valid], mapped.classes[mapped.valid])
-    assert np.mean(list(scores.values())) >= 0.85, scores
+    assert np.mean(list(scores.values())) >= 0.93, scores

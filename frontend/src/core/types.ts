@@ -197,6 +197,7 @@ export interface Coverage {
 export interface ImportPreview {
   /** `into` is the class that its marks get; null = left out. */
   classes: { name: string; color: string; into: string | null; class_id: number | null; marks: number; pixels: number }[];
+  marks: number;
   notes: string[];
   layers: string[];
   fields: string[];

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 )
 @click.option("--image", metavar="IMAGE", help="The image to be mapped. Default: any image but those of labelled ground.")
 @click.option("--method", type=click.Choice(["auto", "nearest", "vote", "logistic"]), help="How labels decide. Default: auto.")
-@click.option("--migrate/--no-migrate", default=True, show_default=True, help="As for `pixelkin segment`; counts with --image.")
+@click.option(
+    "--label-transfer/--no-label-transfer", default=True, show_default=True, help="As for `pixelkin segment`; counts with --image."
+)
 @click.option("--priors", type=click.Choice(["image", "equal"]), default="image", show_default=True, help="As for `pixelkin segment`.")
 @image_options
 @overwrite_option
@@ -52,7 +54,9 @@ def export_command(references: str, out: str, as_json: bool, **options: Any) -> 
         )
         raise InputError(f"{references} was {said}")
     model = None if options["model_file"] is None else load_model(options["model_file"])
-    segmenter = Segmenter(model, method=options["method"], label_transfer=options["migrate"], priors=options["priors"], check_labels=False)
+    segmenter = Segmenter(
+        model, method=options["method"], label_transfer=options["label_transfer"], priors=options["priors"], check_labels=False
+    )
     segmenter.references = known
     written = export_onnx(segmenter, out, _image(options), overwrite=options["overwrite"])
     if as_json:

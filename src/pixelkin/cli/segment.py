@@ -71,10 +71,10 @@ _OF_PROJECTS = ("out", "confidence", "polygons", "areas", "overwrite")
 )
 @click.option("--abstain", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Pixels of less confidence get class 0.")
 @click.option(
-    "--migrate/--no-migrate",
+    "--label-transfer/--no-label-transfer",
     default=True,
     show_default=True,
-    help="Map other dates of a place from what its marked pixels look like on those dates, unless they changed.",
+    help="Map other dates of a site from the features of its marked pixels on those dates, unless they changed.",
 )
 @click.option(
     "--priors",
@@ -198,7 +198,7 @@ def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[
         measure=options["measure"],
         features=features_of(options),
         abstain=options["abstain"],
-        label_transfer=options["migrate"],
+        label_transfer=options["label_transfer"],
         priors=options["priors"],
         workers=options["threads"],
     )

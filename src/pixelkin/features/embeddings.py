@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections import OrderedDict
 from typing import Any
 
 import numpy as np
 import torch
+from cachetools import LRUCache
 from torch import Tensor
 
 from ..errors import ModelError
@@ -24,7 +24,7 @@ _LOOKED_AT = 16
 """Small blocks from which they are found."""
 _KEPT = 64
 _lock = threading.Lock()
-_components: OrderedDict[str, Tensor] = OrderedDict()
+_components: LRUCache[str, Tensor] = LRUCache(_KEPT)
 
 
 def embedding_bands(scene: Scene) -> tuple[str, ...]:
@@ -98,7 +98,5 @@ def _principal(scene: Scene) -> Tensor:
         else:
             _, directions = np.linalg.eigh(np.cov(vectors.T).reshape(count, count))
             found = directions.T[::-1][:_GUIDES]
-        _components[key] = torch.from_numpy(np.ascontiguousarray(found, np.float32))
-        if len(_components) > _KEPT:
-            _components.popitem(last=False)
-        return _components[key]
+        kept = _components[key] = torch.from_numpy(np.ascontiguousarray(found, np.float32))
+        return kept

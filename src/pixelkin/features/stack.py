@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
@@ -13,8 +11,8 @@ import torch
 
 from ..errors import InputError, ModelError
 from ..model import Model
-from ..scene import Pixels, Scene, read_padded
-from ..types import Grid, Window
+from ..scene import HeldScene, Scene, read_padded
+from ..types import Window
 from .backbone import BackboneFeatures, is_installed
 from .bands import RAW, BandFeatures, band_values
 from .embeddings import EmbeddingFeatures, embedding_bands
@@ -161,43 +159,6 @@ class FeatureStack:
         raise ModelError(f"{what} was made with model {expected[:12]}, this is model {self.hash[:12]}. Load the model it was made with.")
 
 
-@dataclass(frozen=True, eq=False)
-class _Held:
-    """An image of which one window was read already, so that several sources read it once."""
-
-    scene: Scene
-    window: Window
-    pixels: Pixels
-
-    @property
-    def name(self) -> str:
-        return self.scene.name
-
-    @property
-    def grid(self) -> Grid:
-        return self.scene.grid
-
-    @property
-    def bands(self) -> tuple[str, ...]:
-        return self.scene.bands
-
-    @property
-    def date(self) -> dt.date | None:
-        return self.scene.date
-
-    @property
-    def fingerprint(self) -> str:
-        return self.scene.fingerprint
-
-    def read(self, window: Window | None = None) -> Pixels:
-        window = window or self.grid.window
-        row, col = window.row - self.window.row, window.col - self.window.col
-        if min(row, col) < 0 or row + window.height > self.window.height or col + window.width > self.window.width:
-            return self.scene.read(window)
-        rows, cols = slice(row, row + window.height), slice(col, col + window.width)
-        return Pixels(self.pixels.data[:, rows, cols], self.pixels.valid[rows, cols])
-
-
 def _held(scene: Scene, window: Window) -> Scene:
     """An image with the part of a window that is on it, and what its reflection needs, at hand."""
     grid = scene.grid
@@ -206,4 +167,4 @@ def _held(scene: Scene, window: Window) -> Scene:
     if top >= bottom or left >= right:
         return scene
     inner = Window(top, left, bottom - top, right - left)
-    return _Held(scene, inner, scene.read(inner))
+    return HeldScene(scene, inner, scene.read(inner))

@@ -7,17 +7,17 @@ from .annotations import Annotation, Annotations
 from .classes import match_classes
 from .files import LoadedLabels, load_labels, read_annotations, read_labels
 from .levels import TableClass, read_class_table, with_levels
-from .rasterize import Conflict, find_conflicts, rasterize, to_annotations
+from .rasterize import LabelOverlap, find_overlaps, rasterize, to_annotations
 from .writing import convert, write_annotations, write_labels
 
 __all__ = [
     "Annotation",
     "Annotations",
-    "Conflict",
+    "LabelOverlap",
     "LoadedLabels",
     "TableClass",
     "convert",
-    "find_conflicts",
+    "find_overlaps",
     "load_labels",
     "match_classes",
     "rasterize",

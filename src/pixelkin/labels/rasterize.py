@@ -26,7 +26,7 @@ _COURSE_TOLERANCE_PX = 0.01
 
 
 @dataclass(frozen=True, eq=False)
-class Conflict:
+class LabelOverlap:
     """Two features of different classes that mark the same pixels."""
 
     first_index: int
@@ -110,7 +110,7 @@ def label_pixels(
     if len(lost) == len(annotations):
         raise LabelError(f"none of its {len(annotations):,} features marks a pixel with data. Check that the labels are of this image.")
     if overlap == "error":
-        _refuse_conflicts(annotations, _conflicts(annotations, marks, grid.width))
+        _refuse_overlaps(annotations, _overlaps(annotations, marks, grid.width))
     ids = np.array([annotations.legend.by_name(feature.class_name).id for feature in annotations.features], np.uint8)
     classes = ids[marks.feature]
     kept = _first_of_winners(marks.pixel, classes)
@@ -125,16 +125,16 @@ def label_pixels(
     return LabelledPixels(rows, cols, classes[kept], annotations.legend)
 
 
-def find_conflicts(annotations: Annotations, grid: Grid, *, brush_px: float = 1) -> list[Conflict]:
+def find_overlaps(annotations: Annotations, grid: Grid, *, brush_px: float = 1) -> list[LabelOverlap]:
     """Pairs of features of different classes that mark the same pixels, in the order of the first feature, then the second.
 
-    Features that mark no pixel of the grid conflict with nothing.
+    Features that mark no pixel of the grid overlap with nothing.
 
     Raises:
         LabelError: The grid has no CRS but the labels do, or a feature cannot be transformed.
         InputError: brush_px is below 1.
     """
-    return _conflicts(annotations, _mark(annotations, grid, brush_px, strict=False), grid.width)
+    return _overlaps(annotations, _mark(annotations, grid, brush_px, strict=False), grid.width)
 
 
 def to_annotations(labels: LabelledPixels, grid: Grid) -> Annotations:
@@ -247,7 +247,7 @@ def _refuse(annotations: Annotations, index: int, shape: BaseGeometry | None, gr
     )
 
 
-def _conflicts(annotations: Annotations, marks: _Marks, width: int) -> list[Conflict]:
+def _overlaps(annotations: Annotations, marks: _Marks, width: int) -> list[LabelOverlap]:
     names: dict[str, int] = {}
     classes = np.array([names.setdefault(feature.class_name, len(names)) for feature in annotations.features], np.int64)
     order = np.argsort(marks.pixel, kind="stable")  # within a pixel, features keep their order
@@ -265,21 +265,21 @@ def _conflicts(annotations: Annotations, marks: _Marks, width: int) -> list[Conf
     found = np.concatenate(pairs, axis=1)
     found = found[:, np.lexsort(found[::-1])]
     changes = np.flatnonzero((np.diff(found[:2]) != 0).any(axis=0)) + 1
-    conflicts = []
+    overlaps = []
     for group in np.split(found, changes, axis=1):
         if not group.size:
             continue
         i, j = int(group[0, 0]), int(group[1, 0])
         rows, cols = np.divmod(group[2], width)
-        conflicts.append(Conflict(i, j, annotations.features[i], annotations.features[j], rows, cols))
-    return conflicts
+        overlaps.append(LabelOverlap(i, j, annotations.features[i], annotations.features[j], rows, cols))
+    return overlaps
 
 
-def _refuse_conflicts(annotations: Annotations, conflicts: list[Conflict]) -> None:
-    if not conflicts:
+def _refuse_overlaps(annotations: Annotations, overlaps: list[LabelOverlap]) -> None:
+    if not overlaps:
         return
-    first = conflicts[0]
-    more = f", and so do {len(conflicts) - 1} other pairs" if len(conflicts) > 1 else ""
+    first = overlaps[0]
+    more = f", and so do {len(overlaps) - 1} other pairs" if len(overlaps) > 1 else ""
     count = len(first.rows)
     raise LabelError(
         f"{annotations.describe(first.first_index)} and {annotations.describe(first.second_index)} both mark "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import io
 import threading
 import zipfile
@@ -13,7 +12,7 @@ import numpy as np
 from ..features import BLOCK
 from ..products import Part, map_part
 from ..raster.layers import carries_confidence
-from ..scene import Pixels, Scene
+from ..scene import HeldScene, Pixels, Scene
 from ..segmentation import Segmentation
 from ..segmenter import Segmenter
 from ..types import AnyArray, Grid, Legend, Window
@@ -21,46 +20,24 @@ from .plan import with_halo
 
 
 @dataclass(frozen=True, eq=False)
-class TileScene:
-    """An image of which one window was read already; other pixels are read when asked for."""
+class TileScene(HeldScene):
+    """An image whose tile and halo were read already, and whose reading can be stopped."""
 
-    scene: Scene
-    window: Window
-    pixels: Pixels
-    fingerprint: str
+    known_fingerprint: str
+    """The image's, which takes time to work out."""
     stop: threading.Event = field(default_factory=threading.Event)
     """Set from outside to give up: the next block raises `Stopped` instead of being read."""
 
     @property
-    def name(self) -> str:
-        """The image's name."""
-        return self.scene.name
-
-    @property
-    def grid(self) -> Grid:
-        """The whole image's grid: blocks keep their places."""
-        return self.scene.grid
-
-    @property
-    def bands(self) -> tuple[str, ...]:
-        """The image's bands."""
-        return self.scene.bands
-
-    @property
-    def date(self) -> dt.date | None:
-        """The image's date."""
-        return self.scene.date
+    def fingerprint(self) -> str:
+        """The image's."""
+        return self.known_fingerprint
 
     def read(self, window: Window | None = None) -> Pixels:
-        """Pixels of a window, without touching the file where they are at hand."""
+        """See `HeldScene.read`."""
         if self.stop.is_set():
             raise Stopped
-        window = window or self.grid.window
-        row, col = window.row - self.window.row, window.col - self.window.col
-        if min(row, col) < 0 or row + window.height > self.window.height or col + window.width > self.window.width:
-            return self.scene.read(window)
-        inside = slice(row, row + window.height), slice(col, col + window.width)
-        return Pixels(self.pixels.data[:, *inside], self.pixels.valid[inside])
+        return super().read(window)
 
 
 class Stopped(Exception):  # noqa: N818 - not an error
