@@ -153,3 +153,17 @@ def test_what_is_kept_of_images_is_bounded_however_many_are_mapped() -> None:
     assert training is not None
     assert len(training.asked) <= 64
     assert len(training.memo) < 10
+
+
+def test_a_model_gives_its_features_without_labels_for_arrays_and_data_arrays() -> None:
+    """Those that a Segmenter learns from, of a part as of the whole."""
+    found = MODEL.transform(DATA)
+    width = MODEL.config.z_dim + MODEL.config.widths[1]
+    assert found.shape == (width, *TRUTH.shape)
+    np.testing.assert_allclose(found, Segmenter(MODEL, features=["encoder"]).transform(DATA)[:width], atol=1e-4)
+    np.testing.assert_allclose(MODEL.transform(DATA, Window(10, 20, 30, 40)), found[:, 10:40, 20:60], atol=1e-4)
+    there = xr.DataArray(DATA, dims=("band", "y", "x"), coords={"y": -np.arange(len(DATA[0])) * 10.0, "x": np.arange(DATA.shape[2]) * 10.0})
+    np.testing.assert_array_equal(MODEL.transform(there), found)
+    with pytest.raises(pk.PkError, match="reaches past"):
+        MODEL.transform(DATA, Window(0, 0, 1000, 4))
+    assert "patch_size" in repr(MODEL)

@@ -31,8 +31,8 @@ def test_pure_rooms_open_no_files(room):
 
 
 ORDER = (
-    "errors", "silence", "types", "crs", "encoding", "scene", "files", "model", "features", "similarity", "workers", "decision", "blockcache", "engine", "segmentation",
-    "inputs", "labelled", "estimator", "segmenter", "finding", "coverage", "portable", "training", "raster", "labels", "maps", "assessment", "products", "experiments", "scale", "session", "demo", "web", "cli",
+    "errors", "silence", "types", "crs", "encoding", "scene", "inputs", "files", "model", "features", "similarity", "workers", "decision", "blockcache", "engine", "segmentation",
+    "labelled", "estimator", "segmenter", "finding", "coverage", "portable", "training", "raster", "labels", "maps", "assessment", "products", "experiments", "scale", "session", "demo", "web", "cli",
 )  # fmt: skip
 """Rooms, each importing from those before it only: imagery, features, decision, engine, Segmentation, products."""
 PACKAGE = Path(__file__).parents[1] / "src" / "pixelkin"

@@ -16,11 +16,16 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..encoding import STORED, require_encoding
 from ..errors import InputError, ModelError
-from ..scene import Pixels, Scene
+from ..inputs import Image, as_scene
+from ..scene import Pixels, Scene, inside, read_padded
+from ..types import FloatArray, Window
 from .checkpoint import read_file, write_file
 from .config import ModelConfig
 from .network import Network
 from .standardise import Standardisation
+
+_AT_ONCE = 256
+"""Pixels a side that are embedded at a time."""
 
 
 class Model:
@@ -110,6 +115,37 @@ class Model:
             batch = x.unsqueeze(0).contiguous(memory_format=torch.channels_last)
             c = self._fused.feature_map(batch)
             return c[0], self._fused.shared(c)[0]
+
+    def __repr__(self) -> str:
+        return f"Model(bands={list(self.bands)}, patch_size={self.patch_size}, hash={self.hash[:12]!r})"
+
+    def transform(self, image: Image, window: Window | None = None) -> FloatArray:
+        """What the encoder says of every pixel, for whoever wants to learn from it in another way.
+
+        Args:
+            image: A scene, an array (band, row, col) or a DataArray with the model's bands.
+            window: Window inside the image; default all of it.
+
+        Returns:
+            (z_dim + F, row, col) float32: the shared representation S of the patch around the pixel, then the feature map C_psi there. Held whole in memory; pixels without
+            data have numbers too.
+
+        Raises:
+            ModelError: The image lacks bands of the model.
+            RasterError: The window is not inside the image.
+        """
+        scene = as_scene(image)
+        window = inside(window, scene.grid, scene.name)
+        index, r = self.band_index(scene), self.config.radius
+        found = np.empty((self.config.z_dim + self.config.widths[1], window.height, window.width), np.float32)
+        for row in range(0, window.height, _AT_ONCE):
+            for col in range(0, window.width, _AT_ONCE):
+                height, width = min(_AT_ONCE, window.height - row), min(_AT_ONCE, window.width - col)
+                pixels = read_padded(scene, Window(window.row + row - r, window.col + col - r, height + 2 * r, width + 2 * r))
+                c, s = self.embed(self.standardise(Pixels(pixels.data[index], pixels.valid)))
+                k = (c.shape[1] - height) // 2
+                found[:, row : row + height, col : col + width] = torch.cat([s, c[:, k : k + height, k : k + width]]).cpu().numpy()
+        return found
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write a safetensors file that `load_model` reads; returns its path.
