@@ -103,7 +103,8 @@ def truths(segmentation: Segmentation, truth: np.ndarray) -> dict[str, dict[str,
             found["users"][entry.name] = hit / is_mapped.sum()
             found["producers"][entry.name] = hit / is_true.sum()
             found["f1"][entry.name] = 2 * hit / (is_mapped.sum() + is_true.sum())
-        found["area"][entry.name] = float(is_true.mean())
+        if is_true.any():
+            found["area"][entry.name] = float(is_true.mean())
     return found
 
 

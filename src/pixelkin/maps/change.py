@@ -34,7 +34,7 @@ from .cells import SQUARE_METRES_PER_HECTARE, cell_areas
 from .tables import write_table
 
 ARROW = " → "
-_NEIGHBOURS = 4.0
+_NEIGHBOURS = 5.0
 """b: what all eight neighbours of one class weigh, in logarithm."""
 _ROUNDS = 3
 _STRIP = 256
