@@ -72,6 +72,14 @@ def test_a_report_of_a_project_has_its_image_its_marks_and_what_was_answered(pro
     assert "http" not in page
 
 
+def test_a_project_is_mapped_at_a_level(project: Path, image: Path) -> None:
+    (image.parent / "legend.csv").write_text("id,name,parent,colour\n1,ground,,#102030\n2,dark,ground,\n3,bright,ground,\n")
+    ran("segment", project, "--out", image.parent / "level", "--legend", image.parent / "legend.csv", "--level", 1)
+    found = read_map(image.parent / "level" / "field.tif")
+    assert [(entry.name, entry.color) for entry in found.legend] == [("ground", (16, 32, 48))]
+    assert (found.classes == 1).all()
+
+
 def test_a_report_of_a_map_draws_the_image_that_is_named(project: Path, image: Path) -> None:
     shown = image.parent / "maps" / "field.tif"
     ran("report", shown, "--image", image, "--out", image.parent / "a.html")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _LOOKED_AT = 4
 _LAYERS = ("confidence", "probabilities", "entropy", "margin")
 _STAC = ("collections", "bbox", "datetime", "mask_asset")
-_OF_PROJECTS = ("out", "confidence", "polygons", "areas", "overwrite")
+_OF_PROJECTS = ("out", "confidence", "polygons", "areas", "overwrite", "legend_file", "level")
 
 
 @click.command("segment")
@@ -266,6 +266,7 @@ def _segment_stac(out: str, options: dict[str, Any]) -> list[Path]:
 
 
 def _segment_project(image: str, out: str, options: dict[str, Any]) -> list[Path]:
+    from ..labels import read_class_table
     from ..products import Outputs
     from ..session.jobs import Format
     from ..session.mapping import segment_project
@@ -282,6 +283,8 @@ def _segment_project(image: str, out: str, options: dict[str, Any]) -> list[Path
             progress=lambda done, note: bar.update(task, completed=done, note=note),
             warn=_warn,
             beside=Outputs(polygons=polygons, areas=areas),
+            table=read_class_table(options["legend_file"]) if options["legend_file"] else None,
+            level=options["level"],
         )
 
 

@@ -18,6 +18,7 @@ from ..blockcache import BlockStore
 from ..errors import InputError, LabelError
 from ..features import BLOCK
 from ..files import Name, require_outputs
+from ..labels import TableClass, with_levels
 from ..model import Model, load_model
 from ..products import Outputs, Part, map_part, write_products
 from ..raster.inputs import files_of
@@ -79,6 +80,7 @@ def write_map_files(
     formats: Sequence[Format],
     tell: Tell,
     beside: Outputs = _NOTHING,
+    level: int | None = None,
 ) -> list[Path]:
     """Map an image and write it in some formats: <stem>.tif, <stem>_confidence.tif, <stem>.gpkg, <stem>_areas.csv; and files that have names of their own.
 
@@ -103,11 +105,12 @@ def write_map_files(
         for row, col in product(range(0, height, BLOCK), range(0, width, _ACROSS)):
             tell(share * (row + col / width * BLOCK) / height, scene.name)
             window = Window(row, col, min(BLOCK, height - row), min(_ACROSS, width - col))
-            yield window, map_part(segmenter, scene, window, outputs.kept, legend)
+            yield window, map_part(segmenter, scene, window, outputs.kept, legend, level)
 
-    provenance = segmenter.provenance(scene)
+    provenance = {**segmenter.provenance(scene), **({} if level is None else {"level": str(level)})}
+    mapped = legend if level is None else legend.at_level(level)[0]
     return write_products(
-        outputs, scene, legend, parts(), provenance=provenance, tell=lambda what: tell(share, f"{scene.name}: {what}")
+        outputs, scene, mapped, parts(), provenance=provenance, tell=lambda what: tell(share, f"{scene.name}: {what}")
     ).files
 
 
@@ -127,6 +130,8 @@ class Recipe:
     legend: Legend
     settings: ProjectSettings
     model: Model | None
+    level: int | None = None
+    """Level of the classes that is mapped; None = the classes themselves."""
 
     def segmenter(self) -> Segmenter:
         """A fresh Segmenter that has learnt the labels.
@@ -218,7 +223,7 @@ def write_maps(
                 tell((number + fraction) / len(scenes), message)
 
             its = dataclasses.replace(named[scene_id], polygons=_moved(polygons, apart, number), areas=_moved(areas, apart, number))
-            written += write_map_files(segmenter, scene, recipe.legend, aside, stem, formats, tell_part, its)
+            written += write_map_files(segmenter, scene, recipe.legend, aside, stem, formats, tell_part, its, recipe.level)
         if warn is not None:
             tell(1.0, "comparing with the labels")
             warn(warnings_of(segmenter, *recipe.coverable(scenes.values())))
@@ -246,6 +251,8 @@ def segment_project(
     progress: Tell | None = None,
     warn: Warn | None = None,
     beside: Outputs = _NOTHING,
+    table: Sequence[TableClass] | None = None,
+    level: int | None = None,
 ) -> list[Path]:
     """Draw the maps of a project folder: the bits that its page shows and exports.
 
@@ -258,6 +265,8 @@ def segment_project(
         progress: Told the fraction done and a message.
         warn: Told which images show what no label covers; without it nothing is compared.
         beside: See `write_maps`.
+        table: What classes belong to, and their colours; see `pixelkin.labels.read_class_table`.
+        level: Level of the classes that is mapped, 1 = the highest; default the classes themselves.
 
     Returns:
         The files written.
@@ -271,9 +280,11 @@ def segment_project(
     try:
         state = LabelState(project.scenes)
         state.absorb(project.store.read_all())
-        recipe = Recipe(
-            project.scenes, state.lessons(project.settings.pixels_per_mark), state.legend, project.settings, load_encoder(project)
-        )
+        legend = state.legend if table is None else with_levels(state.legend, table)
+        if level is not None:
+            legend.at_level(level)  # LabelError before any work
+        lessons = state.lessons(project.settings.pixels_per_mark)
+        recipe = Recipe(project.scenes, lessons, legend, project.settings, load_encoder(project), level)
         chosen = {scene_id: project.scene(scene_id) for scene_id in (scenes if scenes is not None else project.scenes)}
         return write_maps(
             recipe,
