@@ -60,7 +60,9 @@ def test_it_does_not_depend_on_the_unit_of_the_bands(how: dict[str, object]) -> 
 
 
 @pytest.mark.parametrize(
-    ("model", "how"), [(None, {"measure": "l1"}), (None, {}), (MODEL, {}), (MODEL, {"features": ["encoder", "bands"]})], ids=str
+    ("model", "how"),
+    [(None, {"measure": "l1"}), (None, {}), (MODEL, {}), (MODEL, {"features": ["encoder", "bands"]})],
+    ids=["bands, l1", "default", "model", "model, encoder and bands"],
 )
 def test_a_pixel_has_the_same_bits_whatever_window_is_asked_for(model: object, how: dict[str, object]) -> None:
     scene, mark = world(270, 40), marks((100, 20))
