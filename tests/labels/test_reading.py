@@ -181,13 +181,23 @@ def count(path, **options):
         ([0, 1, 2], None, {"1": 40, "2": 40}, "value 0 is taken as not labelled, 40 pixels; where it is a class, name it: names={0: 'NAME'}"),
         ([0, 1, 2], 0, {"1": 40, "2": 40}, ""),
         ([0, 1, -9999], None, {"0": 40, "1": 40}, "40 pixels of value -9999 are taken as not labelled"),
+        ([0, 1, -1], None, {"0": 40, "1": 40}, "40 pixels of value -1 are taken as not labelled"),
+        ([3, 1, -128], None, {"1": 40, "3": 40}, "40 pixels of value -128 are taken as not labelled"),
         ([0.0, 1.0, np.nan], None, {"0": 40, "1": 40}, "40 pixels that are no finite number (NaN) are taken as not labelled"),
         ([3.0, 1.0, 1e20], None, {"1": 40, "3": 40}, "40 pixels of value 1e+20 are taken as not labelled"),
         ([3.0, 1.0, np.nan], np.nan, {"1": 40, "3": 40}, ""),
     ],
 )  # fmt: skip
 def test_one_rule_says_what_0_is_and_what_was_left_out_is_counted(tmp_path, values, nodata, counts, word):
-    dtype = np.uint8 if min(values) >= 0 and all(isinstance(value, int) for value in values) else np.float32
+    dtype = (
+        np.float32
+        if any(isinstance(value, float) for value in values)
+        else np.uint8
+        if min(values) >= 0
+        else np.int16
+        if min(values) < -128
+        else np.int8
+    )
     array = np.repeat(np.array(values, dtype), 40).reshape(10, 12)
     found, said = count(raster(tmp_path / "a.tif", array, nodata=nodata))
     assert dict(sorted(found.items())) == counts

@@ -72,6 +72,21 @@ class TestScale:
             open_scene(tmp_path)
         assert len(open_scene(tmp_path, scale=False)) == 2
 
+    @pytest.mark.parametrize(("factor", "dtype", "refused"), [(1e-4, "float32", True), (1.3, "float32", False), (1e-4, "uint16", False)])
+    def test_whole_numbers_beside_floats_of_another_size_are_refused(self, tmp_path, write_raster, factor, dtype, refused):
+        """Neither file says so: one program multiplied reflectance by 10,000."""
+        data = np.random.default_rng(0).integers(500, 4000, (2, 40, 50)).astype(np.uint16)
+        other = data if dtype == "uint16" else (data * factor).astype(dtype)
+        write_raster(tmp_path / "2021-01-01.tif", data)
+        write_raster(tmp_path / "2021-02-01.tif", other)
+        if refused:
+            with pytest.raises(
+                RasterError, match=r"2021-01-01 and 2021-02-01 are not on one scale: 2021-01-01 has whole numbers about 2.*floats about 0.2"
+            ):
+                open_scene(tmp_path)
+        else:
+            assert len(open_scene(tmp_path)) == 2
+
     def test_a_mosaic_on_two_scales_is_refused(self, tmp_path, encoded):
         encoded("a.tif")
         encoded("b.tif", 0, 1e-4)

@@ -32,6 +32,8 @@ SUFFIXES = (".tif", ".tiff", ".vrt", ".img", ".png", ".bmp", ".gif", ".jp2")
 _FILLS = (
     -9999,
     -99999,
+    -1,
+    -128,
     -32768,
     65535,
     -2147483648,
@@ -139,7 +141,7 @@ def _read(dataset: DatasetReader, crs: str | None, names: dict[int, str], zero: 
         raise LabelError("it holds complex numbers, expected class ids (0 = no label). Give a raster of class ids, not of measurements.")
     stored = stored_legend(dataset.tags().get(LEGEND_TAG))
     notes: list[str] = []
-    marked, declared = _with_data(dataset, values, notes)
+    marked, declared = _with_data(dataset, values, names, notes)
     _refuse_fractions(values, marked)
     codes, counts = np.unique(values[marked], return_counts=True)
     if len(codes) > _MOST_VALUES + 1:
@@ -172,7 +174,7 @@ def _read(dataset: DatasetReader, crs: str | None, names: dict[int, str], zero: 
     return LabelRaster(LabelledPixels.from_mask(ids, legend), grid, (*notes, *([] if stored else notes_on(legend))))
 
 
-def _with_data(dataset: DatasetReader, values: AnyArray, notes: list[str]) -> tuple[BoolArray, bool]:
+def _with_data(dataset: DatasetReader, values: AnyArray, names: dict[int, str], notes: list[str]) -> tuple[BoolArray, bool]:
     """Pixels that hold a value, shape (row, col), and whether the file says itself which do."""
     marked: BoolArray = dataset.read_masks(1) > 0
     declared = dataset.nodata is not None or MaskFlags.all_valid not in dataset.mask_flag_enums[0]
@@ -183,7 +185,7 @@ def _with_data(dataset: DatasetReader, values: AnyArray, notes: list[str]) -> tu
             marked &= ~odd
             declared = True
     if not declared:
-        for fill in _FILLS:
+        for fill in (fill for fill in _FILLS if fill not in names):
             here = marked & (values == np.asarray(fill).astype(values.dtype)) if _holds(values.dtype, fill) else np.zeros((1, 1), bool)
             if here.any():
                 notes.append(
@@ -198,7 +200,7 @@ def _holds(dtype: Any, value: float) -> bool:
     """True where a type can hold a fill value, as its own kind of number."""
     if dtype.kind == "f":
         return abs(value) <= float(np.finfo(dtype).max)
-    if dtype.kind not in "iu" or dtype.itemsize == 1 or not float(value).is_integer():
+    if dtype.kind not in "iu" or not float(value).is_integer():
         return False
     return int(value) in range(int(np.iinfo(dtype).min), int(np.iinfo(dtype).max) + 1)
 

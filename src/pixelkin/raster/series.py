@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from pixelkin.crs import same_place
 from pixelkin.errors import InputError, MissingFileError, RasterError
 from pixelkin.scene import Scene, Series
+from pixelkin.types import Window
 
 from .bands import as_stored
 from .bandset import is_band_file
@@ -20,6 +23,8 @@ from .stack import Stack
 
 _log = logging.getLogger(__name__)
 
+_OTHER_SCALE = 50
+"""Two dates of one place differ by less, whatever season and sensor."""
 IMAGE_SUFFIXES = (".img", ".jp2", ".tif", ".tiff", ".vrt")
 """Files of a folder with these endings are taken for images; a list may name files of any kind that GDAL reads."""
 
@@ -102,7 +107,34 @@ def series_of(scenes: Sequence[Scene], *, align: bool) -> Series:
             on_grid.append(replace(scene, grid=first))
         else:
             on_grid.append(scene.aligned(first) if align else scene)
-    return Series(tuple(_share_fills(on_grid)))
+    series = Series(tuple(_share_fills(on_grid)))
+    _require_one_scale(series)
+    return series
+
+
+def _require_one_scale(series: Series) -> None:
+    """Refuse whole numbers beside floats of quite another size, as of reflectance that one program multiplied by 10,000: neither file says so."""
+    kinds: dict[bool, Scene] = {}
+    for scene in series:
+        if isinstance(scene, RasterScene) and scene.scaling is None and scene.palette is None:
+            kinds.setdefault(np.dtype(scene.dtype).kind == "f", scene)
+    if len(kinds) < 2:
+        return
+    sizes = {is_float: _usual_size(scene) for is_float, scene in kinds.items()}
+    if min(sizes.values()) > 0 and max(sizes.values()) > _OTHER_SCALE * min(sizes.values()):
+        raise RasterError(
+            f"{kinds[False].name} and {kinds[True].name} are not on one scale: {kinds[False].name} has whole numbers about {sizes[False]:.4g}, "
+            f"{kinds[True].name} floats about {sizes[True]:.4g}. Declare the scale of those that were multiplied "
+            "(gdal_edit.py -scale 0.0001 FILE), or write all of them alike."
+        )
+
+
+def _usual_size(scene: Scene) -> float:
+    """Median of the magnitudes in the middle of an image; 0 where there is no data."""
+    height, width = min(256, scene.grid.height), min(256, scene.grid.width)
+    pixels = scene.read(Window((scene.grid.height - height) // 2, (scene.grid.width - width) // 2, height, width))
+    seen = np.abs(pixels.data[:, pixels.valid].astype(np.float64))
+    return float(np.median(seen)) if seen.size else 0.0
 
 
 def _share_fills(scenes: Sequence[Scene]) -> list[Scene]:
