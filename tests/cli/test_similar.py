@@ -85,3 +85,14 @@ def test_an_input_is_never_an_output(run, image, one_mark, folder, capsys):
     assert run("similar", image, "-l", one_mark, "-o", image, "--overwrite") == 2
     assert "the image" in capsys.readouterr().err
     assert image.read_bytes() == before
+
+
+def test_sources_beside_the_image_are_searched_with_it_and_never_written_over(run, image, one_mark, folder, capsys):
+    other = folder / "series" / "2020-03-01.tif"
+    how = ["similar", image, "--with", other, "-l", one_mark, "--overwrite"]
+    assert run(*how, "-o", other) == 2
+    assert "is the image" in capsys.readouterr().err
+    assert run(*how, "-o", folder / "found.tif") == 0
+    assert (read_map(folder / "found.tif").classes[:, 30:] != 0).mean() > 0.9
+    assert run("segment", image, "--terrain", folder / "no.tif", "-l", folder / "labels.csv", "-o", folder / "map.tif") == 2
+    assert "no.tif does not exist" in capsys.readouterr().err

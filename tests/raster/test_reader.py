@@ -281,7 +281,7 @@ class TestValidity:
         with pytest.raises(RasterError, match=r"^empty has no valid pixel, expected imagery. Check its no-data value \(0\) and mask.$"):
             require_valid(open_scene(path))
         data[:, -1, -1] = 1
-        require_valid(open_scene(write_raster(tmp_path / "one.tif", data, nodata=0)), rows_at_once=7)
+        require_valid(open_scene(write_raster(tmp_path / "one.tif", data, nodata=0)), at_once=1)
 
 
 class TestBadFiles:

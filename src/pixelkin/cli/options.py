@@ -74,6 +74,23 @@ def image_options(command: _Command) -> _Command:
     return command
 
 
+def stack_options(command: _Command) -> _Command:
+    """What stands beside the image."""
+    for option in (
+        click.option(
+            "--radar", type=click.Choice(["auto", "power", "db"]), default="auto", show_default=True,
+            help="What radar of --with holds (bands vv, vh, hh, hv): linear power is read in decibels, which auto knows by its numbers.",
+        ),
+        click.option("--terrain", type=click.Path(), metavar="FILE", help="Elevation to put beside IMAGE, with its slope and aspect."),
+        click.option(
+            "--with", "with_files", multiple=True, type=click.Path(), metavar="FILE",
+            help="Another source of the same place to put beside IMAGE, on its grid: radar, elevation, an embedding. May be given again. --missing says what becomes of pixels that one of them lacks.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
 _READING = ("bands", "nodata", "scale", "missing", "kind")
 
 

@@ -20,6 +20,7 @@ from .options import (
     overwrite_option,
     print_json,
     progress_bar,
+    stack_options,
     training_options,
 )
 from .segment_inputs import features_of, in_levels, model_of, open_image, read_marks
@@ -120,6 +121,7 @@ _OF_PROJECTS = ("out", "confidence", "polygons", "areas", "overwrite", "legend_f
 @label_options
 @level_options
 @image_options
+@stack_options
 @device_option
 @overwrite_option
 @json_option

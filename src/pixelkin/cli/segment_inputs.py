@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 def open_image(image: str, options: dict[str, Any]) -> Scene | Series:
     """What IMAGE names: an image, a series, a mosaic or an archive of embeddings."""
+    if options["with_files"] or options["terrain"]:
+        return _open_stack(image, options)
     if options["mosaic"]:
         from ..raster import open_mosaic
 
@@ -42,6 +44,22 @@ def open_image(image: str, options: dict[str, Any]) -> Scene | Series:
 
     opened = open_embeddings if is_archive(image) else open_embedded_series
     return opened(image, load_model(options["model_file"]))
+
+
+def _open_stack(image: str, options: dict[str, Any]) -> Scene:
+    """IMAGE with what --with and --terrain put beside it."""
+    from ..raster import open_scene, open_stack
+
+    if options["mosaic"]:
+        raise InputError("--with and --terrain put files beside one image, --mosaic joins many. Join them into a file first.")
+    beside = [*options["with_files"], *([options["terrain"]] if options["terrain"] else [])]
+    sources = [open_one(image, options), *(open_scene(path) for path in beside)]
+    stack = open_stack(
+        sources, missing=options["missing"], radar=options["radar"], terrain=len(sources) - 1 if options["terrain"] else None
+    )
+    for note in stack.notes:
+        click.echo(f"pixelkin: {note}", err=True)
+    return stack
 
 
 def labelled_scene(source: Scene | Series, options: dict[str, Any]) -> Scene:

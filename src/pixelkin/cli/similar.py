@@ -9,7 +9,17 @@ import click
 
 from ..errors import InputError
 from .mapping import beside_the_map, cluster, require
-from .options import device_option, image_options, json_option, label_arguments, label_options, overwrite_option, print_json, progress_bar
+from .options import (
+    device_option,
+    image_options,
+    json_option,
+    label_arguments,
+    label_options,
+    overwrite_option,
+    print_json,
+    progress_bar,
+    stack_options,
+)
 from .segment_inputs import labelled_scene, open_image
 
 
@@ -58,6 +68,7 @@ from .segment_inputs import labelled_scene, open_image
 @click.option("--restart", is_flag=True, help="Start anew instead of going on with a run that was stopped.")
 @label_options
 @image_options
+@stack_options
 @device_option
 @overwrite_option
 @json_option

@@ -24,9 +24,10 @@ def require_bands(scene: Scene, bands: Sequence[str]) -> None:
         raise RasterError(f"{scene.name} has bands {list(scene.bands)}, expected {list(bands)}. Choose or reorder them with bands=[...].")
 
 
-def require_valid(scene: Scene, rows_at_once: int = 512) -> None:
-    """RasterError where not one pixel of a scene is valid; reads until it finds one."""
+def require_valid(scene: Scene, at_once: int = 1 << 23) -> None:
+    """RasterError where not one pixel of a scene is valid; reads so many numbers at a time, until it finds one."""
     height, width = scene.grid.shape
+    rows_at_once = min(512, max(1, at_once // (width * len(scene.bands))))
     for row in range(0, height, rows_at_once):
         if scene.read(Window(row, 0, min(rows_at_once, height - row), width)).valid.any():
             return

@@ -33,6 +33,8 @@ _ALPHAEARTH = tuple(f"A{i:02d}" for i in range(64))
 _TESSERA = 128
 _NUMBERED = re.compile(r"(?:emb|embedding|feature|feat|dim|z)[_ -]?\d+", re.IGNORECASE)
 _YEAR = re.compile(r"(?<![\d.])(20[0-4]\d)(?![\d.])")
+_ROWS = 16
+"""Rows of an array that are put into our order at a time."""
 _LANDMASKS = "global_0.1_degree_tiff_all"
 """Where `geotessera` puts the rasters whose grids its arrays are on."""
 
@@ -115,7 +117,7 @@ class EmbeddingScene:
             window = replace(window, row=self.grid.height - window.row - window.height)
         data, valid = self.source.read(window)
         values = _DEQUANTISED[data.view(np.uint8)] if self.quantised else data.astype(np.float32, copy=False)
-        known = valid & values.any(axis=0)
+        known = valid & _any(values)
         if self.bottom_up:
             values, known = values[:, ::-1], known[::-1]
         return Pixels(np.ascontiguousarray(values), np.ascontiguousarray(known))
@@ -129,6 +131,14 @@ class EmbeddingScene:
         if not isinstance(self.source, RasterScene):
             raise RasterError(f"{self.name} cannot be warped to another grid, because it is an array. Write it as GeoTIFF first.")
         return replace(self, source=self.source.aligned(grid, resampling="nearest"), bottom_up=False)
+
+
+def _any(values: AnyArray) -> BoolArray:
+    """(row, col): whether a vector of (band, row, col) is more than zeros; a band at a time, without a copy of all."""
+    found: BoolArray = np.zeros(values.shape[1:], np.bool_)
+    for band in values:
+        found |= band != 0
+    return found
 
 
 def as_embedding(scene: Scene, kind: str, tags: Mapping[str, Any]) -> Scene:
@@ -209,13 +219,20 @@ class ArrayFile:
         """Vectors of a window, (band, row, col) float32: the numbers times their scale, as `geotessera.dequantize_embedding` gives them."""
         rows, cols = inside(window, self.grid, self.name).slices
         numbers, scales = self._arrays
-        values = np.asarray(numbers[rows, cols]).astype(np.float32)
-        if scales is not None:
-            factor = np.asarray(scales[rows, cols])
-            values = values * (factor[..., None] if factor.ndim == 2 else factor)
-        values = np.ascontiguousarray(values.transpose(2, 0, 1))
-        valid: BoolArray = np.asarray(np.isfinite(values).all(axis=0))
-        return Pixels(values, valid)
+        height, width = rows.stop - rows.start, cols.stop - cols.start
+        out = np.empty((len(self.bands), height, width), np.float32)
+        # Some rows at a time: what lies between the file's order and ours is then small beside the vectors.
+        for start in range(0, height, _ROWS):
+            part = slice(rows.start + start, min(rows.start + start + _ROWS, rows.stop))
+            values = np.asarray(numbers[part, cols]).astype(np.float32)
+            if scales is not None:
+                factor = np.asarray(scales[part, cols])
+                values *= factor[..., None] if factor.ndim == 2 else factor
+            out[:, start : start + _ROWS] = values.transpose(2, 0, 1)
+        valid: BoolArray = np.ones((height, width), np.bool_)
+        for band in out:
+            valid &= np.isfinite(band)
+        return Pixels(out, valid)
 
 
 def open_array_file(path: str) -> EmbeddingScene:

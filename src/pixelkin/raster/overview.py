@@ -14,6 +14,9 @@ from ._gdal import borrow, one_line
 from .reader import RasterScene
 from .stack import Stack
 
+_AT_ONCE = 1 << 24
+"""Numbers that are read at a time."""
+
 
 def read_overview(scene: Scene, window: Window, factor: int) -> Pixels:
     """Pixels of a window, one for each square of `factor` x `factor`: a picture to look at, nothing to compute with.
@@ -60,7 +63,7 @@ def _strided(scene: Scene, window: Window, factor: int) -> Pixels:
     """The middle pixel of each square, read by strips so that memory stays small."""
     rows = _middles(window.row, window.height, factor)
     cols = _middles(window.col, window.width, factor) - window.col
-    strip = max(1, 1024 // factor)
+    strip = max(1, min(1024, _AT_ONCE // (window.width * len(scene.bands))) // factor)
     parts = []
     for start in range(0, len(rows), strip):
         wanted = rows[start : start + strip]

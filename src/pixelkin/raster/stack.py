@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from pixelkin.scene import Pixels, inside
 from pixelkin.types import AnyArray, BoolArray, Grid, Window
 
+from .derived import Decibels, Terrain
 from .embedding import EmbeddingScene
 from .reader import RasterScene
 from .summary import read_bands
@@ -26,10 +28,13 @@ class Stack:
     date: dt.date | None
     dtype: str
     """Common type of the layers."""
-    layers: tuple[RasterScene | EmbeddingScene | Stack, ...]
+    layers: tuple[RasterScene | EmbeddingScene | Decibels | Terrain | Stack, ...]
     """On `grid`, in the order of the bands."""
     fills_missing: bool = False
     """True where a pixel is valid once any layer is; the layers fill what they miss."""
+    fills: tuple[tuple[float, ...], ...] | None = None
+    """For each band its median and what stands for it where its layer is missing: an offset, and a weight for each band, of which those of its own layer are 0. None where layers fill
+    themselves, or nothing is filled."""
     path: str | None = None
     """The one file or folder that holds all layers, where there is one."""
     notes: tuple[str, ...] = ()
@@ -50,7 +55,9 @@ class Stack:
     @property
     def fingerprint(self) -> str:
         """Follows from the layers, in their order."""
-        return hashlib.sha256(repr(([layer.fingerprint for layer in self.layers], self.fills_missing)).encode()).hexdigest()
+        return hashlib.sha256(
+            repr(([layer.fingerprint for layer in self.layers], self.fills_missing, *([self.fills] if self.fills else []))).encode()
+        ).hexdigest()
 
     @property
     def encoding(self) -> str | None:
@@ -64,15 +71,35 @@ class Stack:
         data: AnyArray = np.empty((len(self.bands), window.height, window.width), self.dtype)
         valid: BoolArray = np.full(data.shape[1:], not self.fills_missing)
         start = 0
+        absent: list[BoolArray] = []
         for layer in self.layers:
             pixels = layer.read(window)
             data[start : start + len(layer.bands)] = pixels.data
+            absent.append(~pixels.valid)
             start += len(layer.bands)
             if self.fills_missing:
                 valid |= pixels.valid
             else:
                 valid &= pixels.valid
+        if self.fills is not None:
+            self._fill(data, absent)
         return Pixels(data, valid)
+
+    def _fill(self, data: AnyArray, absent: Sequence[BoolArray]) -> None:
+        """Put what follows from other layers where one is missing; pixel by pixel, so that the window has no say."""
+        assert self.fills is not None
+        whose = [number for number, layer in enumerate(self.layers) for _ in layer.bands]
+        for band, (number, (median, *_)) in enumerate(zip(whose, self.fills, strict=True)):
+            data[band, absent[number]] = median
+        known = {number: data[:, gone].astype(np.float64) for number, gone in enumerate(absent) if gone.any()}
+        for band, (number, (_, offset, *weights)) in enumerate(zip(whose, self.fills, strict=True)):
+            if number not in known:
+                continue
+            values = np.full(known[number].shape[1], offset)
+            for weight, other in zip(weights, known[number], strict=True):
+                if weight:
+                    values += weight * other
+            data[band, absent[number]] = values
 
     def aligned(self, grid: Grid) -> Stack:
         """The same bands warped to another grid; see `RasterScene.aligned`."""
