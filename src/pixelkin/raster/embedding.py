@@ -218,7 +218,8 @@ class ArrayFile:
     def read(self, window: Window | None = None) -> Pixels:
         """Vectors of a window, (band, row, col) float32: the numbers times their scale, as `geotessera.dequantize_embedding` gives them."""
         rows, cols = inside(window, self.grid, self.name).slices
-        numbers, scales = self._arrays
+        # Mapped anew each time: pages of the file that were read would stay in this process's memory until all of it is.
+        numbers, scales = self._arrays if self.path.endswith(".npz") else _load(self.path, self.scales)
         height, width = rows.stop - rows.start, cols.stop - cols.start
         out = np.empty((len(self.bands), height, width), np.float32)
         # Some rows at a time: what lies between the file's order and ours is then small beside the vectors.
