@@ -17,7 +17,7 @@ OTHERS = {
     # Guards of numbers.
     "scorer._LEAST", "backbone._BN_EPS", "references._WITNESSES",
     # The frozen network, and pixels between two of its outputs.
-    "backbone.ENLARGED", "backbone.STRIDE", "backbone.REACH", "smoothing.STRIDE", "embeddings._GUIDES",
+    "smoothing.STRIDE", "embeddings._GUIDES",
     # What is said of a map, and asked of its user.
     "calibration._FEWEST", "coverage.USUAL", "coverage.WARN", "suggestion.CANDIDATES",
 }  # fmt: skip

@@ -301,7 +301,7 @@ def test_auto_is_the_geometric_mean_that_is_documented(known: str, places: int) 
         return regression.fit(among @ root, references.classes).predict_proba(towards @ root)
 
     learned, of_bands = line(slice(0, -bands), 0.03), line(slice(-bands, None), 0.03)
-    near = gaussian(at, at, 2 * 16**2), gaussian(there, at, 2 * 16**2)
+    near = tuple(gaussian(x, at, 2 * (np.ceil(max(TRUTH.shape) / 8) / 4) ** 2) for x in (at, there))
     like = tuple(gaussian(x[:, -bands:], z[:, -bands:], 0.5 * bands) for x in (z, q))
     joint = process(learned, near) if known == "transferred" else process(learned, of_bands, near)
     curved = process(like, near)  # type: ignore[arg-type]
@@ -320,6 +320,19 @@ def test_auto_is_the_geometric_mean_that_is_documented(known: str, places: int) 
     np.testing.assert_allclose(found, expected, atol=5e-3)
     field = learner.spatial.field(np.arange(TRUTH.shape[0]), np.arange(TRUTH.shape[1]))
     np.testing.assert_allclose(learner.spatial.at(unknown.origins[:, [0, 2, 3]].numpy()), field[:, asked.rows, asked.cols], atol=1e-4)
+
+
+def test_on_a_small_image_what_sees_all_of_it_has_no_say() -> None:
+    """A field as wide as the image tells a pixel by its place on it: what was learned at one end then says nothing of the other."""
+    image, truth = world(5, 60, 60)
+    references = Segmenter(None, check_labels=False).fit(image, marks(truth, 6, 3)).references
+    columns = references.columns
+    term = fit(references, [1, 2, 3], "auto", "here").parts
+    assert term is not None
+    starts = columns.pretrained.start + np.cumsum((0, *columns.parts))
+    asked = {int(start) for start, span in zip(starts, columns.spans, strict=False) if span < 60}
+    assert {part.start for part in term.parts} == asked
+    assert len(asked) == 3  # the pixels around, and two early blocks
 
 
 def test_what_is_near_counts_on_the_marked_image_alone() -> None:
@@ -341,7 +354,7 @@ def test_what_is_near_counts_on_the_marked_image_alone() -> None:
 
 @pytest.mark.parametrize("places", [1, 2, 4])
 def test_auto_with_pretrained_features_is_the_process_that_is_documented(places: int) -> None:
-    """By the whole kernel matrix: the mean of Gaussian kernels of the parts, and a tenth of one of the distance; beside the others where few places are labelled."""
+    """By the whole kernel matrix: the mean of Gaussian kernels of the parts that see less than the image, and a tenth of one of the distance; beside the others where few places are labelled."""
     side = -(-max(TRUTH.shape) // 8)
     reach = {1: side, 2: 2 * side, 4: 10**6}[places]
     labels = marks(np.where(np.maximum(*np.indices(TRUTH.shape)) < reach, TRUTH, 0), 6, 3)
@@ -354,9 +367,10 @@ def test_auto_with_pretrained_features_is_the_process_that_is_documented(places:
         stops = np.cumsum(parts)
         alike = [
             np.exp(-2 * ((one[:, None, stop - n : stop] - other[None, :, stop - n : stop]) ** 2).mean(axis=2))
-            for stop, n in zip(stops, parts, strict=True)
+            for stop, n, span in zip(stops, parts, references.columns.spans, strict=True)
+            if span < max(TRUTH.shape)
         ]
-        return 4 * (np.mean(alike, axis=0) + 0.1 * np.exp(-cdist(here, to, "sqeuclidean") / (2 * 16**2)))
+        return 4 * (np.mean(alike, axis=0) + 0.1 * np.exp(-cdist(here, to, "sqeuclidean") / (2 * (side / 4) ** 2)))
 
     values, vectors = np.linalg.eigh(kernel(z, z, at, at) + 4e-3 * np.eye(len(z)))
     root = vectors / np.sqrt(values)

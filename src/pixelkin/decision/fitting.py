@@ -30,7 +30,7 @@ from ..features import References
 from ..silence import silenced
 from ..types import AnyArray, IntArray
 from .gaussian_process import NEARNESS, PartsTerm, part_kernel
-from .kernels import SPECTRAL_LENGTH_SCALE, SpatialTerm, SpectralTerm, columns, spatial_kernel, spectral_kernel
+from .kernels import LENGTH_SCALE, SPECTRAL_LENGTH_SCALE, SpatialTerm, SpectralTerm, columns, spatial_kernel, spectral_kernel
 from .scorer import Scorer
 
 LearnerMethod = Literal["auto", "vote", "logistic"]
@@ -90,7 +90,7 @@ def _regressions(fitter: _Fitter, references: References, method: LearnerMethod,
     share = trust / 2 if has_bands else 0.0
     joint = fitter.regression(learned if known == "transferred" else of_all, spatial=True).times((1 - share) * regressing)
     if not has_bands:
-        spatial = SpatialTerm(fitter.sites, _float(joint.kernel))
+        spatial = SpatialTerm(fitter.sites, fitter.lengths, _float(joint.kernel))
         return Scorer(own, votes, 1 - regressing, _float(joint.weights), _float(joint.offsets), trust, None, spatial)
     curved = fitter.regression(None, spatial=True, spectral=of_bands).times(share)
     return Scorer(
@@ -101,7 +101,7 @@ def _regressions(fitter: _Fitter, references: References, method: LearnerMethod,
         _float(joint.offsets + curved.offsets),
         trust,
         fitter.spectral_term(of_bands, curved.kernel),
-        SpatialTerm(fitter.sites, _float(joint.kernel + curved.kernel)),
+        SpatialTerm(fitter.sites, fitter.lengths, _float(joint.kernel + curved.kernel)),
     )
 
 
@@ -151,6 +151,9 @@ class _Fitter:
         self._sites = references.sites
         self.sites: IntArray = self._sites[self._landmarks]
         """(m, 3): number of the image, row and column of the kernels' landmarks."""
+        self.lengths: AnyArray = LENGTH_SCALE * references.group_scales[self._landmarks]
+        """(m,): length scales of the spatial kernel on their images."""
+        self._smallest = int(references.sizes.min())
 
     def _thinned(self, most: int) -> IntArray:
         """References, at most so many of a class."""
@@ -191,28 +194,33 @@ class _Fitter:
         """Of some labelled pixels and all landmarks."""
         total: AnyArray = np.zeros((len(rows), len(self._landmarks)))
         if spatial:
-            total += spatial_kernel(self._sites[rows], self.sites)
+            total += spatial_kernel(self._sites[rows], self.sites, self.lengths)
         if spectral is not None:
             total += spectral_kernel(self._standardised[rows, spectral], self._standardised[self._landmarks, spectral])
         return total
 
     def process(self, share: float, *, spatial: bool) -> Scorer:
         """A Gaussian process on the pretrained features, its log odds times `share`."""
-        of, widths = self._columns.pretrained, self._columns.parts
-        values = self._features[:, of]
+        parts, values = self._parts(), self._features
 
         def kernel(rows: IntArray) -> AnyArray:
-            total = part_kernel(values[rows], values[self._landmarks], widths)
+            total = part_kernel(values[rows], values[self._landmarks], parts)
             if spatial:
-                total += NEARNESS * spatial_kernel(self._sites[rows], self.sites)
+                total += NEARNESS * spatial_kernel(self._sites[rows], self.sites, self.lengths)
             return total
 
         features, back = columns(kernel(self._chosen), kernel(self._landmarks))
         coefficients, offsets = _regress(features, self._classes[self._chosen], len(self._order))
         weights = share * (coefficients @ back.T)[self._order]
-        term = PartsTerm(of, widths, _float(values[self._landmarks]), _float(weights))
-        near = SpatialTerm(self.sites, _float(NEARNESS * weights)) if spatial else None
+        term = PartsTerm(parts, [_float(values[self._landmarks, part]) for part in parts], _float(weights))
+        near = SpatialTerm(self.sites, self.lengths, _float(NEARNESS * weights)) if spatial else None
         return Scorer(0, (), 0.0, None, _float(share * offsets[self._order]), half_saturating(self.spread), None, near, term)
+
+    def _parts(self) -> list[slice]:
+        """Columns of the parts that look at less than the labelled images show: one that sees as far as an image reaches would know a pixel by its place on it."""
+        stops = self._columns.pretrained.start + np.cumsum(self._columns.parts)
+        every = [slice(int(stop) - width, int(stop)) for stop, width in zip(stops, self._columns.parts, strict=True)]
+        return [part for part, span in zip(every, self._columns.spans, strict=True) if span < self._smallest] or every[:1]
 
     def spectral_term(self, of_bands: slice, kernel: AnyArray) -> SpectralTerm:
         """The kernel on the features of the bands, with these weights (class, m)."""

@@ -8,6 +8,7 @@ Rasmussen and Williams, *Gaussian Processes for Machine Learning* (2006), 3.3; a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -29,10 +30,10 @@ _COLUMNS = 1024
 _scratch = Scratch()
 
 
-def part_kernel(one: AnyArray, other: AnyArray, parts: tuple[int, ...]) -> AnyArray:
-    """(n, m) in [0, 1] of features (n, d) and (m, d), whose parts have these widths."""
+def part_kernel(one: AnyArray, other: AnyArray, parts: Sequence[slice]) -> AnyArray:
+    """(n, m) in [0, 1] of features (n, K) and (m, K), of which these columns are the parts."""
     total: AnyArray = np.zeros((len(one), len(other)))
-    for part in _slices(parts):
+    for part in parts:
         total += np.exp(cdist(one[:, part], other[:, part], "sqeuclidean") / (-LENGTH_SCALE_OF_PARTS * (part.stop - part.start)))
     return total / len(parts)
 
@@ -41,46 +42,38 @@ def part_kernel(one: AnyArray, other: AnyArray, parts: tuple[int, ...]) -> AnyAr
 class PartsTerm:
     """Log odds of what is like labelled pixels, part by part."""
 
-    columns: slice
-    """Where among a pixel's features the parts are."""
-    parts: tuple[int, ...]
-    """Their widths."""
-    landmarks: Tensor
-    """(m, d)"""
+    parts: Sequence[slice]
+    """Where among a pixel's features they are."""
+    landmarks: Sequence[Tensor]
+    """(m, d) of each part"""
     weights: Tensor
     """(class, m)"""
 
     def add(self, features: Tensor, out: Tensor) -> None:
         """Add to (class, n) what the features (K, n) say."""
         landmarks, lengths, weights = self._asked
-        values = features[self.columns]
-        m, count = len(self.landmarks), len(self.parts)
-        for start in range(0, values.shape[1], _COLUMNS):
-            chunk = values[:, start : start + _COLUMNS]
-            kernel = _scratch.take("kernel", out, count, m, chunk.shape[1])
-            squares = torch.mul(chunk, chunk, out=_scratch.take("squares", out, *chunk.shape))
-            for part, plane, among, own in zip(_slices(self.parts), kernel, landmarks, lengths, strict=True):
+        m, count = self.weights.shape[1], len(self.parts)
+        for start in range(0, features.shape[1], _COLUMNS):
+            stop = min(start + _COLUMNS, features.shape[1])
+            kernel = _scratch.take("kernel", out, count, m, stop - start)
+            for part, plane, among, own in zip(self.parts, kernel, landmarks, lengths, strict=True):
+                chunk = features[part, start:stop]
                 # exp(-s |x - l|^2), its square written out: s is in the landmarks and their lengths.
-                torch.addmm(own, among, chunk[part], out=plane)
-                plane.sub_(squares[part].mean(dim=0), alpha=1 / LENGTH_SCALE_OF_PARTS)
-            out[:, start : start + _COLUMNS].addmm_(weights, kernel.exp_().view(count * m, -1))
+                torch.addmm(own, among, chunk, out=plane)
+                squares = torch.mul(chunk, chunk, out=_scratch.take("squares", out, *chunk.shape))
+                plane.sub_(squares.mean(dim=0), alpha=1 / LENGTH_SCALE_OF_PARTS)
+            out[:, start:stop].addmm_(weights, kernel.exp_().view(count * m, -1))
 
     @cached_property
     def _asked(self) -> tuple[list[Tensor], list[Tensor], Tensor]:
         """Of each part 2 s l and -s |l|^2, and the weights beside each other for all parts."""
-        scales = [1 / (LENGTH_SCALE_OF_PARTS * width) for width in self.parts]
-        parts = [self.landmarks[:, part] for part in _slices(self.parts)]
+        scales = [1 / (LENGTH_SCALE_OF_PARTS * (part.stop - part.start)) for part in self.parts]
         return (
-            [2 * scale * part for scale, part in zip(scales, parts, strict=True)],
-            [-scale * (part**2).sum(dim=1, keepdim=True) for scale, part in zip(scales, parts, strict=True)],
+            [2 * scale * part for scale, part in zip(scales, self.landmarks, strict=True)],
+            [-scale * (part**2).sum(dim=1, keepdim=True) for scale, part in zip(scales, self.landmarks, strict=True)],
             (self.weights / len(self.parts)).repeat(1, len(self.parts)).contiguous(),
         )
 
     def to(self, device: torch.device) -> PartsTerm:
         """The same on another device."""
-        return PartsTerm(self.columns, self.parts, self.landmarks.to(device), self.weights.to(device))
-
-
-def _slices(parts: tuple[int, ...]) -> list[slice]:
-    stops = np.cumsum(parts).tolist()
-    return [slice(stop - width, stop) for stop, width in zip(stops, parts, strict=True)]
+        return PartsTerm(self.parts, [part.to(device) for part in self.landmarks], self.weights.to(device))

@@ -22,7 +22,7 @@ from ..types import AnyArray, IntArray
 from .scratch import Scratch
 
 LENGTH_SCALE = float(OBJECT_SIZE)
-"""Of the spatial kernel, pixels."""
+"""Of the spatial kernel, pixels: a quarter of a spatial group, also where that is smaller."""
 SPECTRAL_LENGTH_SCALE = 0.5
 """Of kernels on features: mean squared difference of standardised features at which they have fallen to 1 / e."""
 KERNEL_VARIANCE = 4.0
@@ -32,10 +32,10 @@ NUGGET = float(np.sqrt(np.finfo(np.float32).eps))
 _scratch = Scratch()
 
 
-def spatial_kernel(one: IntArray, other: IntArray) -> AnyArray:
-    """(n, m) in [0, 1] of sites (n, 3) and (m, 3): number of the image, row, column; 0 between images."""
+def spatial_kernel(one: IntArray, other: IntArray, lengths: AnyArray) -> AnyArray:
+    """(n, m) in [0, 1] of sites (n, 3) and (m, 3): number of the image, row, column; 0 between images. Length scales (m,) are those of the image of each of the others."""
     squared = cdist(one[:, 1:].astype(np.float64), other[:, 1:].astype(np.float64), "sqeuclidean")
-    near: AnyArray = np.exp(squared / (-2 * LENGTH_SCALE**2)) * (one[:, None, 0] == other[None, :, 0])
+    near: AnyArray = np.exp(squared / (-2 * lengths**2)) * (one[:, None, 0] == other[None, :, 0])
     return near
 
 
@@ -66,13 +66,15 @@ class SpatialTerm:
 
     sites: IntArray
     """(m, 3): number of the image, row and column of each landmark."""
+    lengths: AnyArray
+    """(m,): length scale of the kernel on the image of each, in pixels."""
     weights: Tensor
     """(class, m)"""
 
     def on(self, images: Collection[int]) -> SpatialTerm:
         """Those on an image, which may have several numbers: copies of a file do."""
         here = np.isin(self.sites[:, 0], list(images))
-        return SpatialTerm(self.sites[here], self.weights[:, torch.from_numpy(here)].contiguous())
+        return SpatialTerm(self.sites[here], self.lengths[here], self.weights[:, torch.from_numpy(here)].contiguous())
 
     def field(self, rows: IntArray, cols: IntArray) -> Tensor:
         """(class, h, w) on the pixels of some rows (h,) and columns (w,) of the image of all landmarks."""
@@ -82,7 +84,7 @@ class SpatialTerm:
 
     def at(self, sites: IntArray) -> Tensor:
         """(class, n) at sites (n, 3): number of the image, row, column."""
-        kernel = torch.from_numpy(spatial_kernel(self.sites, sites).astype(np.float32)).to(self.weights.device)
+        kernel = torch.from_numpy(spatial_kernel(sites, self.sites, self.lengths).T.astype(np.float32)).to(self.weights.device)
         return self.weights @ kernel
 
     def to(self, device: torch.device) -> SpatialTerm:
@@ -91,7 +93,7 @@ class SpatialTerm:
 
     def _along(self, axis: int, index: IntArray) -> Tensor:
         """Kernel of the rows or columns of all landmarks and some: (m, n)."""
-        steps = (self.sites[:, axis, None] - index) / LENGTH_SCALE
+        steps = (self.sites[:, axis, None] - index) / self.lengths[:, None]
         return torch.from_numpy(np.exp(-0.5 * steps**2).astype(np.float32)).to(self.weights.device)
 
 

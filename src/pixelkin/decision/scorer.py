@@ -97,7 +97,7 @@ class Scorer:
         with torch.inference_mode():
             classes = len(self.votes) if self.offsets is None else len(self.offsets)
             out = features.new_empty(classes, features.shape[1], dtype=torch.float32)
-            kernels = [len(term.landmarks) for term in (self.spectral, self.parts) if term is not None]
+            kernels = [term.weights.shape[1] for term in (self.spectral, self.parts) if term is not None]
             rows = max([len(self._weights) if self._is_linear else 1, *kernels])
             step = max(256, min(_COLUMNS, _MOST_SCORES // rows))
             for start in range(0, features.shape[1], step):

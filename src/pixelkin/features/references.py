@@ -18,7 +18,7 @@ from ..errors import LabelError, ModelError, RasterError
 from ..model import Model
 from ..model.checkpoint import read_file, write_file
 from ..scene import Scene
-from ..types import BoolArray, Grid, IntArray, LabelledPixels, Legend, UInt8Array, Window
+from ..types import AnyArray, BoolArray, Grid, IntArray, LabelledPixels, Legend, UInt8Array, Window
 from .bands import RAW, band_group, band_values
 from .blocks import REFERENCE_BLOCK, block_at
 from .encoder import encoder_group
@@ -152,13 +152,23 @@ class References:
         sites: IntArray = self.origins[:, [0, 2, 3]].numpy()
         return sites
 
+    @property
+    def _group_sides(self) -> IntArray:
+        sides: IntArray = (-(-self.sizes.numpy() // GROUPS)).clip(max=_LARGEST_GROUP)
+        return sides
+
+    @property
+    def group_scales(self) -> AnyArray:
+        """(L,): how large the spatial groups of the image of each are beside those of a large image, 0..1."""
+        return self._group_sides / _LARGEST_GROUP
+
     @cached_property
     def spatial_groups(self) -> IntArray:
         """(L,): number of the spatial group of each: a square of an eighth of its image's longer side, and of 64 pixels at most.
 
         Labels of one group are nearly copies of one another.
         """
-        side = (-(-self.sizes.numpy() // GROUPS)).clip(max=_LARGEST_GROUP)
+        side = self._group_sides
         image, row, col = self.sites.T
         _, numbers = np.unique(np.stack([image, row // side, col // side]), axis=1, return_inverse=True)
         return numbers.reshape(-1)

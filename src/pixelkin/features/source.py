@@ -39,6 +39,8 @@ class Group:
     """Hash of the network, of kind 'pretrained' only."""
     parts: tuple[int, ...] = ()
     """Widths of parts that are compared one by one; of kind 'pretrained' only, whose columns need no standardisation."""
+    spans: tuple[int, ...] = ()
+    """Pixels, from side to side, that each part looks at."""
     raw: bool = False
     """Values as in the file, of any size; others are small numbers, for which float16 will do."""
 
@@ -83,6 +85,11 @@ class Columns:
         return tuple(width for group in self.groups if group.kind == "pretrained" for width in group.parts)
 
     @property
+    def spans(self) -> tuple[int, ...]:
+        """Pixels, from side to side, that each of the parts looks at."""
+        return tuple(span for group in self.groups if group.kind == "pretrained" for span in group.spans)
+
+    @property
     def own(self) -> BoolArray:
         """(K,) True for what describes the pixel alone: as the networks that saw such images see it, without one in its bands, without these as others see it."""
         kind = next(kind for kind in ("learned", "bands", "pretrained") if any(group.kind == kind for group in self.groups))
@@ -100,7 +107,7 @@ class Columns:
     @classmethod
     def from_json(cls, entries: list[dict[str, Any]]) -> Columns:
         """Inverse of `to_json`."""
-        return cls(tuple(Group(**{**entry, "parts": tuple(entry.get("parts", ()))}) for entry in entries))
+        return cls(tuple(Group(**{**entry, **{name: tuple(entry.get(name, ())) for name in ("parts", "spans")}}) for entry in entries))
 
 
 @dataclass(frozen=True, eq=False)

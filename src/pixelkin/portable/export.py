@@ -11,11 +11,9 @@ import numpy as np
 import torch
 
 from ..decision import Learner
-from ..decision.kernels import LENGTH_SCALE
 from ..decision.smoothing import REACH
 from ..errors import InputError, MissingExtraError, OutputError
 from ..features import BLOCK, BackboneFeatures, BandFeatures, EncoderFeatures
-from ..features.backbone import STRIDE as ALIGNED
 from ..features.backbone import passes_of
 from ..files import replacing, require_outputs
 from ..inputs import Image, as_scene
@@ -89,7 +87,7 @@ def export_onnx(segmenter: Segmenter, folder: str | Path, image: Image | None = 
         "classes": [{"id": i, "name": (entry := references.legend.by_id(i)).name, "color": entry.color} for i in training.ids],
         "inputs": graph.inputs,
         "margin": graph.margin,
-        "multiple": ALIGNED if "photo" in graph.inputs else 1,
+        "multiple": graph.multiple if "photo" in graph.inputs else 1,
         "halo": graph.margin + REACH,
         "block": BLOCK,
         "standardise": None if stack.model is None else {
@@ -105,7 +103,7 @@ def export_onnx(segmenter: Segmenter, folder: str | Path, image: Image | None = 
             "centre": cover.centre.tolist(), "scale": cover.scale.tolist(), "points": cover.points.tolist(), "limit": cover.limit
         } if samples else None,
         "near": None if near is None else {
-            "sites": near.sites[:, 1:].tolist(), "weights": near.weights.tolist(), "length_scale": LENGTH_SCALE
+            "sites": near.sites[:, 1:].tolist(), "weights": near.weights.tolist(), "length_scale": float(near.lengths.max(initial=1.0))
         },
         "image": None if scene is None or marked is None else {
             "name": scene.name, "shape": list(scene.grid.shape), "marked": [part.tolist() for part in marked]

@@ -16,7 +16,7 @@ from ..decision.smoothing import STRIDE
 from ..features import BackboneFeatures, BandFeatures, Columns, EncoderFeatures, FeatureSource
 from ..features import bands as band_features
 from ..features import encoder as encoder_features
-from ..features.backbone import ENLARGED, PATCH, REACH, WEIGHT
+from ..features.backbone import PATCH, WEIGHT, View
 from ..features.squares import CONTEXT, centre, mean, spread
 from ..model import Model
 from ..types import BoolArray
@@ -37,7 +37,7 @@ class MapGraph(nn.Module):
         columns: Columns,
         scorer: Scorer,
         model: Model | None,
-        passes: list[tuple[int, ...]],
+        passes: list[tuple[tuple[int, ...], list[View]]],
         own: BoolArray,
     ) -> None:
         """Leave out the sources that have no say.
@@ -47,7 +47,7 @@ class MapGraph(nn.Module):
             columns: Theirs.
             scorer: What was learned, for an image.
             model: The encoder.
-            passes: Bands that the pretrained network reads as red, green and blue.
+            passes: Bands that the pretrained network reads as red, green and blue, and how.
             own: (K,), features that are wanted beside probabilities.
         """
         super().__init__()
@@ -64,7 +64,10 @@ class MapGraph(nn.Module):
         alone = kept_columns[kept_columns < scorer.own]
         self._votes = [(weights[:, alone].contiguous(), offsets[:, None]) for weights, offsets in scorer.votes]
         self._weights = None if scorer.weights is None else scorer.weights[:, kept_columns].contiguous()
-        self.margin = max(REACH if isinstance(source, BackboneFeatures) else source.halo for source in self.sources)
+        self._reach = max((view.reach for _, views in passes for view in views), default=0)
+        self.margin = max(self._reach if isinstance(source, BackboneFeatures) else source.halo for source in self.sources)
+        self.multiple = max((view.align for _, views in passes for view in views), default=1)
+        """Of which windows have to start and end at multiples."""
         photo = any(isinstance(source, BackboneFeatures) for source in self.sources)
         self.inputs = [
             *(["bands"] if not photo or len(self.sources) > 1 else []),
@@ -99,18 +102,22 @@ class MapGraph(nn.Module):
         return encoder_features.around(*self._model.embed(bands, margin=CONTEXT), height, width, STRIDE)
 
     def _photographed(self, source: BackboneFeatures, photo: Tensor, height: int, width: int) -> Tensor:
-        x = centre(photo, height + 2 * REACH, width + 2 * REACH)
-        patch = centre(x, height + 2 * PATCH, width + 2 * PATCH)
+        patch = centre(photo, height + 2 * PATCH, width + 2 * PATCH)
         parts = [
             WEIGHT * part[:, ::STRIDE, ::STRIDE]
             for part in (centre(patch, height, width), mean(patch, PATCH, height, width), spread(patch, PATCH, height, width))
         ]
-        for indices in self._passes:
-            enlarged = interpolate(x[None, list(indices)], scale_factor=ENLARGED, mode="bilinear", align_corners=False)
-            for maps, apart in source.network(enlarged):
-                if apart != ENLARGED:
-                    maps = interpolate(maps[None], scale_factor=apart / ENLARGED, mode="bilinear", align_corners=False)[0]
-                parts.append(maps[:, REACH : REACH + height : STRIDE, REACH : REACH + width : STRIDE])
+        for indices, views in self._passes:
+            for view in views:
+                part = centre(photo, height + 2 * view.reach, width + 2 * view.reach)[None, list(indices)]
+                if view.enlarged != 1:
+                    part = interpolate(part, scale_factor=view.enlarged, mode="bilinear", align_corners=False)
+                found = source.network(part, view.last)
+                for stage in view.stages:
+                    maps, apart = found[stage]
+                    if apart != view.enlarged:
+                        maps = interpolate(maps[None], scale_factor=apart / view.enlarged, mode="bilinear", align_corners=False)[0]
+                    parts.append(maps[:, view.reach : view.reach + height : STRIDE, view.reach : view.reach + width : STRIDE])
         return torch.cat(parts)
 
     def _linear(self, values: Tensor) -> Tensor:
@@ -142,14 +149,12 @@ class MapGraph(nn.Module):
         term = self._scorer.parts
         if term is None:
             return out
-        start = 0
-        for width in term.parts:
-            scale = 1 / (LENGTH_SCALE_OF_PARTS * width)
-            first = self._at[term.columns.start + start]
-            part, landmarks = values[first : first + width], term.landmarks[:, start : start + width]
+        for where, landmarks in zip(term.parts, term.landmarks, strict=True):
+            width = where.stop - where.start
+            scale, first = 1 / (LENGTH_SCALE_OF_PARTS * width), self._at[where.start]
+            part = values[first : first + width]
             exponent = 2 * landmarks @ part - (landmarks**2).sum(dim=1, keepdim=True) - (part**2).sum(dim=0)
             out = out + (term.weights / len(term.parts)) @ (scale * exponent).exp()
-            start += width
         return out
 
 
@@ -163,5 +168,6 @@ def _used(scorer: Scorer, columns: Columns) -> BoolArray:
     if scorer.spectral is not None:
         used[scorer.spectral.first : scorer.spectral.first + len(scorer.spectral.scale)] = True
     if scorer.parts is not None:
-        used[scorer.parts.columns] = True
+        # All, also those that have no say on a small image: what makes the parts makes them together.
+        used[columns.pretrained] = True
     return used
