@@ -127,6 +127,25 @@ def test_the_whole_image_fills_the_view_and_stays_whole(page: LabellingPage) -> 
     assert np.log2(page.scale) == int(np.log2(page.scale)), "beside the fitted scale there are powers of two only"
 
 
+def test_a_pinch_in_safari_zooms_the_map_by_whole_steps_where_the_fingers_are(page: LabellingPage, place: Place) -> None:
+    """Safari has gesture events of its own; they are sent as it would send them."""
+    page.one_to_one()
+    x, y = page.at(*place.water[0])
+    prevented = page.tab.evaluate(
+        """([clientX, clientY]) => [["gesturestart", 1], ["gesturechange", 1.2], ["gesturechange", 1.7], ["gesturechange", 2.1], ["gestureend", 2.1]].map(([name, scale]) => {
+            const event = Object.assign(new Event(name, {bubbles: true, cancelable: true}), {scale, clientX, clientY});
+            document.querySelector("#map").dispatchEvent(event);
+            return event.defaultPrevented;
+        })""",
+        [x, y],
+    )
+    assert all(prevented), "or the browser would zoom its whole page"
+    page.frames()
+    assert 1 < page.scale <= 2, "a pinch that doubles is one step, to the next power of two or to the fitted scale on the way"
+    page.tab.mouse.move(x, y)
+    page.until_text("#at-pixel", f"row {place.water[0][0]}, col {place.water[0][1]}")
+
+
 # Keys
 
 

@@ -26,8 +26,10 @@ from pixelkin.raster.overview import read_overview
 from pixelkin.scene import ArrayScene, Scene
 from pixelkin.segmenter import Segmenter
 from pixelkin.session import AddClass, AddMark, DeleteMark, Project, Session, UpdateClass, areas, open_project, segment_project
+from pixelkin.session.engine import Engine
 from pixelkin.session.errors import ForbiddenError, StaleError
 from pixelkin.session.jobs import Format, Job
+from pixelkin.session.project import ProjectSettings
 from pixelkin.types import Grid, LabelledPixels, Window
 
 from .conftest import HEIGHT, WIDTH, write_image
@@ -285,6 +287,49 @@ def test_a_trained_encoder_takes_over_and_labels_are_kept(project: Project, star
         np.testing.assert_array_equal(dataset.read(1), trained)
     session.change_settings(measure="l1")
     assert session.engine.model_status().measure_in_use == "l1"
+
+
+def test_the_map_is_there_again_before_the_engine_is_and_only_if_it_is_the_same(
+    project: Project, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = project.folder
+    project.close()
+    session = start(folder)
+    with_two_classes(session)
+    session.tiles.compute_all()
+    before = [session.tiles.index("field", session.revision, z, 0, 0, "classes")[0] for z in (0, 1)]
+    deadline = time.monotonic() + 30
+    while not (folder / "cache" / "map.npz").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    session.close()
+    monkeypatch.setattr(Engine, "start", lambda engine: None)  # it never comes
+
+    def reopened() -> Session:
+        return Session(open_project([folder]), train=False)
+
+    again = reopened()
+    assert again.engine.map_status().ready
+    for z in (0, 1):
+        shown, complete = again.tiles.index("field", again.revision, z, 0, 0, "classes")
+        assert complete == 1
+        np.testing.assert_array_equal(shown, before[z])
+    again.edit([AddMark("field", 1, "point", point(100, 100))])
+    assert not again.engine.map_status().ready
+    with pytest.raises(NotFittedError, match="The engine is starting"):
+        again.tiles.index("field", again.revision, 0, 0, 0, "classes")
+    again.close()
+    changed = reopened()
+    assert not changed.engine.kept.blocks(), "of other labels"
+    changed.undo()
+    changed.close()
+    same = reopened()
+    assert same.engine.kept.blocks()
+    same.project.update(settings=ProjectSettings(pixels_per_mark=5, measure="l1"))
+    same.close()
+    other = reopened()
+    assert not other.engine.kept.blocks(), "of other settings"
+    other.close()
 
 
 def test_training_that_cannot_be_says_why_and_can_be_cancelled(tmp_path: Path, start: Start) -> None:

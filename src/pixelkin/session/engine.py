@@ -15,6 +15,7 @@ from ..errors import NotFittedError, PkError
 from .errors import StaleError
 from .events import EventHub
 from .jobs import Job, Jobs
+from .keptmap import KeptMap
 from .labels import LabelState
 from .project import Project
 from .trainer import Trainer
@@ -84,6 +85,7 @@ class Engine:
         self.coverage: CoverageWatch | None = None
         self.accuracy: AccuracyWatch | None = None
         self.model: Model | None = None
+        self.kept = KeptMap(project, state)
         self._model_path = project.model_path
         self._store: BlockStore | None = None
         self._answering = (state.revision, -1)
@@ -117,7 +119,7 @@ class Engine:
         if not self._state.has_two_classes:
             return MapStatus(False, "Mark at least two classes.")
         if self.live is None:
-            return MapStatus(False, "The engine is starting.")
+            return MapStatus(True, None) if self.kept.blocks() else MapStatus(False, "The engine is starting.")
         return MapStatus(self.live.reason is None, self.live.reason)
 
     def model_status(self) -> ModelStatus:
@@ -156,7 +158,7 @@ class Engine:
         status = self.map_status()
         if self.live is None or not status.ready:
             self._hurry.set()
-            raise NotFittedError(f"there is no map yet: {status.reason}")
+            raise NotFittedError(f"there is no map yet: {status.reason or 'The engine is starting.'}")
         if current != revision:
             raise StaleError(revision, self._state.revision)
         return self.live, version

@@ -109,8 +109,7 @@ class LiveMap:
     def switch(self, segmenter: Segmenter) -> float | None:
         """Go on with another model; labels are kept, and the blocks last asked for are ready before the change shows.
 
-        Returns:
-            Share of the pixels of these blocks whose class is another one now, 0..1; None where none was shown.
+        Returns the share of their pixels whose class is another one now, 0..1; None where none was shown.
         """
         learner = Learner(self._scenes, segmenter, self._store)
         with self._teaching:
@@ -162,9 +161,12 @@ class LiveMap:
                 self._recent[key] = None
             return self._compute(key, version, asked=True, confident=confident)
 
-    def peek(self, scene_id: str, block_row: int, block_col: int, version: int) -> BlockAnswer | None:
-        """The map of a block if it is there already."""
-        return self._answers.peek((scene_id, block_row, block_col), version)
+    def peek(self, scene_id: str, block_row: int, block_col: int, version: int, *, watched: bool = False) -> BlockAnswer | None:
+        """The map of a block if it is there already; `watched` where somebody looks at it."""
+        with self._answers.lock:
+            if watched:
+                self._recent[scene_id, block_row, block_col] = None
+            return self._answers.peek((scene_id, block_row, block_col), version)
 
     def suggest(self, scene_id: str, count: int, free: Callable[[IntArray, IntArray], BoolArray]) -> list[Suggestion]:
         """What `Segmenter.suggest` finds in blocks that are embedded already, or else in a few of the image; nothing where there is no map.

@@ -81,6 +81,7 @@ class Session:
         """Sample points and what was said of them."""
         self.finding = Finding(project, self.state, self.engine, self.events, self.jobs)
         """What is like something that was pointed at."""
+        self.events.subscribe(self._keep_map)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="pixelkin-poll", daemon=True)
         self._thread.start()
@@ -235,6 +236,13 @@ class Session:
     def _absorb(self, changes: StoreChanges) -> None:
         self.state.absorb(changes)
         self.engine.teach()
+
+    def _keep_map(self, kind: str, data: dict[str, Any]) -> None:
+        """For the next start, once all of the map is there and its labels were gone through."""
+        if kind == "suspect-labels":
+            with self._lock:
+                found = self.engine.kept.collect(*self.engine.answering())
+            self.engine.kept.write(found)
 
     def _poll(self) -> None:
         while not self._closed.wait(_POLL_S):

@@ -42,6 +42,12 @@ class MapTiles:
         """
         grid = self._project.scene(scene_id).grid
         window = pictures.tile_window(grid, z, x, y)
+        if window is not None and layer == "classes" and self._engine.live is None and revision == self._engine.revision:
+            kept, tile = self._engine.kept.blocks(), BlockTile(window.row, window.col, window.height, window.width, 1 << z)
+            if kept and all((scene_id, row, col) in kept for row, col in tile.blocks()):
+                for row, col in tile.blocks():
+                    tile.put(row, col, kept[scene_id, row, col])
+                return pictures.full_tile(tile.index), 1.0
         live, version = self._engine.answer(revision)
         if window is None:
             return pictures.full_tile(np.zeros((1, 1), np.uint8)), 1.0
@@ -52,7 +58,7 @@ class MapTiles:
         deadline = time.monotonic() + _PATIENCE_S
         done = 0
         for row, col in needed:
-            answer = live.peek(scene_id, row, col, version)
+            answer = live.peek(scene_id, row, col, version, watched=True)
             if (answer is None or (confident and answer.confidence is None)) and (
                 z == 0 or (len(needed) <= _MAX_BLOCKS_NOW and time.monotonic() < deadline)
             ):
