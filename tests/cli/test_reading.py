@@ -122,3 +122,23 @@ def test_embeddings_are_mapped_without_training(run, tmp_path, capsys):
     assert not list(tmp_path.glob("*.safetensors"))
     assert run("info", tmp_path / "e_2021.tif", "--json") == 0
     assert json.loads(capsys.readouterr().out)["encoding"] == "embedding: AlphaEarth"
+
+
+def test_info_advises_in_options_of_the_command(tmp_path, run, capsys):
+    data = np.random.default_rng(0).integers(0, 200, (4, 40, 40), dtype=np.uint8)
+    with rasterio.open(
+        tmp_path / "a.tif",
+        "w",
+        driver="GTiff",
+        count=4,
+        height=40,
+        width=40,
+        dtype="uint8",
+        photometric="RGB",
+        alpha="YES",
+        transform=rasterio.Affine(10, 0, 5e5, 0, -10, 5e6),
+    ) as file:
+        file.write(data)
+    assert run("info", tmp_path / "a.tif", "--json") == 0
+    (note,) = json.loads(capsys.readouterr().out)["taken to be so"]
+    assert note.endswith("leave it out: --bands band_1,band_2,band_3")

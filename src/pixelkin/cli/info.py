@@ -12,6 +12,7 @@ import numpy as np
 from ..encoding import encoding_of
 from ..errors import ModelError
 from .options import image_options, json_option, open_one, print_json
+from .words import Words
 
 if TYPE_CHECKING:
     from ..scene import Scene
@@ -79,7 +80,8 @@ def _describe_numbers(scene: Scene) -> dict[str, Any]:
     if getattr(layers[0], "path", None) is not None:
         facts["colour interpretation"] = [meaning for layer in layers for meaning in _meanings(layer)]
     if notes := getattr(scene, "notes", ()):
-        facts["taken to be so"] = list(notes)
+        words = Words(click.get_current_context().command)
+        facts["taken to be so"] = [words.say(note) for note in notes]
     return facts
 
 
