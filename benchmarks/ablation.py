@@ -13,6 +13,7 @@ and kept in --models. A row is written as soon as it is known; rows that are the
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib
 import json
 import os
@@ -305,7 +306,8 @@ class Bench:
         segmenter = self._shared[key]
         if (number, described) not in self._references:
             self._references[number, described] = segmenter.fit(case.scene, case.labels).references
-        segmenter.references = self._references[number, described]
+        # Afresh, or what is worked out of references once (their spatial groups) would stay from one variant to the next.
+        segmenter.references = dataclasses.replace(self._references[number, described])
         scores, losses = [], []
         for target, truth in case.targets:
             known = truth > 0

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,10 +20,7 @@ from pixelkin.types import BoolArray, Color, Grid, Legend, UInt8Array, Window
 from ._numbers import number_or_none
 from ._text import format_table, number, percent
 from .cells import SQUARE_METRES_PER_HECTARE, cell_areas
-from .tables import frame, plain, write_table
-
-if TYPE_CHECKING:
-    from .estimates import AreaEstimates
+from .tables import Table, frame, plain, write_table
 
 
 @dataclass(frozen=True)
@@ -187,7 +184,7 @@ class AreaCounter:
         return float(metres) / SQUARE_METRES_PER_HECTARE
 
 
-def write_area_table(table: AreaTable | AreaEstimates, path: str | Path, *, overwrite: bool = False) -> Path:
+def write_area_table(table: Table, path: str | Path, *, overwrite: bool = False) -> Path:
     """Write areas as CSV (a row a class) or JSON (with totals and method), by the file's suffix.
 
     Returns:

@@ -7,13 +7,24 @@ import io
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..files import replacing, require_suffix
 from ._numbers import dump_json, number_or_none
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+
+class Table(Protocol):
+    """Rows that are dataclasses, and a document of all."""
+
+    @property
+    def rows(self) -> Sequence[DataclassInstance]:
+        """A row a line."""
+
+    def to_json(self) -> dict[str, object]:
+        """Everything, as values that JSON can hold."""
 
 
 def write_table(rows: Sequence[dict[str, Any]], document: Any, path: str | Path, *, overwrite: bool) -> Path:
