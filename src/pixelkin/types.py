@@ -140,8 +140,12 @@ class LegendClass:
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> LegendClass:
         """Inverse of `to_json`."""
-        parents = (LegendGroup(str(e["name"]), None if e["color"] is None else tuple(e["color"])) for e in entry.get("parents", ()))
-        return cls(int(entry["id"]), str(entry["name"]), tuple(entry["color"]), tuple(parents))
+        return cls(
+            int(entry["id"]),
+            str(entry["name"]),
+            tuple(entry["color"]),
+            tuple(LegendGroup(str(e["name"]), None if e["color"] is None else tuple(e["color"])) for e in entry.get("parents", ())),
+        )
 
 
 @dataclass(frozen=True)

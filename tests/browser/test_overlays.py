@@ -77,9 +77,8 @@ def no_overlays(page: LabellingPage) -> Iterator[None]:
 def add(page: LabellingPage, path: Path) -> None:
     if page.tab.locator("#overlays").get_attribute("open") is None:
         page.tab.locator("#overlays summary").click()
-    page.tab.locator("#overlay-add").focus()
     with page.tab.expect_file_chooser() as chosen:
-        page.key("Enter")
+        page.tab.locator("#overlay-add").press("Enter")
     chosen.value.set_files(path)
     page.tab.wait_for_selector(f".overlay[data-overlay='{path.stem}']")
 

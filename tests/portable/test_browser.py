@@ -6,7 +6,9 @@ import functools
 import http.server
 import os
 import subprocess
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +34,9 @@ def address():
     if not CHROMIUM.exists():
         pytest.skip(f"{CHROMIUM} is not there")
     if not (PAGE / "node_modules" / "onnxruntime-web").is_dir():
-        done = subprocess.run(["npm", "ci", "--ignore-scripts"], cwd=PAGE, capture_output=True, text=True)
+        # Node.js of the environment, where the machine has none.
+        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+        done = subprocess.run(["npm", "ci", "--ignore-scripts"], cwd=PAGE, env=os.environ | {"PATH": path}, capture_output=True, text=True)
         if done.returncode and not os.environ.get("CI"):
             pytest.skip(f"npm cannot install what the page needs: {done.stderr.strip()[-200:]}")
         assert not done.returncode, done.stderr
@@ -59,6 +63,12 @@ def case(tmp_path):
 
 
 def open_page(address, then):
+    # In a thread of its own: the labelling page's tests leave a loop running in this one.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_in_chromium, address, then).result()
+
+
+def _in_chromium(address, then):
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
