@@ -631,6 +631,9 @@ def test_an_encoder_trains_in_the_background_and_takes_over_with_the_labels_kept
     page.tab.wait_for_selector("#model[data-state=ready]", timeout=90_000)
     page.tab.wait_for_selector('#model[data-measure="learner on features"]')
     page.until_text("#notices", "of the pixels shown changed their class")
+    # They lie over the map.
+    while (dismiss := page.tab.locator("#notices").get_by_role("button", name="Dismiss")).count():
+        dismiss.first.click()
     page.settled()
     assert page.counts() == {"water": 1, "land": 1}
     page.opaque()

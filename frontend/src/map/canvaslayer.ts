@@ -71,6 +71,8 @@ export abstract class CanvasLayer extends Layer<Source> {
     const { center, resolution } = frame.viewState;
     const [col, row] = [center[0]!, -center[1]!];
     const scale = ratio / resolution;
+    // On whole pixels of the screen: half of one would leave it to rounding which image pixel is drawn there.
+    const [left, top] = [width / 2 - col * scale, height / 2 - row * scale].map((edge) => Math.floor(edge + 0.5 + 1e-6)) as [number, number];
     const view = [col - width / 2 / scale, row - height / 2 / scale, col + width / 2 / scale, row + height / 2 / scale] as const;
     const last = this.screen;
     const isSame = last?.width === width && last.height === height && last.ratio === ratio && last.view.every((value, i) => value === view[i]);
@@ -88,8 +90,8 @@ export abstract class CanvasLayer extends Layer<Source> {
       scale,
       ratio,
       resolution,
-      x: (value) => (value - col) * scale + width / 2,
-      y: (value) => (value - row) * scale + height / 2,
+      x: (value) => value * scale + left,
+      y: (value) => value * scale + top,
       view,
     };
     this.redraw();
