@@ -69,6 +69,18 @@ const hover = (point: Point | null): void => {
   view.sketch.setBrush(point && (tool === "scribble" || tool === "erase") ? { at: point, diameter: brush } : null);
 };
 
+/** Where the mouse rests on the screen: what lies under it changes when the view moves. */
+let restsAt: number[] | null = null;
+const pointed = (point: Point | null): void => {
+  restsAt = point && view.olMap.getPixelFromCoordinate([point[0], -point[1]]);
+  hover(point);
+};
+view.olMap.on("moveend", () => {
+  if (!restsAt) return;
+  const [x, y] = view.olMap.getCoordinateFromPixel(restsAt);
+  hover([x!, -y!]);
+});
+
 const draw = new DrawInteraction({
   tool: () => store.get().tool,
   sketching: (kind: MarkKind, points: readonly Point[] | null) => {
@@ -77,7 +89,7 @@ const draw = new DrawInteraction({
     view.sketch.setSketch(points && { kind, points: [...points], class_id, brush_px: brush }, tool === "erase" ? null : colorOf(classId));
   },
   finished: (kind: MarkKind, geometry: Geometry) => similar.takes(kind, geometry, sceneAt(centreOf(geometry))) || session.addMark(kind, geometry, sceneAt(centreOf(geometry))),
-  hover,
+  hover: pointed,
 });
 view.olMap.addInteraction(draw);
 
@@ -93,7 +105,7 @@ const reshape = new ReshapeInteraction({
     byId("map").dataset["held"] = mark?.id ?? "";
   },
   finished: (mark, geometry) => session.reshapeMark(mark, geometry),
-  hover,
+  hover: pointed,
 });
 view.olMap.addInteraction(reshape);
 
@@ -172,7 +184,10 @@ bindKeys(
     "?": help,
     f2: () => editClass(session, store.get().classId),
   },
-  hover,
+  (cell) => {
+    restsAt = null;
+    hover(cell);
+  },
 );
 
 // State to map
@@ -287,7 +302,7 @@ byId("map").addEventListener("dblclick", (event) => {
   const [x, y] = view.olMap.getEventCoordinate(event);
   if (store.get().tool === "edit") reshape.removeCorner([x!, -y!], KEY_REACH * view.resolution);
 });
-byId("map").addEventListener("pointerleave", () => hover(null));
+byId("map").addEventListener("pointerleave", () => pointed(null));
 window.addEventListener("dragover", (event) => event.preventDefault());
 window.addEventListener("drop", (event) => {
   event.preventDefault();

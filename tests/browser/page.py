@@ -192,6 +192,15 @@ class LabellingPage:
         self.tab.wait_for_selector("#reason", state="hidden")
         self.settled()
 
+    def two_points_each(self, place: Any) -> None:
+        """Classes 'water' and 'land' with two points each."""
+        self.add_class("water")
+        self.add_class("land")
+        for name, pixels in (("water", place.water[:2]), ("land", place.land[:2])):
+            self.choose(name)
+            for pixel in pixels:
+                self.point(*pixel)
+
     def opaque(self) -> None:
         """Nothing but the map: opacity 100 %, marks hidden."""
         self.tab.locator("#map").focus()

@@ -11,12 +11,7 @@ def listed(page: LabellingPage) -> list[str]:
 
 
 def marked(page: LabellingPage, place: Place) -> None:
-    page.add_class("water")
-    page.add_class("land")
-    for name, pixels in (("water", place.water[:2]), ("land", place.land[:2])):
-        page.choose(name)
-        for pixel in pixels:
-            page.point(*pixel)
+    page.two_points_each(place)
     page.patch(*place.land[2])
     page.tab.locator("#marks summary").click()
     page.until_text("#marks-summary", "5 marks")
@@ -30,9 +25,10 @@ def test_marks_are_sorted_filtered_and_shown(page: LabellingPage, place: Place) 
     page.tab.locator("#marks-class").select_option(label="land")
     assert len(listed(page)) == 3
     page.tab.locator("#marks-order").select_option("size")
-    page.tab.locator(".mark-list .check-item").first.click()
+    # By key, while the mouse rests in the middle of the map: the line at the bottom says what came under it.
     box = page.tab.locator("#map").bounding_box()
     page.tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.tab.locator(".mark-list .check-item").first.press("Enter")
     page.until_text("#at-pixel", f"row {place.land[2][0]}, col {place.land[2][1]}")
     page.tab.locator(f".date[data-scene='{DATES[1]}']").click()
     page.until_text("#marks-summary", "0 marks")

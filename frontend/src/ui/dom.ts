@@ -132,7 +132,16 @@ export function askText(title: string, label: string, then: (text: string) => vo
 export function openDialog(title: string, ...children: Child[]): HTMLDialogElement {
   const close = iconButton("close", t("Close"), () => dialog.close());
   const heading = h("h2", { tabindex: -1, autofocus: true }, title);
-  const dialog = h("dialog", { "aria-label": title, onclose: () => dialog.remove() }, h("div", { class: "dialog-head" }, heading, close), ...children);
+  const closed = (): void => {
+    dialog.remove();
+    // Chromium gives the focus back, but at times not the caret, which stays in the dialog's field: keys would type nothing.
+    const back = document.activeElement;
+    if (back instanceof HTMLInputElement || back instanceof HTMLTextAreaElement) {
+      back.blur();
+      back.focus();
+    }
+  };
+  const dialog = h("dialog", { "aria-label": title, onclose: closed }, h("div", { class: "dialog-head" }, heading, close), ...children);
   document.body.append(dialog);
   dialog.showModal();
   return dialog;
