@@ -107,7 +107,6 @@ def test_a_vector_and_a_raster_lie_over_the_image(
     shows((row - 12, col), "#00ff00")
     before = page.color(row, col)
     style.get_by_label("fill areas").check()
-    page.until("true")
     page.frames()
     assert page.color(row, col) != before
     style.get_by_role("switch").uncheck()
@@ -116,13 +115,14 @@ def test_a_vector_and_a_raster_lie_over_the_image(
     assert page.color(row - 12, col) == plain
     # An old map: any raster, here another date of the same place in grey.
     with rasterio.open(place.files[1]) as source:
+        old = (source.read(4) > source.read(2)).astype("uint8") + 1
         profile = {"driver": "GTiff", "height": source.height, "width": source.width, "count": 1, "dtype": "uint8"}
         with rasterio.open(tmp_path / "old.tif", "w", **profile, crs=source.crs, transform=source.transform) as target:
-            target.write((source.read(4) > source.read(2)).astype("uint8") + 1, 1)
+            target.write(old, 1)
     add(page, tmp_path / "old.tif")
     opacity = page.tab.get_by_label("Opacity of old")
     opacity.fill("100")
-    shows(place.water[0], "#0072b2" if page.color(*place.water[0])[2] > 150 else "#d55e00")
+    shows(place.water[0], {1: "#0072b2", 2: "#e69f00"}[int(old[place.water[0]])])
     # It is everybody's: another page has it too, on every date, and it is gone where it is removed.
     other = tabs(shared_server, width=390, height=844, has_touch=True, bypass_csp=True)
     other.tab.wait_for_selector(".overlay[data-overlay=old]", state="attached")
@@ -164,22 +164,18 @@ def test_a_background_map_is_asked_for_only_where_it_is_switched_on(page: Labell
     path, referer = tile_server.asked[0]
     assert path.startswith("/tiles/")
     assert referer == page.url
+    page.tab.goto("about:blank")
+    tile_server.asked.clear()
     page.tab.goto(page.url)
     page.pictured()
-    asked = len(tile_server.asked)
     page.frames()
     assert not page.tab.locator(".overlay[data-overlay=ortho] [role=switch]").is_checked()
     page.complaints.clear()  # the browser's word on what the policy stopped
-    assert len(tile_server.asked) == asked, "a page opened anew loads nothing from elsewhere"
+    assert tile_server.asked == [], "a page opened anew loads nothing from elsewhere"
 
 
 def test_classes_show_their_spectra(page: LabellingPage, place: Place) -> None:
-    page.add_class("water")
-    page.add_class("land")
-    for name, pixels in (("water", place.water[:2]), ("land", place.land[:2])):
-        page.choose(name)
-        for pixel in pixels:
-            page.point(*pixel)
+    page.two_points_each(place)
     page.tab.locator("#spectra summary").click()
     page.until("document.querySelectorAll('#spectra-chart path').length === 4")
     told = page.tab.locator("#spectra-chart svg").get_attribute("aria-label")

@@ -102,6 +102,27 @@ def test_what_cannot_be_placed_is_refused_and_nothing_is_left(session: Session, 
     assert list((session.project.folder / "overlays").glob("*")) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("up.json", b'<OGRWFSDataSource><URL>http://127.0.0.1:9/wfs</URL></OGRWFSDataSource>'),
+        ("up.kml", b'<OGRVRTDataSource><OGRVRTLayer name="secret"><SrcDataSource>/elsewhere.gpkg</SrcDataSource></OGRVRTLayer></OGRVRTDataSource>'),
+        ("up.tif", b"<GDAL_WMS><Service name='TMS'><ServerUrl>http://127.0.0.1:9/</ServerUrl></Service></GDAL_WMS>"),
+        ("up.zip", b'<OGRVRTDataSource><OGRVRTLayer name="secret"/></OGRVRTDataSource>'),
+    ],
+)  # fmt: skip
+def test_what_makes_gdal_look_elsewhere_is_refused(session: Session, tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+            packed.writestr("parcels.shp", content)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=r"does not begin as files|virtual dataset"):
+        session.overlays.add_file(path, "x", "field")
+    assert list((session.project.folder / "overlays").glob("*")) == []
+
+
 def test_an_address_is_of_tiles_or_of_a_wms(session: Session) -> None:
     assert tile_address(" https://a.example/{z}/{x}/{y}.png ") == "https://a.example/{z}/{x}/{y}.png"
     wms = tile_address("https://b.example:8443/wms?LAYERS=ortho&FORMAT=image/jpeg")
@@ -114,6 +135,10 @@ def test_an_address_is_of_tiles_or_of_a_wms(session: Session) -> None:
         "https://u:p@a.example/{z}/{x}/{y}",
         "https://a.example/wms",
         "https://a.e/{z}/{x}/{y} 'none'",
+        "https://[a/{z}/{x}/{y}",
+        "https://*/{z}/{x}/{y}",
+        "https://a.e;frame-ancestors/{z}/{x}/{y}",
+        "https://a.e,b.e/{z}/{x}/{y}",
     ):
         with pytest.raises(InputError, match="the address is"):
             tile_address(wrong)

@@ -59,7 +59,8 @@ def serve_command(
         return
 
     def announce(address: Address) -> None:
-        click.echo(f"pixelkin is at {public_url or address.url}")
+        shown = address.url if public_url is None else public_url.rstrip("/") + "/" + (f"?token={address.token}" if address.token else "")
+        click.echo(f"pixelkin is at {shown}")
         if people is not None:
             click.echo("Each person opens it once with ?token=THEIR_TOKEN behind the address.", err=True)
         click.echo("Press Ctrl-C to end; your labels are saved as you draw.", err=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 import threading
 import uuid
@@ -26,6 +27,7 @@ from ..errors import InputError, LabelError
 from ..scene import Scene
 from ..types import AnyArray, Grid, UInt8Array, default_color
 from .errors import NoSuchItemError
+from .ownfiles import require_own_data
 from .pictures import TILE, png, tile_window
 from .project import Project, write_json
 from .transfer import geojson
@@ -105,6 +107,7 @@ class Overlays:
         folder = self._folder / overlay_id
         folder.mkdir(parents=True)
         try:
+            require_own_data(path)
             kept = _unpacked(path, folder) if suffix == ".zip" else Path(shutil.copy(path, folder / f"overlay{suffix}"))
             if kind == "raster":
                 _warped(kept, scene.grid, lambda warped: None)
@@ -174,11 +177,14 @@ def tile_address(address: str) -> str:
         InputError: It is neither.
     """
     text = address.strip()
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # brackets that do not close
+        parts = urlsplit("")
     if (
         parts.scheme not in ("https", "http")
-        or not parts.hostname
-        or parts.username
+        # The page's content security policy names it: nothing but a host may stand there.
+        or not re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]+)?", parts.netloc)
         or len(text) > _LONGEST
         or not text.isprintable()
         or " " in text
@@ -213,6 +219,7 @@ def _unpacked(archive: Path, folder: Path) -> Path:
                     shutil.copyfileobj(source, target)
     except zipfile.BadZipFile as exc:
         raise InputError(f"{archive.name} is damaged ({exc}), expected a ZIP archive. Pack it again.") from exc
+    require_own_data(folder / "overlay.shp")
     return folder / "overlay.shp"
 
 
@@ -280,7 +287,7 @@ def _warped(path: Path, grid: Grid, read: Callable[[Any], Any]) -> Any:
     from rasterio.vrt import WarpedVRT
 
     try:
-        with rasterio.open(path) as source:
+        with rasterio.open(path, driver="GTiff") as source:
             if source.crs is None or grid.crs is None:
                 if (source.height, source.width) != grid.shape:
                     raise InputError(

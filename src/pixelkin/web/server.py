@@ -94,7 +94,7 @@ def serve(
             raise InputError(
                 f"the public address is {public_url!r}, expected one such as https://labels.example.org. Correct --public-url."
             )
-        token = os.environ.get(TOKEN) or (None if _is_loopback(host) or known else secrets.token_urlsafe(24))
+        token = os.environ.get(TOKEN) or (None if (_is_loopback(host) and public_url is None) or known else secrets.token_urlsafe(24))
         address = Address(host, listener.getsockname()[1], token)
         opened = open_project(paths, project=project, reading=reading)
         session = Session(opened, train=train)

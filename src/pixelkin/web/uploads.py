@@ -11,6 +11,7 @@ from fastapi import UploadFile
 
 from ..errors import InputError
 from ..session.errors import TooLargeError
+from ..session.ownfiles import require_own_data
 
 LABELS = (".geojson", ".json", ".gpkg", ".csv", ".tif", ".tiff")
 
@@ -26,7 +27,7 @@ def uploaded(file: UploadFile, limit: int, *, what: str = "label file", suffixes
         # Messages name the file as the user does.
         path = Path(folder) / ("".join(ch if ch.isalnum() or ch in "._-() " else "_" for ch in name)[-100:])
         _save(file, path, limit)
-        _require_no_references(path)
+        require_own_data(path)
         yield path
 
 
@@ -38,12 +39,3 @@ def _save(upload: UploadFile, path: Path, limit: int) -> None:
             if taken > limit:
                 raise TooLargeError(f"the file is larger than {limit} bytes. Send it in parts.")
             file.write(chunk)
-
-
-def _require_no_references(path: Path) -> None:
-    # GDAL goes by the content: a virtual dataset, whatever its name, reads other files of this machine.
-    with path.open("rb") as file:
-        if b"VRTData" in file.read(1 << 16):
-            raise InputError(
-                "the file is a virtual dataset, which refers to other files, expected data of its own. Convert it to GeoJSON or GeoTIFF."
-            )
