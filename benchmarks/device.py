@@ -384,7 +384,7 @@ def collect(scratch: Path, out: Path) -> None:
         if sum(other.stat().st_size for other in archives[-1]) + path.stat().st_size > ARCHIVE_BYTES:
             archives.append([])
         archives[-1].append(path)
-    # Of what is sent back, files are counted: four archives of models and two files of figures.
+    # Few files, which are easily copied: four archives of models and two of figures.
     for number, members in enumerate(archives[:4], 1):
         with zipfile.ZipFile(out / f"models-{number}.zip", "w") as archive:
             for path in members:

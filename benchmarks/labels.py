@@ -16,6 +16,7 @@ import functools
 import hashlib
 import json
 import os
+import shlex
 import sys
 import time
 from collections import defaultdict
@@ -36,6 +37,7 @@ from pixelkin.types import LabelledPixels
 
 from .label_cases import BUDGETS, LEGENDS, PROTOCOLS, Case, cases, images
 from .label_parts import clicks, robustness, saving
+from .report import machine
 
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parents[1]
@@ -295,7 +297,8 @@ def main(arguments: list[str] | None = None) -> None:
         rows = list(rows_of(data, results))
         if rows:
             (options.out / f"labels-{data}.json").write_text(json.dumps(rows, indent=1))
-            (options.out / f"labels-{data}.md").write_text(table(rows))
+            made = f"`python -m benchmarks.labels {shlex.join(arguments if arguments is not None else sys.argv[1:])}`, {', '.join(machine().values())}\n\n"
+            (options.out / f"labels-{data}.md").write_text(made + table(rows))
             chart(data, rows, options.out / f"labels-{data}.png")
             print(f"{data}\n{table(rows)}", flush=True)
 

@@ -62,7 +62,7 @@ def best_f1(similarity: AnyArray, truth: AnyArray) -> float:
 
 
 def accuracy(folder: Path) -> None:
-    """Labelled images of dubai, cut to 512 x 512; constants were chosen on odd ones, these are the even."""
+    """Labelled images of dubai, cut to 512 x 512; constants were chosen on every other one, from the second on; these are the rest."""
     import rasterio
 
     rows = []
