@@ -2,7 +2,7 @@
 import * as ort from "onnxruntime-web";
 
 const STRIDE = 2, RADIUS = 4, RIDGE = 0.02, MOST_BANDS = 4, REACH = 2 * RADIUS * STRIDE;
-const BLOCK = 256, SMALL = 32, SAMPLED = 64, STEP = 8, LEAST_PROPORTION = 0.01, WARN = 0.1;
+const BLOCK = 256, SMALL = 32, SAMPLED = 64, STEP = 8;
 
 ort.env.wasm.numThreads = 1; // more need headers that a plain file server does not send
 ort.env.logLevel = "error";
@@ -79,7 +79,7 @@ export class MapModel {
         }
     }
     if (!seen) return nothing;
-    return [sums.map((sum) => Math.max(sum / seen, LEAST_PROPORTION) ** facts.trust), Math.max(0, (foreign / seen - WARN) / (1 - WARN))];
+    return [sums.map((sum) => (Math.max(sum, 1) / seen) ** facts.trust), foreign / seen];
   }
 
   /** Probabilities and features of every second row and column of a window, `w` to a row and `size` to a plane. */

@@ -176,7 +176,11 @@ class _Segments(Command):
     def _add_common(self):
         for parameter in _labels("LABELS", "Marked pixels", "CLASS_FIELD"):
             self.addParameter(parameter)
-        self.addParameter(QgsProcessingParameterFile("MODEL", tr("Model (empty: train one)"), extension="safetensors", optional=True))
+        self.addParameter(
+            QgsProcessingParameterFile(
+                "MODEL", tr("Model (empty: none, or one is trained where it is needed)"), extension="safetensors", optional=True
+            )
+        )
         self.addParameter(QgsProcessingParameterBoolean("RAW", tr("Use the bands alone, with no model (quick)"), defaultValue=False))
         self.addParameter(QgsProcessingParameterBoolean("CONFIDENCE", tr("Also write the confidence"), defaultValue=False))
         self.addParameter(_extra())
@@ -309,7 +313,7 @@ class Similar(Command):
             *self.number("THRESHOLD", "--threshold"),
         ]
         beside = Path(out)
-        return arguments, {"OUTPUT": out, "SIMILARITY": str(beside.with_name(f"{beside.stem}_similarity.tif"))}
+        return arguments, {"OUTPUT": out, "SIMILARITY": str(beside.with_name(f"{beside.stem}_similarity{beside.suffix}"))}
 
 
 class Sample(Command):

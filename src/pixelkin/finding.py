@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from .decision.likeness import require_threshold
 from .errors import InputError, LabelError
 from .features import FeatureSource
 from .inputs import Image, Labels, as_labels, as_scene
@@ -68,8 +69,8 @@ def finder_of(
         measure: 'local' (the default with a model) or 'global' mutual information, or 'l1'.
         workers: Threads; default one a core.
     """
-    if threshold is not None and not 0 < threshold <= 1:
-        raise InputError(f"threshold is {threshold!r}, expected a similarity above 0 and up to 1.")
+    if threshold is not None:
+        require_threshold(threshold)
     if features is not None and measure is not None:
         raise InputError(f"measure={measure!r} compares without features, expected one of the two. Leave out features=... or measure=...")
     return Segmenter(model, method="similar", measure=measure, features=features, abstain=threshold or 0.0, workers=workers)

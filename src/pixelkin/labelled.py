@@ -99,7 +99,7 @@ class Labelled:
 
     @property
     def suspect_labels(self) -> tuple[SuspectLabel, ...]:
-        """Labels that contradict others, as far as the labels let it be seen; always empty for the nearest reference."""
+        """Labels that contradict others, as far as the labels let it be seen; always empty for the nearest reference and for 'similar'."""
         return self._engine.decision.suspects(self._require_fitted())
 
     def held_out(self, scenes: Sequence[Scene], held: BoolArray) -> UInt8Array:
@@ -113,7 +113,7 @@ class Labelled:
             Class id of each that is held out, in the order of `references`; 0 where its image is not among the scenes.
 
         Raises:
-            InputError: The method is 'nearest', which keeps no features of them.
+            InputError: The method is 'nearest', which keeps no features of them, or 'similar', which knows one class.
         """
         return self._engine.held_out(scenes, self._require_fitted().references, held)
 

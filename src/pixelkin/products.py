@@ -267,22 +267,37 @@ def map_part(
         legend: Classes of the map; default those that are labelled. Classes that nothing is labelled as have probability 0.
         level: Level of the classes that is mapped, 1 = the highest; default the classes themselves.
     """
+    asked = [name for name in layers if LAYERS[name].of_probabilities]
+    if level is not None:
+        return _part_at_level(segmenter, scene, window, asked, legend or segmenter.references.legend, level)
     segmentation = segmenter.predict(scene, window)
     if legend is not None:
         segmentation = dataclasses.replace(segmentation, legend=legend)
-    asked = [name for name in layers if LAYERS[name].of_probabilities]
-    if not asked and level is None:
+    if not asked:
         return Part(segmentation, {})
-    shares: FloatArray = np.zeros((len(segmentation.legend), window.height, window.width), np.float32)
-    place = {class_id: number for number, class_id in enumerate(segmentation.legend.ids)}
-    for class_id, share in zip(segmenter.classes_, segmenter.predict_proba(scene, window), strict=True):
-        shares[place[int(class_id)]] = share
-    if level is not None:
-        from .maps.levels import at_level, sum_to_level
-
-        summed = sum_to_level(segmentation.legend, level, shares)
-        segmentation, shares = at_level(segmentation, level, shares, abstain=segmenter.abstain), summed
+    shares = _in_order(segmentation.legend, segmenter, segmenter.predict_proba(scene, window))
     return Part(segmentation, {name: LAYERS[name].encode(segmentation, shares) for name in asked})
+
+
+def _part_at_level(segmenter: Segmenter, scene: Scene, window: Window, asked: Sequence[str], legend: Legend, level: int) -> Part:
+    """As `map_part`, from probabilities alone: what is likeliest below the level has no say."""
+    from .maps.levels import at_level, sum_to_level
+
+    provenance = segmenter.provenance(scene)  # refuses other bands
+    found, valid = segmenter.engine.probabilities(scene, window, segmenter.engine.ask(scene, segmenter.training))
+    shares = _in_order(legend, segmenter, found)
+    undecided = np.zeros(valid.shape, np.uint8)
+    below = Segmentation(undecided, undecided.astype(np.float32), valid, legend, scene.grid.crop(window), provenance)
+    segmentation = at_level(below, level, shares, abstain=segmenter.abstain)
+    summed = sum_to_level(legend, level, shares) if asked else shares
+    return Part(segmentation, {name: LAYERS[name].encode(segmentation, summed) for name in asked})
+
+
+def _in_order(legend: Legend, segmenter: Segmenter, found: FloatArray) -> FloatArray:
+    """Probabilities of all classes of a legend; 0 for those that are not labelled."""
+    shares: FloatArray = np.zeros((len(legend), *found.shape[1:]), np.float32)
+    shares[[legend.ids.index(int(class_id)) for class_id in segmenter.classes_]] = found
+    return shares
 
 
 def write_products(

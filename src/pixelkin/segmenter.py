@@ -61,7 +61,7 @@ class Segmenter(Labelled, Estimator):
             measure: For the nearest: 'local' (the default with a model) or 'global' mutual information, or 'l1': the L1 distance of
                 representations, or of raw bands without a model.
             features: What learners know of a pixel: names out of `pixelkin.features.SOURCES`, or sources, side by side. Default 'encoder', where
-                there is a model, 'bands', and, for 'auto' and images with the bands of a photograph, 'pretrained'.
+                there is a model, 'bands', and, for 'auto' and 'similar' and images with the bands of a photograph, 'pretrained'.
             abstain: Pixels of less confidence, 0..1, get class 0. For 'similar' those of less similarity, and 0 stands for the image's own threshold.
             label_transfer: Map other dates of a labelled image from the features of its labelled sites on those dates, unless they plainly changed
                 (see `pixelkin.decision.label_transfer`); otherwise from those on the date on which they were labelled. Images are of

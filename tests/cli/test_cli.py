@@ -62,6 +62,15 @@ def test_references_of_one_date_map_another_without_labels(folder):
     np.testing.assert_array_equal(read_map(folder / "b.tif").classes, whole.classes)
 
 
+def test_references_of_pretrained_features_alone_need_no_model(folder):
+    first, second = (folder / "series" / f"{date}.tif" for date in ("2020-01-05", "2020-03-01"))
+    common = ("--features", "pretrained")
+    kept = ("--labels", folder / "labels.csv", "--save-references", folder / "refs.safetensors")
+    assert run("segment", first, *common, *kept, "--out", folder / "a.tif") == 0
+    assert run("segment", second, *common, "--references", folder / "refs.safetensors", "--out", folder / "b.tif") == 0
+    assert (read_map(folder / "b.tif").classes > 0).any()
+
+
 def test_a_series_says_which_date_the_labels_are_taken_to_be_of(folder, capsys):
     assert run("segment", folder / "series", "--raw", "--labels", folder / "labels.csv", "--out", folder / "maps") == 0
     assert "the labels are taken to be of 2020-01-05, the first of 2 dates" in capsys.readouterr().err

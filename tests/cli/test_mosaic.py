@@ -61,6 +61,10 @@ def test_tiles_of_two_zones_give_one_map(tiles, tmp_path, capsys):
     assert "2 coordinate systems, EPSG:32631, EPSG:32632" in capsys.readouterr().err
     assert run(*common, "--crs", "EPSG:3035") == 2
     assert "--crs and --resolution are for --stac or --mosaic" in capsys.readouterr().err
+    assert (
+        run("segment", "--stac", "https://stac.invalid", "--with", tmp_path / "dem.tif", "--labels", labels, "--out", tmp_path / "m") == 2
+    )
+    assert "--with and --terrain put files beside IMAGE" in capsys.readouterr().err
     assert run(*common, "--mosaic", "--crs", "EPSG:3035", "--resolution", 10) == 0
     result = read_map(tmp_path / "map.tif")
     assert result.grid == mosaic.grid

@@ -98,6 +98,14 @@ def test_map_accuracy_and_areas_at_a_level_on_the_command_line(place):
         run("evaluate", place / "groups.tif", "--truth", place / "truth.csv", "--level", 1, "--legend", place / "legend.csv", "--json")
     )
     assert at_1["accuracy"] == of_groups["accuracy"] == 1.0
+    # A map of that level needs no table, and names are the same in other spelling.
+    (place / "truth_of_groups.csv").write_text((place / "truth.csv").read_text().replace("beech", "forest").replace("pine", "Forest"))
+    (place / "loud.csv").write_text((place / "truth.csv").read_text().replace("pasture", " Pasture "))
+    assert (
+        json.loads(run("evaluate", place / "groups.tif", "--truth", place / "truth_of_groups.csv", "--level", 1, "--json"))["accuracy"] == 1
+    )
+    loud = run("evaluate", place / "leaves.tif", "--truth", place / "loud.csv", "--level", 1, "--json")
+    assert json.loads(loud)["accuracy"] == 1.0
     below = json.loads(run("evaluate", place / "leaves.tif", "--truth", place / "truth.csv", "--json"))
     assert below["accuracy"] < 1
 

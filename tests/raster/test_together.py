@@ -118,3 +118,15 @@ def test_a_pixel_that_one_source_misses_is_answered_by_the_others(tmp_path, writ
     assert (found == truth)[30:, 40:].mean() > 0.95
     with pytest.raises(InputError, match="missing is 'guess', expected 'drop' or 'fill'"):
         open_stack([optical, radar], missing="guess")
+
+
+def test_what_stands_for_missing_whole_numbers_is_not_cut_to_their_range(tmp_path, write_raster):
+    rng = np.random.default_rng(2)
+    slope = np.broadcast_to(np.linspace(0, 255, 50), (40, 50))
+    image = np.clip(slope + rng.normal(0, 2, (1, 40, 50)), 1, 255).astype("uint8")
+    image[:, :, :5] = image[:, :, 45:] = 0
+    optical = write_raster(tmp_path / "a.tif", image, descriptions=("red",), nodata=0)
+    other = write_raster(tmp_path / "b.tif", (slope[None] * 0.9 + 5).astype("uint8"), descriptions=("texture",))
+    data, valid = open_stack([optical, other], missing="fill").read()
+    assert valid.all()
+    assert np.abs(data[0] - slope).max() < 12

@@ -11,6 +11,7 @@ import rasterio
 from pixelkin.errors import InputError, LabelError, OutputError
 from pixelkin.finding import finder_of
 from pixelkin.session.errors import StaleError
+from pixelkin.session.exports import Exports
 from pixelkin.types import LabelledPixels
 
 POINT = {"type": "Point", "coordinates": [100.5, 150.5]}
@@ -51,6 +52,14 @@ def test_a_search_shows_counts_exports_and_marks_what_the_library_finds(project,
         assert ((file.read(1) != 0) == (sent >= 200)).all()
     with pytest.raises(OutputError, match="expected a new name"):
         session.finding.start_export(found.number, "field", threshold, name="pond", replace=False)
+    # What stands under that name of other images stays.
+    exports = Exports(session.project.folder / "exports")
+    with exports.run("pond", ["pond_other"], replace=True, fix="") as aside:
+        (aside / "pond_other.tif").write_bytes(b"a map")
+    over.clear()
+    session.finding.start_export(found.number, "field", threshold, name="pond", replace=True)
+    assert over.wait(30)
+    assert session.exports.find("pond_other.tif").read_bytes() == b"a map"
     session.edit(session.finding.edits(found.number, "field", threshold, 7, "pond"))
     marked = session.state.labelled_pixels("field")
     assert set(zip(marked.rows.tolist(), marked.cols.tolist(), strict=True)) == set(map(tuple, np.argwhere(sent >= 200).tolist()))

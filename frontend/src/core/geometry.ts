@@ -71,25 +71,26 @@ export function finishedGeometry(kind: MarkKind, points: readonly Point[]): Geom
   }
 }
 
-/** Every coordinate of a geometry. */
-export function coordinatesOf(geometry: Geometry): [number, number][] {
+/** The lines of a geometry; those of polygons are rings, whose last point is their first. */
+export function pathsOf(geometry: Geometry): readonly (readonly Point[])[] {
   switch (geometry.type) {
     case "Point":
-      return [geometry.coordinates];
+      return [[geometry.coordinates]];
     case "MultiPoint":
+      return geometry.coordinates.map((point) => [point]);
     case "LineString":
-      return geometry.coordinates;
+      return [geometry.coordinates];
     case "MultiLineString":
     case "Polygon":
-      return geometry.coordinates.flat();
+      return geometry.coordinates;
     case "MultiPolygon":
-      return geometry.coordinates.flat(2);
+      return geometry.coordinates.flat();
   }
 }
 
 /** Left, top, right, bottom. */
 export function boundsOf(geometry: Geometry): [number, number, number, number] {
-  const points = coordinatesOf(geometry);
+  const points = pathsOf(geometry).flat();
   const xs = points.map((point) => point[0]);
   const ys = points.map((point) => point[1]);
   return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];

@@ -1,29 +1,12 @@
 /** Moving and reshaping a mark: where its corners are, what a point hits, and what a drag makes of it. */
 
-import { boundsOf, boxRing, pixelCentre, type Point } from "./geometry";
+import { boundsOf, boxRing, pathsOf, pixelCentre, type Point } from "./geometry";
 import type { Geometry, Mark } from "./types";
 
 /** What of a mark is in hand: all of it, a corner, or the middle of a side, where a new corner comes. */
 export type Grip = { readonly kind: "whole" } | { readonly kind: "corner" | "side"; readonly path: number; readonly index: number };
 
 const round = (value: number): number => Math.round(value * 100) / 100;
-
-/** The lines of a geometry; those of polygons are rings, whose last point is their first. */
-function pathsOf(geometry: Geometry): readonly (readonly Point[])[] {
-  switch (geometry.type) {
-    case "Point":
-      return [[geometry.coordinates]];
-    case "MultiPoint":
-      return geometry.coordinates.map((point) => [point]);
-    case "LineString":
-      return [geometry.coordinates];
-    case "MultiLineString":
-    case "Polygon":
-      return geometry.coordinates;
-    case "MultiPolygon":
-      return geometry.coordinates.flat();
-  }
-}
 
 /** The same geometry along other lines. */
 function along(geometry: Geometry, paths: readonly (readonly Point[])[]): Geometry {

@@ -128,7 +128,9 @@ export function buildSimilar(session: Session, view: MapView): Similar {
   const writeFiles = async (): Promise<void> => {
     const { scene } = store.get();
     if (!search || !scene) return;
-    await exportFound(scene.id, search.found.number, { threshold: thresholdOf(search.threshold), name: "found", replace: true });
+    // Of its own name: nothing that was written before is replaced.
+    const [day, time] = new Date().toISOString().split(/[T.]/);
+    await exportFound(scene.id, search.found.number, { threshold: thresholdOf(search.threshold), name: `found-${day}-${time!.replaceAll(":", "")}`, replace: false });
   };
 
   const show = (): void => {

@@ -1,6 +1,7 @@
 /** A chip: the surroundings of a point on one date, pixel by pixel, with the point's pixel outlined. */
 
 import { api } from "../core/api";
+import { pathsOf } from "../core/geometry";
 import type { Geometry, Mark, Scene } from "../core/types";
 
 const TILE = 256;
@@ -116,23 +117,8 @@ export class Chip {
 }
 
 function outline(context: CanvasRenderingContext2D, geometry: Geometry, color: string, place: (x: number, y: number) => [number, number]): void {
-  const lines = ((): readonly (readonly [number, number][])[] => {
-    switch (geometry.type) {
-      case "Point":
-        return [[geometry.coordinates]];
-      case "MultiPoint":
-        return geometry.coordinates.map((point) => [point]);
-      case "LineString":
-        return [geometry.coordinates];
-      case "MultiLineString":
-      case "Polygon":
-        return geometry.coordinates;
-      case "MultiPolygon":
-        return geometry.coordinates.flat();
-    }
-  })();
   context.strokeStyle = color;
-  for (const line of lines) {
+  for (const line of pathsOf(geometry)) {
     context.beginPath();
     for (const [x, y] of line) context.lineTo(...place(x, y));
     if (line.length === 1) context.arc(...place(...line[0]!), 4 * devicePixelRatio, 0, 2 * Math.PI);

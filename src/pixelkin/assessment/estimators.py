@@ -14,6 +14,7 @@ For two-stage samples it is the with-replacement estimator of Sarndal et al. 199
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +53,19 @@ class Sample:
 
     def __len__(self) -> int:
         return len(self.weights)
+
+    @cached_property
+    def grouped(self) -> tuple[IntArray, IntArray]:
+        """Number of each unit's cluster, 0, 1, ..., shape (unit,), and stratum of each cluster; found once, as there may be millions of units."""
+        clusters, place = np.unique(self.clusters, return_inverse=True)
+        stratum_of = np.zeros(len(clusters), np.int64)
+        stratum_of[place] = self.strata
+        return place, stratum_of
+
+    @property
+    def is_clustered(self) -> bool:
+        """Whether units were drawn together."""
+        return len(self.grouped[1]) < len(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,8 +147,8 @@ def ratio(sample: Sample, y: AnyArray, x: AnyArray, *, finite: bool = True, poss
     """
     y, x = np.asarray(y, np.float64), np.asarray(x, np.float64)
     total = float(sample.weights @ x)
-    concerned = x != 0
-    freedom = float(len(np.unique(sample.clusters[concerned])) - len(np.unique(sample.strata[concerned])))
+    relevant = float(np.count_nonzero(np.bincount(sample.grouped[0][x != 0])))
+    freedom = relevant - float(np.count_nonzero(np.bincount(sample.strata[x != 0])))
     if total == 0:
         nan = float("nan")
         return Estimate(nan, nan, np.full(len(sample), np.nan), 0.0, 0.0, nan, nan, freedom)
@@ -153,18 +167,16 @@ def ratio(sample: Sample, y: AnyArray, x: AnyArray, *, finite: bool = True, poss
         centre = (float(sample.weights @ y) + possible.y * more) / (total + possible.x * more)
         step = (possible.y - centre * possible.x) / (total + possible.x * more)
         unseen = float((population**2 * share * (1 - share) / np.maximum(units, 1)).sum()) * step**2
-    seen_size = _effective_size(sample, value, error**2, x)
-    size = _effective_size(sample, centre, error**2 + unseen, x)
+    seen_size = _effective_size(value, error**2, relevant)
+    size = _effective_size(centre, error**2 + unseen, relevant)
     return Estimate(value, error, influence, seen_size, size, centre, unseen, freedom)
 
 
 def standard_error(sample: Sample, influence: AnyArray, *, finite: bool = True) -> float:
     """Standard error of a figure from its linearised variable."""
     # Where a unit is a cluster of its own, sums over clusters are the units themselves.
-    clusters, place = np.unique(sample.clusters, return_inverse=True)
+    place, stratum_of = sample.grouped
     sums = np.bincount(place, weights=sample.weights * influence)
-    stratum_of = np.zeros(len(clusters), np.int64)
-    stratum_of[place] = sample.strata
     number = len(sample.sampling_fractions)
     drawn = np.bincount(stratum_of, minlength=number)
     means = np.bincount(stratum_of, weights=sums, minlength=number) / np.maximum(drawn, 1)
@@ -182,13 +194,14 @@ def variance_freedom(sample: Sample, influence: AnyArray) -> float:
     Source:
         Satterthwaite 1946, Biometrics Bulletin 2, 110-114, with the variance of a variance of Cramer 1946, section 27.4.
     """
-    clusters, place = np.unique(sample.clusters, return_inverse=True)
-    if len(clusters) == len(sample):
+    place, stratum_of = sample.grouped
+    number = len(stratum_of)
+    if not sample.is_clustered:
         return float("inf")
     sums = np.bincount(place, weights=sample.weights * influence)
     fourth, second = float((sums**4).sum()), float((sums**2).sum())
-    kurtosis = len(clusters) * fourth / second**2 if second > 0 else 1.0
-    return 2 * len(clusters) / (kurtosis - 1) if kurtosis > 1 else float("inf")
+    kurtosis = number * fourth / second**2 if second > 0 else 1.0
+    return 2 * number / (kurtosis - 1) if kurtosis > 1 else float("inf")
 
 
 def difference(sample: Sample, first: Estimate, second: Estimate, *, finite: bool = True) -> tuple[float, float]:
@@ -203,9 +216,7 @@ def bootstrap(sample: Sample, y: AnyArray, x: AnyArray, *, draws: int = 1000, se
         Rao and Wu 1988, Journal of the American Statistical Association 83, 231-241.
     """
     rng = np.random.default_rng(seed)
-    clusters, place = np.unique(sample.clusters, return_inverse=True)
-    stratum_of = np.zeros(len(clusters), np.int64)
-    stratum_of[place] = sample.strata
+    place, stratum_of = sample.grouped
     tops = np.bincount(place, weights=sample.weights * np.asarray(y, np.float64))
     bottoms = np.bincount(place, weights=sample.weights * np.asarray(x, np.float64))
     top, bottom = np.zeros(draws), np.zeros(draws)
@@ -220,8 +231,7 @@ def bootstrap(sample: Sample, y: AnyArray, x: AnyArray, *, draws: int = 1000, se
     return float(low), float(high)
 
 
-def _effective_size(sample: Sample, share: float, variance: float, x: AnyArray) -> float:
-    relevant = float(len(np.unique(sample.clusters[np.asarray(x) != 0])))
+def _effective_size(share: float, variance: float, relevant: float) -> float:
     if not 0 < share < 1 or variance == 0:
         return relevant
     return max(share * (1 - share) / variance, 1.0)

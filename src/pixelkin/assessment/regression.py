@@ -25,17 +25,10 @@ def with_map(
     value = y.value + slope * (mapped - x.value)
     residual = y.influence - slope * x.influence
     error = standard_error(sample, residual, finite=finite)
-    if _is_clustered(sample):
-        error = max(error, _jackknife(sample, y, x, mapped))
-    return (
-        by_ratio,
-        (value, error),
-        min(len(np.unique(sample.clusters)) - 1.0, variance_freedom(sample, residual)) if _is_clustered(sample) else y.freedom,
-    )
-
-
-def _is_clustered(sample: Sample) -> bool:
-    return len(np.unique(sample.clusters)) < len(sample)
+    if not sample.is_clustered:
+        return by_ratio, (value, error), y.freedom
+    error = max(error, _jackknife(sample, y, x, mapped))
+    return by_ratio, (value, error), min(len(sample.grouped[1]) - 1.0, variance_freedom(sample, residual))
 
 
 def _jackknife(sample: Sample, y: Estimate, x: Estimate, mapped: float) -> float:
@@ -46,8 +39,8 @@ def _jackknife(sample: Sample, y: Estimate, x: Estimate, mapped: float) -> float
     Source:
         Sarndal et al. 1992, section 11.5.
     """
-    _, place = np.unique(sample.clusters, return_inverse=True)
-    n = int(place.max()) + 1
+    place, stratum_of = sample.grouped
+    n = len(stratum_of)
     areas = np.bincount(place, weights=sample.weights * sample.areas)
     # Influences are (y - Y) / A: of each cluster, what it has beyond its share.
     of_y, of_x = (np.bincount(place, weights=sample.weights * estimate.influence) for estimate in (y, x))

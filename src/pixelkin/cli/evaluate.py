@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,7 +106,7 @@ def _by_count(
     segmentation, renamed, said = level_of(map_file, segmentation, options)
     # On the grid alone: where the map has no data is for `score` to judge, which knows an undecided pixel from one without data.
     loaded = load_labels(truth, segmentation.grid, **label_arguments(options))
-    labels = rename_classes(loaded.labels, renamed)
+    labels = rename_classes(loaded.labels, called(loaded.labels.legend.names, renamed))
     result = score(segmentation, labels, ignore=_ids(labels, ignore))
     marks = _marks(options, segmentation)
     dependent = _dependent(loaded, marks, segmentation)
@@ -127,12 +128,13 @@ def _marks(options: dict[str, Any], segmentation: Segmentation) -> LabelledPixel
     from ..labels import load_labels
 
     file = options["marks_file"]
-    return None if file is None else load_labels(file, segmentation.grid, overlap="last", outside="skip").labels
+    return None if file is None else load_labels(file, segmentation.grid, overlap="last", outside="skip", brush_px=options["brush"]).labels
 
 
 def level_of(map_file: str, segmentation: Segmentation, options: dict[str, Any]) -> tuple[Segmentation, dict[str, str], list[str]]:
-    """The map at the level that is asked for, what classes of the truth are called there, and what to say of it."""
+    """The map at the level that is asked for, what classes of the truth are called there (see `called`), and what to say of it."""
     from ..labels import read_class_table, with_levels
+    from ..labels.classes import plain_name
     from ..maps import at_level, names_at_level
     from ..maps.change import read_probabilities
 
@@ -142,12 +144,14 @@ def level_of(map_file: str, segmentation: Segmentation, options: dict[str, Any])
             raise InputError(f"--legend {file} says what classes belong to, expected --level too. Say which level.")
         return segmentation, {}, []
     renamed: dict[str, str] = {}
-    if file is not None:
-        table = read_class_table(file)
-        # The truth may have classes that the map has not.
-        for row in table:
-            group = row.parents[level - 1].name if len(row.parents) >= level else row.name
-            renamed |= dict.fromkeys((row.name, *row.codes), group)
+    table = None if file is None else read_class_table(file)
+    # The truth may have classes that the map has not.
+    for row in table or ():
+        group = row.parents[level - 1].name if len(row.parents) >= level else row.name
+        renamed |= dict.fromkeys(map(plain_name, (row.name, *row.codes)), group)
+    if segmentation.provenance.get("level") == str(level):
+        return segmentation, renamed, []
+    if table is not None:
         segmentation = replace(segmentation, legend=with_levels(segmentation.legend, table, file))
         if not any(entry.parents for entry in segmentation.legend):
             return segmentation, renamed, []  # a map of the highest level
@@ -163,7 +167,15 @@ def level_of(map_file: str, segmentation: Segmentation, options: dict[str, Any])
             "map with --probabilities, or with --level, so that they are summed."
         )
     abstain = float(segmentation.provenance.get("abstain", 0))
-    return at_level(segmentation, level, probabilities, abstain=abstain), renamed | dict(names_at_level(segmentation.legend, level)), said
+    renamed |= {plain_name(name): group for name, group in names_at_level(segmentation.legend, level).items()}
+    return at_level(segmentation, level, probabilities, abstain=abstain), renamed, said
+
+
+def called(names: Iterable[str], renamed: Mapping[str, str]) -> dict[str, str]:
+    """What classes of the truth are called at the level that `level_of` found."""
+    from ..labels.classes import plain_name
+
+    return {name: renamed.get(plain_name(name), name) for name in names}
 
 
 def sample_points(truth: str, options: dict[str, Any]) -> RawLayer | None:
@@ -204,7 +216,7 @@ def _by_design(
             )
         with named(Path(truth)):
             reference = read_reference(layer, segmentation.grid, class_property=options["class_property"])
-        reference = replace(reference, classes=tuple(renamed.get(name, name) for name in reference.classes))
+        reference = replace(reference, classes=tuple(map(called(reference.classes, renamed).__getitem__, reference.classes)))
         result = evaluate(segmentation, reference)
         found.append((map_file, segmentation, reference, replace(result, notes=(*map(in_options, (*note, *said)), *result.notes))))
     document: dict[str, Any] = {name: result.to_json() for name, _, _, result in found}

@@ -21,7 +21,8 @@ from .words import Words
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def _comma_separated(_: click.Context, __: click.Parameter, value: str | None) -> list[str] | None:
+def comma_separated(_: click.Context, __: click.Parameter, value: str | None) -> list[str] | None:
+    """The parts of a list with commas between."""
     return None if value is None else [part.strip() for part in value.split(",")]
 
 
@@ -65,7 +66,7 @@ def image_options(command: _Command) -> _Command:
         click.option("--nodata", type=_NoData(), help="No-data value, instead of the file's own; none where every number is data."),
         click.option(
             "--bands",
-            callback=_comma_separated,
+            callback=comma_separated,
             metavar="LIST",
             help="Bands to use, names or numbers from 1 (a name that is a number counts first), e.g. red,green,blue,nir.",
         ),
@@ -183,6 +184,24 @@ def label_arguments(options: dict[str, Any]) -> dict[str, Any]:
     """What `read_labels`, `load_labels` and `convert` take of `label_options`."""
     names = {"class_property": "class_property", "brush": "brush_px", "overlap": "overlap", "labels_crs": "crs"}
     return {argument: options[name] for name, argument in (names | {name: name for name in ("layer", "outside", "names", "xy")}).items()}
+
+
+def run_options(command: _Command) -> _Command:
+    """How much memory and how many threads or processes a run may take, and whether it goes on with one that was stopped."""
+    for option in (
+        click.option("--restart", is_flag=True, help="Start anew instead of going on with a run that was stopped."),
+        click.option(
+            "--scheduler",
+            metavar="tcp://HOST:PORT",
+            help="Compute on the Dask cluster of this scheduler, which sees IMAGE under the same path.",
+        ),
+        click.option("--workers", type=click.IntRange(min=1), help="Compute in so many processes of a local Dask cluster, --memory each."),
+        click.option("--threads", type=click.IntRange(min=1), help="Threads. Default: one a core. The map does not depend on it."),
+        click.option("--tile", type=int, help="Side of a tile in pixels, a multiple of 256. The map does not depend on it."),
+        click.option("--memory", default="2GiB", show_default=True, help="Memory to stay within, for an image of any size."),
+    ):
+        command = option(command)
+    return command
 
 
 def training_options(command: _Command) -> _Command:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import InputError
-from .evaluate import level_of, sample_points
+from .evaluate import called, level_of, sample_points
 from .options import label_arguments, label_options, level_options, overwrite_option, print_notes, progress_bar
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def report_command(
     from ..maps.accuracy import with_undecided
     from ..raster import open_scene, read_map
     from ..raster.inputs import files_of
+    from ..scene import Series
     from ..session.project import is_project
 
     of_project = is_project(source)
@@ -78,7 +79,9 @@ def report_command(
         raise InputError(f"--{'labels' if label_file else 'image'} is for a map, and {source} is a project with its own. Leave it out.")
     if scene_id is not None and not of_project:
         raise InputError(f"--scene {scene_id} is for a project, and {source} is a map. Leave it out.")
-    with _from_project(source, scene_id) if of_project else _nothing(source) as found:
+    if options["legend_file"] and not options["level"]:
+        raise InputError(f"--legend {options['legend_file']} says what classes belong to, expected --level too. Say which level.")
+    with _from_project(source, scene_id, options) if of_project else _of_map(source) as found:
         segmentation, notes = with_undecided(read_map(found.map))
         segmentation, renamed, said = level_of(str(found.map), segmentation, options)
         print_notes([*notes, *said])
@@ -92,7 +95,8 @@ def report_command(
                 )
             with named(Path(truth)):
                 reference = read_reference(layer, segmentation.grid, class_property=options["class_property"])
-            evaluation = evaluate(segmentation, replace(reference, classes=tuple(renamed.get(name, name) for name in reference.classes)))
+            names = called(reference.classes, renamed)
+            evaluation = evaluate(segmentation, replace(reference, classes=tuple(names[name] for name in reference.classes)))
             design = str(layer.features[0].properties["design"])
         labels, scene = found.labels, found.scene
         if label_file is not None:
@@ -101,10 +105,10 @@ def report_command(
             labels = loaded.labels
         if image is not None:
             opened = open_scene(image)
-            scene = opened if not hasattr(opened, "scenes") else None
-            if scene is None:
+            if isinstance(opened, Series):
                 raise InputError(f"--image {image} is a series, expected the one image that was mapped. Name its file.")
-        labels = None if labels is None else rename_classes(labels, renamed)
+            scene = opened
+        labels = None if labels is None else rename_classes(labels, called(labels.legend.names, renamed))
         written = write_report(
             segmentation,
             target,
@@ -130,13 +134,14 @@ class _Found:
 
 
 @contextmanager
-def _nothing(source: str) -> Iterator[_Found]:
+def _of_map(source: str) -> Iterator[_Found]:
     yield _Found(Path(source).stem, Path(source))
 
 
 @contextmanager
-def _from_project(folder: str, scene_id: str | None) -> Iterator[_Found]:
+def _from_project(folder: str, scene_id: str | None, options: dict[str, Any]) -> Iterator[_Found]:
     """One image of a project: its map as the page shows it, its marks, and the sample that was answered last, if any."""
+    from ..labels import read_class_table
     from ..session.labels import LabelState
     from ..session.mapping import segment_project
     from ..session.project import Project
@@ -158,6 +163,8 @@ def _from_project(folder: str, scene_id: str | None) -> Iterator[_Found]:
                 scenes=[chosen],
                 formats=["cog", "confidence"],
                 progress=lambda done, note: bar.update(task, completed=done, note=note),
+                table=read_class_table(options["legend_file"]) if options["legend_file"] else None,
+                level=options["level"],
             )
             answered = [sample for sample in validation.samples() if validation.is_answered(sample.id, chosen)]
             truth = None if not answered else str(validation.export(answered[-1].id, Path(aside) / "points.gpkg"))

@@ -20,6 +20,7 @@ from .options import (
     overwrite_option,
     print_json,
     progress_bar,
+    run_options,
     stack_options,
     training_options,
 )
@@ -109,14 +110,7 @@ _OF_PROJECTS = ("out", "confidence", "polygons", "areas", "overwrite", "legend_f
     "--picture", type=click.Path(dir_okay=False), help="Also draw image, marks, map and confidence, .png; of a series a file a date."
 )
 @click.option("--chart", type=click.Path(dir_okay=False), help="Also draw the areas of a series over time, .png.")
-@click.option("--memory", default="2GiB", show_default=True, help="Memory to stay within, for an image of any size.")
-@click.option("--tile", type=int, help="Side of a tile in pixels, a multiple of 256. The map does not depend on it.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads. Default: one a core. The map does not depend on it.")
-@click.option("--workers", type=click.IntRange(min=1), help="Compute in so many processes of a local Dask cluster, --memory each.")
-@click.option(
-    "--scheduler", metavar="tcp://HOST:PORT", help="Compute on the Dask cluster of this scheduler, which sees IMAGE under the same path."
-)
-@click.option("--restart", is_flag=True, help="Start anew instead of going on with a run that was stopped.")
+@run_options
 @training_options
 @label_options
 @level_options
@@ -140,6 +134,8 @@ def segment_command(image: str | None, out: str, as_json: bool, **options: Any) 
         raise InputError(
             "--crs and --resolution are for --stac or --mosaic, one image was given. Warp it with gdalwarp, or leave them out."
         )
+    if image is None and (options["with_files"] or options["terrain"]):
+        raise InputError("--with and --terrain put files beside IMAGE, and --stac gives a series. Leave them out.")
     context = click.get_current_context()
     given = [name for name in options if context.get_parameter_source(name) == ParameterSource.COMMANDLINE]
     lost = [name for name in given if name in _STAC]
@@ -193,7 +189,7 @@ def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[
 
         references = References.load(options["reference_file"])
         references = dataclasses.replace(references, legend=in_levels(references.legend, options))
-    model = model_of(source, out, options, inputs)
+    model = model_of(source, out, options, inputs, references)
     segmenter = Segmenter(
         model(),
         method=options["method"],

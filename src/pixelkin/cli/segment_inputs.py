@@ -14,6 +14,7 @@ from .kept import TRAINING, KeptModel
 from .options import label_arguments, open_one, reading
 
 if TYPE_CHECKING:
+    from ..features import References
     from ..model import Model
     from ..scene import Scene, Series
     from ..types import LabelledPixels, Legend
@@ -57,7 +58,11 @@ def _open_stack(image: str, options: dict[str, Any]) -> Scene:
     stack = open_stack(
         sources, missing=options["missing"], radar=options["radar"], terrain=len(sources) - 1 if options["terrain"] else None
     )
+    # Each source has told its own.
+    told = {note for source in sources for note in getattr(source, "notes", ())}
     for note in stack.notes:
+        if note in told:
+            continue
         click.echo(f"pixelkin: {note}", err=True)
     return stack
 
@@ -98,7 +103,7 @@ def read_marks(source: Scene | Series, options: dict[str, Any]) -> tuple[Labelle
 
 
 def in_levels(legend: Legend, options: dict[str, Any]) -> Legend:
-    """The legend with what --legend says of it; refused here where it has not the level that --level asks for."""
+    """The legend with what --legend says of it; refused here where --level asks for one and its classes belong to nothing."""
     from ..labels import read_class_table, with_levels
 
     if options["legend_file"]:
@@ -138,34 +143,45 @@ def _does_without_encoder(scenes: list[Scene], options: dict[str, Any]) -> bool:
     return any(isinstance(source, BackboneFeatures) and source.suits(scenes[0]) for source in stack_of(None).sources)
 
 
-def model_of(source: Scene | Series, out: str, options: dict[str, Any], inputs: dict[str, list[str]]) -> Callable[[], Model | None]:
-    """How the model is come by; what can be refused of it is refused now, the work is done by the call."""
-    from ..features import embedding_bands
+def given_model(source: Scene | Series, options: dict[str, Any]) -> Model | None:
+    """The model of --model, checked against the imagery, or that of an archive of embeddings; None without either."""
     from ..model import load_model
     from ..scene import as_scenes
     from ..training import pick_device
 
     scenes = as_scenes(source)
     if hasattr(scenes[0], "model"):  # an archive of embeddings knows the half of the model that reads it
-        embedded = cast("Model", scenes[0].model)
-        return lambda: embedded
-    if options["raw"]:
+        return cast("Model", scenes[0].model)
+    if not options["model_file"]:
+        return None
+    device = pick_device(options["device"])
+    model = load_model(options["model_file"])
+    for scene in scenes:
+        model.band_index(scene)
+    return model.to(device)
+
+
+def model_of(
+    source: Scene | Series, out: str, options: dict[str, Any], inputs: dict[str, list[str]], references: References | None = None
+) -> Callable[[], Model | None]:
+    """How the model is come by; what can be refused of it is refused now, the work is done by the call."""
+    from ..features import embedding_bands, stack_of
+    from ..scene import as_scenes
+    from ..training import pick_device
+
+    scenes = as_scenes(source)
+    if options["raw"] and not hasattr(scenes[0], "model"):
         if options["model_file"] or options["measure"] in ("local", "global"):
             raise InputError("--raw compares raw bands without a model, --model or --measure needs one. Leave one of them out.")
         return lambda: None
-    if embedding_bands(scenes[0]) and not options["model_file"]:
-        # Somebody has trained a network for these numbers already.
-        return lambda: None
+    given = given_model(source, options)
+    # Where there are embeddings, somebody has trained a network for these numbers already.
+    if given is not None or embedding_bands(scenes[0]):
+        return lambda: given
     device = pick_device(options["device"])
-    if options["model_file"]:
-        model = load_model(options["model_file"])
-        for scene in scenes:
-            model.band_index(scene)
-        return lambda: model.to(device)
-    if options["reference_file"]:
-        from ..features import RAW, References
-
-        if References.load(options["reference_file"]).model_hash == RAW:
+    if references is not None:
+        names = features_of(options)
+        if "encoder" not in (names or ()) and references.model_hash == stack_of(None, names or ["bands"]).hash:
             return lambda: None
         raise InputError("--references were made with a model, expected it as --model FILE too.")
     if _does_without_encoder(scenes, options):

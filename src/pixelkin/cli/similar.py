@@ -10,6 +10,7 @@ import click
 from ..errors import InputError
 from .mapping import beside_the_map, cluster, require
 from .options import (
+    comma_separated,
     device_option,
     image_options,
     json_option,
@@ -18,9 +19,10 @@ from .options import (
     overwrite_option,
     print_json,
     progress_bar,
+    run_options,
     stack_options,
 )
-from .segment_inputs import labelled_scene, open_image
+from .segment_inputs import given_model, labelled_scene, open_image
 
 
 @click.command("similar")
@@ -43,6 +45,7 @@ from .segment_inputs import labelled_scene, open_image
 @click.option("--model", "-m", "model_file", type=click.Path(), help="Model of `pixelkin train`, to compare by its mutual information.")
 @click.option(
     "--features",
+    callback=comma_separated,
     metavar="NAME,...",
     help="What is compared: some of encoder, bands, pretrained, embedding. Default: the measure where there is a model.",
 )
@@ -58,14 +61,7 @@ from .segment_inputs import labelled_scene, open_image
     help="Also draw image, marks, what was found and similarity, .png; of a series a file a date.",
 )
 @click.option("--chart", type=click.Path(dir_okay=False), help="Also draw the area on the dates of a series, .png.")
-@click.option("--memory", default="2GiB", show_default=True, help="Memory to stay within, for an image of any size.")
-@click.option("--tile", type=int, help="Side of a tile in pixels, a multiple of 256. The result does not depend on it.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads. Default: one a core. The result does not depend on it.")
-@click.option("--workers", type=click.IntRange(min=1), help="Compute in so many processes of a local Dask cluster, --memory each.")
-@click.option(
-    "--scheduler", metavar="tcp://HOST:PORT", help="Compute on the Dask cluster of this scheduler, which sees IMAGE under the same path."
-)
-@click.option("--restart", is_flag=True, help="Start anew instead of going on with a run that was stopped.")
+@run_options
 @label_options
 @image_options
 @stack_options
@@ -80,15 +76,11 @@ def similar_command(image: str, out: str, as_json: bool, **options: Any) -> None
     """
     from ..finding import finder_of, of_class
     from ..labels import read_labels
-    from ..model import load_model
     from ..raster import require_valid
     from ..raster.inputs import files_of
     from ..scale import segment
     from ..scale.run import outputs_of
-    from ..scene import as_scenes
-    from ..training import pick_device
 
-    names = [name.strip() for name in options["features"].split(",")] if options["features"] is not None else None
     source = open_image(image, {**options, "mosaic": False})
     inputs = {"image": files_of(source), "labels": files_of(options["label_file"]), "model": files_of(options["model_file"])}
     files = {kind: options[kind] for kind in ("polygons", "areas", "picture", "chart")} | {"layers": ["similarity"]}
@@ -97,15 +89,12 @@ def similar_command(image: str, out: str, as_json: bool, **options: Any) -> None
     marked = labelled_scene(source, options)
     require_valid(marked)
     labels = of_class(read_labels(options["label_file"], marked, **label_arguments(options)), options["class_name"])
-    model = getattr(marked, "model", None)  # an archive of embeddings knows the half of the model that reads it
-    if model is None and options["model_file"] is not None:
-        model = load_model(options["model_file"])
-        for scene in as_scenes(source):
-            model.band_index(scene)
-        model = model.to(pick_device(options["device"]))
+    model = given_model(source, options)
     if model is None and options["measure"] in ("local", "global"):
         raise InputError(f"--measure {options['measure']} needs a model, expected one. Give --model FILE, or leave --measure out.")
-    finder = finder_of(model, threshold=options["threshold"], features=names, measure=options["measure"], workers=options["threads"])
+    finder = finder_of(
+        model, threshold=options["threshold"], features=options["features"], measure=options["measure"], workers=options["threads"]
+    )
     finder.fit(marked, labels)
     with progress_bar() as bar, cluster(options) as client:
         task = bar.add_task("finding", total=None)

@@ -86,7 +86,7 @@ def _held_out(references: References, ids: list[int], method: LearnerMethod, kno
     _, first, group = np.unique(references.spatial_groups, return_index=True, return_inverse=True)
     # Groups in the order in which they were first labelled, dealt out to the folds.
     fold = np.argsort(np.argsort(first))[group] % FOLDS
-    spread = min(len(np.unique(group[references.classes == i])) for i in ids)
+    spread = min(spreads(references, ids))
     if len(first) < FOLDS or spread < 2:
         return nothing
     index, logs = [], []

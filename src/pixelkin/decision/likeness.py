@@ -255,6 +255,12 @@ def _middles(scene: Scene) -> LabelledPixels:
     return LabelledPixels(at[:, 0], at[:, 1], np.ones(len(at), np.uint8), Legend((LegendClass(1, "sample", (0, 0, 0)),)))
 
 
+def require_threshold(threshold: float) -> None:
+    """Refuse what is no similarity to cut at; InputError."""
+    if not 0 < threshold <= 1:
+        raise InputError(f"threshold is {threshold!r}, expected a similarity above 0 and up to 1.")
+
+
 @dataclass(frozen=True, eq=False)
 class SimilarRule:
     """What the marks say of one image."""
@@ -276,7 +282,12 @@ class Similar:
         Args:
             inner: Whose blocks are looked at.
             threshold: From which similarity on a pixel is of the class; None where each image's own cut is.
+
+        Raises:
+            InputError: The threshold is no similarity.
         """
+        if threshold is not None:
+            require_threshold(threshold)
         self.inner = inner
         self._threshold = threshold
         self._distances: _Distances = _OfMeasure(inner) if isinstance(inner, Nearest) else _OfFeatures(inner.stack)
@@ -323,6 +334,10 @@ class Similar:
     def probabilities(self, kept: Any, rule: SimilarRule, block: Window) -> FloatArray:
         """The similarity as that of the one class; of others nothing is known."""
         return self.decide(kept, rule, block)[1][None]
+
+    def recognise(self, rule: SimilarRule, references: References) -> UInt8Array:
+        """Nothing: one class is told from no other; InputError."""
+        raise InputError("a similarity to one class tells no classes apart, expected a method that does. Leave method='similar' out.")
 
     def appearance(self, kept: Any, rule: SimilarRule, block: Window, rows: IntArray, cols: IntArray) -> AnyArray:
         """Nothing."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import platform
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -140,11 +141,23 @@ def reproduce_all(
     written = []
     for name in (*TABLES, *(figure for figure in figures.FIGURES if figure not in lacking), "speed"):
         stem = Path(out) / (name if name == "speed" else f"{dataset.name}-{name}")
-        # The manifest comes last.
-        if stem.with_suffix(".json").exists() and not overwrite:
+        manifest = stem.with_suffix(".json")
+        if not overwrite and _is_finished(manifest, options):
             continue
-        written += reproduce(name, None if name == "speed" else dataset, out=out, overwrite=True, progress=progress, **options)
+        # What was cut short has no manifest.
+        again = overwrite or not manifest.exists()
+        written += reproduce(name, None if name == "speed" else dataset, out=out, overwrite=again, progress=progress, **options)
     return written
+
+
+def _is_finished(manifest: Path, options: Mapping[str, Any]) -> bool:
+    """Whether what these options ask for is there; the manifest comes last."""
+    if not manifest.exists():
+        return False
+    kept = json.loads(manifest.read_text(encoding="utf-8"))
+    budget = options.get("budget", "small")
+    seeds = options.get("seeds") or BUDGETS[budget].seeds
+    return kept["budget"] == budget and ("seeds" not in kept or len(kept["seeds"]) == seeds)
 
 
 def _circumstances() -> dict[str, Any]:

@@ -37,8 +37,6 @@ PATCH = 5
 WEIGHT = 1.5
 """By which the bands, which spread over about half a unit, are multiplied to spread as what the network says."""
 _PASSES = (("red", "green", "blue"), ("nir", "red", "green"))
-_VIEWS: tuple[tuple[tuple[float, tuple[int, ...]], ...], ...] = (((2, (0, 1, 3)), (1, (3,)), (0.5, (2,))), ((2, (0, 1, 3)),))
-"""Of each pass: by how much the image is enlarged, and the stages that are kept. Chosen on odd images of dubai: a wide view gains most there, near infrared little in it."""
 _NAMES = {
     "red": ("red", "r", "b04"),
     "green": ("green", "g", "b03"),
@@ -182,15 +180,21 @@ class Lite0:
         return found
 
 
-def _views() -> list[list[View]]:
-    return [[View(*view) for view in views] for views in _VIEWS]
+_VIEWS = ((View(2, (0, 1, 3)), View(1, (3,)), View(0.5, (2,))), (View(2, (0, 1, 3)),))
+"""Of each pass: how the image is looked at. Chosen on odd images of dubai: a wide view gains most there, near infrared little in it."""
+
+
+def bands_around(patch: Tensor, height: int, width: int, step: int) -> list[Tensor]:
+    """Scaled bands on each pixel, and their mean and spread on the 5 x 5 around it, weighted; `patch` is `PATCH` pixels wider on each side."""
+    parts = centre(patch, height, width), mean(patch, PATCH, height, width), spread(patch, PATCH, height, width)
+    return [WEIGHT * part[:, ::step, ::step] for part in parts]
 
 
 class BackboneFeatures:
     """Bands on the pixel and on the 5 x 5 around it, then stages of the network on red, green and blue, and on near infrared, red and green."""
 
     name = "pretrained"
-    halo = max(view.reach + view.align for views in _views() for view in views)
+    halo = max(view.reach + view.align for views in _VIEWS for view in views)
     """With the pixels up to the next multiple of what windows are aligned to."""
 
     def __init__(self, model: Model | None = None, network: Lite0 | None = None) -> None:
@@ -246,10 +250,7 @@ class BackboneFeatures:
         with torch.inference_mode():
             x = self._scaled(scene, pixels)
             near = slice(self.halo - PATCH, PATCH - self.halo)
-            patch = x[:, near, near]
-            parts = [
-                WEIGHT * part[:, ::step, ::step] for part in (centre(patch, *size), mean(patch, PATCH, *size), spread(patch, PATCH, *size))
-            ]
+            parts = bands_around(x[:, near, near], *size, step)
             for indices, views in passes:
                 for view in views:
                     around = view.around(window)
@@ -297,16 +298,14 @@ class BackboneFeatures:
             return found
 
 
-def passes_of(bands: tuple[str, ...]) -> list[tuple[tuple[int, ...], list[View]]]:
+def passes_of(bands: tuple[str, ...]) -> list[tuple[tuple[int, ...], tuple[View, ...]]]:
     """Bands, by index, that are read as red, green and blue, and how; three or four without names in their order."""
     names = [band.lower() for band in bands]
     at = {colour: names.index(name) for colour, known in _NAMES.items() for name in known if name in names}
     if len(bands) in (3, 4) and all(name.startswith("band_") for name in names):
         at = dict(zip(_NAMES, range(len(bands)), strict=False))
     return [
-        (tuple(at[colour] for colour in colours), views)
-        for colours, views in zip(_PASSES, _views(), strict=True)
-        if set(colours) <= set(at)
+        (tuple(at[colour] for colour in colours), views) for colours, views in zip(_PASSES, _VIEWS, strict=True) if set(colours) <= set(at)
     ]
 
 

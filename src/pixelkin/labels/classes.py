@@ -38,7 +38,7 @@ def match_classes(
     matched = {entry.id: entry.name for entry in used if entry.name in target.names}
     notes = []
     for entry in used:
-        alike = [other for other in target.names if _plain(other) == _plain(entry.name) and other not in matched.values()]
+        alike = [other for other in target.names if plain_name(other) == plain_name(entry.name) and other not in matched.values()]
         if entry.id not in matched and len(alike) == 1:
             matched[entry.id] = alike[0]
             notes.append(
@@ -82,7 +82,7 @@ def notes_on(legend: Legend, stated: Collection[str] = ()) -> list[str]:
         notes.append(f"class ids run from 1 to 255 and differ, so {pairs}; the class names keep the numbers.")
     groups: dict[str, list[str]] = {}
     for name in legend.names:
-        groups.setdefault(_plain(name), []).append(name)
+        groups.setdefault(plain_name(name), []).append(name)
     for group in groups.values():
         if len(group) > 1:
             notes.append(
@@ -104,7 +104,8 @@ def _number(entry: LegendClass) -> int:
     return entry.id if number is None else number
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """What names are compared by: case, spaces and zeros before a number do not count."""
     number = class_number(name)
     return " ".join(name.split()).casefold() if number is None else str(number)
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from pixelkin.errors import LabelError, MissingFileError
 from pixelkin.types import Color, Legend, LegendGroup
 
+from .classes import plain_name
+
 _CODES = ("id", "code", "value", "class_id", "grid_code", "clc_code", "eunis_code", "eunis code", "habitat code")
 _NAMES = ("name", "label", "class", "eunis name", "eunis_name", "habitat name", "description")
 _PARENTS = ("parent", "parent_id", "parent_code", "parent code")
@@ -73,8 +75,8 @@ def with_levels(legend: Legend, table: Iterable[TableClass], source: str = "the 
     known: dict[str, TableClass] = {}
     for row in table:
         for text in (row.name, *row.codes):
-            known.setdefault(_plain(text), row)
-    lost = [entry.name for entry in legend if _plain(entry.name) not in known]
+            known.setdefault(plain_name(text), row)
+    lost = [entry.name for entry in legend if plain_name(entry.name) not in known]
     if lost:
         raise LabelError(
             f"class {lost[0]!r} is in no row of {source}, expected a name or code such as {[row.name for row in known.values()][:4]}. "
@@ -82,13 +84,9 @@ def with_levels(legend: Legend, table: Iterable[TableClass], source: str = "the 
         )
     entries = []
     for entry in legend:
-        row = known[_plain(entry.name)]
+        row = known[plain_name(entry.name)]
         entries.append(replace(entry, color=row.color or entry.color, parents=row.parents))
     return Legend(tuple(entries), legend.by_order)
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split()).casefold()
 
 
 def _first(row: dict[str, str], names: tuple[str, ...]) -> str:
@@ -119,19 +117,19 @@ def _of_parents(rows: list[dict[str, str]], path: Path) -> tuple[TableClass, ...
     for texts in ([_codes(row) for row in rows], [(name,) for name in names]):
         for i, known in enumerate(texts):
             for text in known:
-                place.setdefault(_plain(text), i)
+                place.setdefault(plain_name(text), i)
     above: list[int | None] = []
     for i, row in enumerate(rows):
         parent = _first(row, _PARENTS)
-        if parent and _plain(parent) not in place:
+        if parent and plain_name(parent) not in place:
             raise LabelError(f"{path.name}: {names[i]!r} has parent {parent!r}, which is no row's id or name. Add a row for it.")
         if parent:
-            above.append(place[_plain(parent)])
+            above.append(place[plain_name(parent)])
         elif any(name in row for name in _PARENTS):
             above.append(None)
         else:
             begun = [code.rstrip(".")[:end] for code in _codes(row) for end in range(len(code.rstrip(".")) - 1, 0, -1)]
-            above.append(next((place[_plain(text)] for text in begun if _plain(text) in place), None))
+            above.append(next((place[plain_name(text)] for text in begun if plain_name(text) in place), None))
     found = []
     for i, row in enumerate(rows):
         chain: list[int] = []

@@ -13,7 +13,7 @@ import torch
 from ..decision import Learner
 from ..decision.smoothing import REACH
 from ..errors import InputError, MissingExtraError, OutputError
-from ..features import BLOCK, BackboneFeatures, BandFeatures, EncoderFeatures
+from ..features import BackboneFeatures, BandFeatures, EncoderFeatures
 from ..features.backbone import passes_of
 from ..files import replacing, require_outputs
 from ..inputs import Image, as_scene
@@ -35,7 +35,7 @@ def export_onnx(segmenter: Segmenter, folder: str | Path, image: Image | None = 
         segmenter: With labels or references; a learner on the encoder, bands or pretrained features.
         folder: Made if it is not there. `map_model.onnx` takes bands to class probabilities, `map_model.json` has classes, bands and numbers, and
             `map_model.py` runs both with NumPy and onnxruntime.
-        image: The image that is to be mapped, for the map that `predict` gives of it: also from its own labels, those that are near, and those
+        image: The image that is to be mapped, for the map that `predict` gives of it, before anything is abstained from: also from its own labels, those that are near, and those
             transferred from other dates. Default: any image that is not of labelled ground.
         overwrite: Replace files that are there.
 
@@ -89,7 +89,6 @@ def export_onnx(segmenter: Segmenter, folder: str | Path, image: Image | None = 
         "margin": graph.margin,
         "multiple": graph.multiple if "photo" in graph.inputs else 1,
         "halo": graph.margin + REACH,
-        "block": BLOCK,
         "standardise": None if stack.model is None else {
             "centre": stack.model.standardisation.center.tolist(), "scale": stack.model.standardisation.scale.tolist()
         },
@@ -103,7 +102,7 @@ def export_onnx(segmenter: Segmenter, folder: str | Path, image: Image | None = 
             "centre": cover.centre.tolist(), "scale": cover.scale.tolist(), "points": cover.points.tolist(), "limit": cover.limit
         } if samples else None,
         "near": None if near is None else {
-            "sites": near.sites[:, 1:].tolist(), "weights": near.weights.tolist(), "length_scale": float(near.lengths.max(initial=1.0))
+            "sites": near.sites[:, 1:].tolist(), "weights": near.weights.tolist(), "length_scale": float(near.lengths[0]) if len(near.lengths) else 1.0
         },
         "image": None if scene is None or marked is None else {
             "name": scene.name, "shape": list(scene.grid.shape), "marked": [part.tolist() for part in marked]

@@ -16,8 +16,8 @@ from ..decision.smoothing import STRIDE
 from ..features import BackboneFeatures, BandFeatures, Columns, EncoderFeatures, FeatureSource
 from ..features import bands as band_features
 from ..features import encoder as encoder_features
-from ..features.backbone import PATCH, WEIGHT, View
-from ..features.squares import CONTEXT, centre, mean, spread
+from ..features.backbone import PATCH, View, bands_around
+from ..features.squares import CONTEXT, centre
 from ..model import Model
 from ..types import BoolArray
 
@@ -37,7 +37,7 @@ class MapGraph(nn.Module):
         columns: Columns,
         scorer: Scorer,
         model: Model | None,
-        passes: list[tuple[tuple[int, ...], list[View]]],
+        passes: list[tuple[tuple[int, ...], tuple[View, ...]]],
         own: BoolArray,
     ) -> None:
         """Leave out the sources that have no say.
@@ -59,7 +59,7 @@ class MapGraph(nn.Module):
         self._at = {int(column): i for i, column in enumerate(index)}
         self.own = [self._at[int(column)] for column in np.flatnonzero(own)]
         """Where among the features the wanted ones are."""
-        self.raw = any(group.raw for group in columns.groups)
+        self.raw = columns.raw
         kept_columns = torch.from_numpy(index)
         alone = kept_columns[kept_columns < scorer.own]
         self._votes = [(weights[:, alone].contiguous(), offsets[:, None]) for weights, offsets in scorer.votes]
@@ -102,11 +102,7 @@ class MapGraph(nn.Module):
         return encoder_features.around(*self._model.embed(bands, margin=CONTEXT), height, width, STRIDE)
 
     def _photographed(self, source: BackboneFeatures, photo: Tensor, height: int, width: int) -> Tensor:
-        patch = centre(photo, height + 2 * PATCH, width + 2 * PATCH)
-        parts = [
-            WEIGHT * part[:, ::STRIDE, ::STRIDE]
-            for part in (centre(patch, height, width), mean(patch, PATCH, height, width), spread(patch, PATCH, height, width))
-        ]
+        parts = bands_around(centre(photo, height + 2 * PATCH, width + 2 * PATCH), height, width, STRIDE)
         for indices, views in self._passes:
             for view in views:
                 part = centre(photo, height + 2 * view.reach, width + 2 * view.reach)[None, list(indices)]

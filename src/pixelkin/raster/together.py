@@ -99,7 +99,8 @@ def open_stack(
         notes += [f"{one} is missing in places, where what follows from the other sources stands for it" for one in lacking]
     return Stack(
         fills_missing=missing == "fill", fills=fills, name=name or layers[on].name, grid=grid, bands=tuple(names), date=layers[on].date,
-        dtype=np.result_type(*(layer.dtype for layer in on_grid)).name, layers=tuple(on_grid),
+        # What stands for what is missing is a number of any size.
+        dtype=np.result_type(*(layer.dtype for layer in on_grid), *([] if fills is None else ["float32"])).name, layers=tuple(on_grid),
         notes=(*notes, *(note for layer in on_grid for note in layer.notes)),
     )  # fmt: skip
 

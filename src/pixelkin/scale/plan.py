@@ -99,7 +99,7 @@ def plan_memory(
     needed = -(-(fixed + least * tile_bytes) // 2**20)
     raise InputError(
         f"memory is {budget // 2**20} MiB, expected at least {needed} MiB for tiles of {blocks * BLOCK} pixels and {workers} workers. "
-        f"Allow more with memory='{needed}MiB', or use fewer workers."
+        f"Allow more with memory='{needed}MiB'{', or use fewer workers' if workers > 1 else ''}."
     )
 
 

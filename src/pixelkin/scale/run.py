@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import rasterio
@@ -99,6 +99,8 @@ def segment(
         OutputError: A file is there and overwrite is False; an unfinished run had other inputs; the disk is full (finished
             tiles are kept). Ctrl-C leaves as KeyboardInterrupt with finished tiles kept.
     """
+    if level is not None and segmenter.method == "similar":
+        raise InputError(f"level is {level}, and a search for one class has no others to join it with. Leave level out.")
     how = _How(segmenter, memory, tile, workers, client, resume, progress, labels or {}, level)
     wanted = outputs_of(scene, out, layers=layers, polygons=polygons, areas=areas, picture=picture, chart=chart)
     if isinstance(wanted, Outputs):
@@ -236,16 +238,21 @@ def _results(
 
 def _with_memory(scene: Scene, how: _How, tile: int | None) -> tuple[Segmenter, MemoryPlan]:
     """A Segmenter for the tiles and its share of the memory: where nobody says how many threads compute, as many as the memory is enough for."""
-    workers = how.workers or how.segmenter.workers
-    while True:
-        replica = how.segmenter.replica(cache_bytes=0, workers=workers)
-        block_bytes = block_bytes_of(replica, len(scene.bands))
+    most = how.workers or how.segmenter.workers
+    needs: dict[str, Any] = {
+        "pixel_bytes": _pixel_bytes(scene),
+        "block_bytes": block_bytes_of(how.segmenter, len(scene.bands)),
+        "tile": tile,
+    }
+    for workers in range(most, 0, -1):
         try:
-            return replica, plan_memory(how.memory, pixel_bytes=_pixel_bytes(scene), block_bytes=block_bytes, workers=workers, tile=tile)
+            plan = plan_memory(how.memory, workers=workers, **needs)
         except InputError:
             if how.workers is not None or workers == 1:
                 raise
-            workers -= 1
+        else:
+            break
+    return how.segmenter.replica(cache_bytes=0, workers=workers), plan
 
 
 def require_memory(scene: Scene | Series, memory: int | str, tile: int | None) -> None:

@@ -16,6 +16,7 @@ import torch
 from sklearn.model_selection import GroupKFold
 
 from ..features import References
+from ..features.references import scene_number
 from ..scene import Scene
 from ..segmenter import Segmenter
 from ..types import BoolArray, IntArray
@@ -104,21 +105,23 @@ class AccuracyWatch:
 
     def _assess(self, version: int) -> None:
         segmenter = self._live.learnt(version)
-        self._watcher.wait_for_painters()
         found = AccuracyEstimate(None, (), "Mark at least two classes.")
         if segmenter is not None:
-            found = estimate_accuracy(segmenter, list(self._scenes.values()))
+            labelled = set(segmenter.references.origins[:, 0].tolist())
+            scenes = [scene for scene in self._scenes.values() if scene_number(scene) in labelled]
+            found = estimate_accuracy(segmenter, scenes, lambda: self._watcher.goes_on(version))
         if not self._watcher.is_over(version):
             self._before, self._now = self._now, found
             self._tell(version)
 
 
-def estimate_accuracy(segmenter: Segmenter, scenes: Sequence[Scene]) -> AccuracyEstimate:
+def estimate_accuracy(segmenter: Segmenter, scenes: Sequence[Scene], goes_on: Callable[[], bool] = lambda: True) -> AccuracyEstimate:
     """Predict each label from those of other spatial groups.
 
     Args:
         segmenter: With references.
         scenes: The images that were labelled.
+        goes_on: Asked before each fold; what is found without the rest is of no use.
 
     Returns:
         Shares with Wilson's 95 % intervals, which take spatial groups for observations.
@@ -131,7 +134,7 @@ def estimate_accuracy(segmenter: Segmenter, scenes: Sequence[Scene]) -> Accuracy
     fewest = min(len(np.unique(groups[references.classes == class_id])) for class_id in ids)
     if len(np.unique(groups)) < _FEWEST_GROUPS or fewest < 2:
         return AccuracyEstimate(None, (), "Mark each class in two parts of the image at least, away from one another.")
-    predicted = _held_out(segmenter, scenes, groups)
+    predicted = _held_out(segmenter, scenes, groups, goes_on)
     asked = predicted > 0
     right = predicted == references.classes
     classes = []
@@ -149,12 +152,14 @@ def _places(references: References) -> IntArray:
     return numbered.spatial_groups
 
 
-def _held_out(segmenter: Segmenter, scenes: Sequence[Scene], groups: IntArray) -> IntArray:
+def _held_out(segmenter: Segmenter, scenes: Sequence[Scene], groups: IntArray, goes_on: Callable[[], bool]) -> IntArray:
     """(n,): id of the class that each label is predicted as by those of other groups; 0 where these lack a class."""
     classes = segmenter.references.classes
     predicted = np.zeros(len(classes), np.int64)
     folds = GroupKFold(min(_FOLDS, len(np.unique(groups))))
     for taught, asked in folds.split(groups[:, None], groups=groups):
+        if not goes_on():
+            break
         if set(classes[taught].tolist()) == set(classes.tolist()):
             held = np.zeros(len(classes), np.bool_)
             held[asked] = True

@@ -131,7 +131,7 @@ class Engine:
 
     @property
     def is_provisional(self) -> bool:
-        """The map compares raw bands until the encoder is there that is being trained, or about to be."""
+        """The map does without an encoder until the encoder is there that is being trained, or about to be."""
         to_come = self._wants_training and self._trainer.job_id is None and not self._failed
         return self.model is None and (to_come or self._trainer.is_training)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,18 +12,16 @@ import numpy as np
 import shapely
 
 from ..errors import InputError, NotFittedError, PkError
-from ..types import LabelledPixels, Legend, LegendClass, UInt8Array, Window
+from ..types import IntArray, LabelledPixels, Legend, LegendClass, UInt8Array
 from . import pictures
 from .blockanswers import block_window
 from .edits import AddClass, AddMark, Edit
 from .errors import StaleError
-from .events import EventHub
 from .export_jobs import file_name
 from .exports import Exports
 from .jobs import Job, JobFile, Jobs, Progress
 from .labels import LabelState
 from .marks import Mark
-from .pictures import TILE
 from .project import Project
 from .tiles import BlockTile, blocks
 from .transfer import geojson, outline
@@ -35,8 +34,6 @@ STEPS = 254
 """A similarity s is sent as the byte 1 + round(254 s); 0 stands for no data."""
 _MOST_VERTICES = 100_000
 """Of a mark that is made of what was found: of more parts, the largest."""
-_TELL_EVERY = 8
-"""Blocks between two events."""
 
 Key = tuple[str, int, int]
 """Scene, block row, block column."""
@@ -47,9 +44,12 @@ class _Search:
     """One search, and what of it is known."""
 
     number: int
-    scene: str
     finder: Segmenter
     answers: dict[Key, UInt8Array] = field(default_factory=dict)
+    counts: dict[str, IntArray] = field(default_factory=dict)
+    """Of each image, pixels of each byte on the blocks that were searched."""
+    images: set[str] = field(default_factory=set)
+    """Those of which all is searched."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ class FoundSoFar:
 class Finding:
     """The search of a session; a new one takes the place of the last. All methods may be called from any thread."""
 
-    def __init__(self, project: Project, state: LabelState, engine: Engine, events: EventHub, jobs: Jobs) -> None:
-        self._project, self._state, self._engine, self._events, self._jobs = project, state, engine, events, jobs
+    def __init__(self, project: Project, state: LabelState, engine: Engine, jobs: Jobs) -> None:
+        self._project, self._state, self._engine, self._jobs = project, state, engine, jobs
         self._lock = threading.Lock()
         self._number = 0
         self._search: _Search | None = None
@@ -88,9 +88,8 @@ class Finding:
         assert self._engine.live is not None
         finder = self._engine.live.learner.segmenter.finder().fit(scene, labels)
         with self._lock:
-            self._number += 1
-            search = self._search = _Search(self._number, scene_id, finder)
-        threading.Thread(target=self._fill, args=(search, scene_id), name="pixelkin-find", daemon=True).start()
+            self._number = max(self._number + 1, time.time_ns() // 1_000_000)  # one of before a restart is not taken for this one
+            search = self._search = _Search(self._number, finder)
         return self.so_far(search.number, scene_id)
 
     def close(self) -> None:
@@ -99,15 +98,16 @@ class Finding:
             self._search = None
 
     def so_far(self, number: int, scene_id: str) -> FoundSoFar:
-        """What is known of a search on an image; StaleError where another one has taken its place."""
+        """What is known of a search on an image, all of which is searched from now on; StaleError where another one has taken its place."""
         search, scene = self._current(number), self._project.scene(scene_id)
         rule = search.finder.engine.ask(scene, search.finder.training).rule
         with self._lock:
-            parts = [part for key, part in search.answers.items() if key[0] == scene_id]
-        counts = np.zeros(256, np.int64)
-        for part in parts:
-            counts += np.bincount(part.ravel(), minlength=256)
-        return FoundSoFar(number, float(rule.scale.cut), len(parts), len(blocks(scene.grid)), counts.tolist())
+            if scene_id not in search.images:
+                search.images.add(scene_id)
+                threading.Thread(target=self._fill, args=(search, scene_id), name="pixelkin-find", daemon=True).start()
+            done = sum(key[0] == scene_id for key in search.answers)
+            counts = search.counts.get(scene_id, np.zeros(256, np.int64)).tolist()
+        return FoundSoFar(number, float(rule.scale.cut), done, len(blocks(scene.grid)), counts)
 
     def index(self, scene_id: str, number: int, z: int, x: int, y: int) -> tuple[UInt8Array, float]:
         """A tile of the similarity, as `MapTiles.index` gives those of the map."""
@@ -123,10 +123,6 @@ class Finding:
             if part is not None:
                 done += 1
                 tile.put(row, col, part)
-        if z and done < len(needed) and scene_id != search.scene:
-            # Another date came into view: fill it too.
-            search.scene = scene_id
-            threading.Thread(target=self._fill, args=(search, scene_id), name="pixelkin-find", daemon=True).start()
         self._current(number)
         return pictures.full_tile(tile.index), done / len(needed)
 
@@ -169,20 +165,18 @@ class Finding:
         marked = search.finder.references
         finder = search.finder.finder(threshold)
         finder.references = marked
-        name = file_name(name)
-        exports, stem = Exports(self._project.folder / "exports"), f"{name}_{scene_id}"
+        exports, stem = Exports(self._project.folder / "exports"), f"{file_name(name)}_{scene_id}"
         fix = "ask for them to be replaced"
-        exports.require_free(name, [stem], replace=replace, fix=fix)
+        exports.require_free(stem, [stem], replace=replace, fix=fix)
 
         def work(progress: Progress) -> list[JobFile]:
-            with exports.run(name, [stem], replace=replace, fix=fix) as aside:
+            with exports.run(stem, [stem], replace=replace, fix=fix) as aside:
                 outputs = Outputs(aside / f"{stem}.tif", layers=("similarity",), areas=aside / f"{stem}_areas.csv")
-                height, width = scene.grid.shape
 
                 def parts() -> Any:
                     for row, col in blocks(scene.grid):
-                        window = Window(row * TILE, col * TILE, min(TILE, height - row * TILE), min(TILE, width - col * TILE))
-                        progress.tell(row * TILE / height, scene.name)
+                        window = block_window(scene.grid, row, col)
+                        progress.tell(window.row / scene.grid.height, scene.name)
                         yield window, map_part(finder, scene, window, outputs.kept)
 
                 write_products(outputs, scene, marked.legend, parts(), provenance=finder.provenance(scene))
@@ -204,27 +198,29 @@ class Finding:
             found = search.finder.predict(scene, block_window(scene.grid, key[1], key[2]))
             part = np.where(found.valid, 1 + np.rint(STEPS * found.confidence), 0).astype(np.uint8)
             with self._lock:
-                search.answers[key] = part
+                if key not in search.answers:
+                    search.answers[key] = part
+                    seen = search.counts.get(key[0], np.zeros(256, np.int64))
+                    search.counts[key[0]] = seen + np.bincount(part.ravel(), minlength=256)
         return part
 
     def _fill(self, search: _Search, scene_id: str) -> None:
         """Search all of an image, unless another search has begun."""
         everything = blocks(self._project.scene(scene_id).grid)
-        for count, (row, col) in enumerate(everything, 1):
+        for row, col in everything:
             if self._search is not search:
                 return
             try:
                 self._part(search, (scene_id, row, col))
             except PkError:
                 return  # whoever looks at that block is told
-            if count % _TELL_EVERY == 0 or count == len(everything):
-                self._events.publish("similarity", {"number": search.number, "scene": scene_id, "done": count, "total": len(everything)})
 
 
 def byte_of(threshold: float) -> int:
     """The least byte of a similarity that is at least this."""
-    if not 0 < threshold <= 1:
-        raise InputError(f"threshold is {threshold!r}, expected a similarity above 0 and up to 1.")
+    from ..decision.likeness import require_threshold  # the server starts without the engine
+
+    require_threshold(threshold)
     return 1 + math.floor(STEPS * threshold + 0.5 + 1e-6)
 
 

@@ -1,6 +1,6 @@
 """`Session`: a project being labelled. What the web page does, Python can do too.
 
-It answers at once: images show before the engine is loaded, and the first map compares raw bands while an encoder is trained
+It answers at once: images show before the engine is loaded, and the first map does without an encoder while one is trained
 in another process. Every change is on the disk before the call returns.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _POLL_S = 0.5
+_KEEP_EVERY_S = 60.0
+"""Between two writings of the map that is kept for the next start."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,9 @@ class Session:
         """Maps in files."""
         self.validation = Validation(project, self.state)
         """Sample points and what was said of them."""
-        self.finding = Finding(project, self.state, self.engine, self.events, self.jobs)
+        self.finding = Finding(project, self.state, self.engine, self.jobs)
         """What is like something that was pointed at."""
+        self._kept_at = float("-inf")
         self.events.subscribe(self._keep_map)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="pixelkin-poll", daemon=True)
@@ -92,6 +96,7 @@ class Session:
         self.finding.close()
         self.jobs.close()
         self._thread.join(timeout=30)
+        self._keep()
         self.engine.close()
         self.validation.close()
         self.project.close()
@@ -238,11 +243,15 @@ class Session:
         self.engine.teach()
 
     def _keep_map(self, kind: str, data: dict[str, Any]) -> None:
-        """For the next start, once all of the map is there and its labels were gone through."""
-        if kind == "suspect-labels":
-            with self._lock:
-                found = self.engine.kept.collect(*self.engine.answering())
-            self.engine.kept.write(found)
+        """For the next start, once all of the map is there and its labels were gone through; not at every mark, as it takes time from the map."""
+        if kind == "suspect-labels" and time.monotonic() - self._kept_at > _KEEP_EVERY_S:
+            self._kept_at = time.monotonic()
+            self._keep()
+
+    def _keep(self) -> None:
+        with self._lock:
+            found = self.engine.kept.collect(*self.engine.answering())
+        self.engine.kept.write(found)
 
     def _poll(self) -> None:
         while not self._closed.wait(_POLL_S):

@@ -41,6 +41,11 @@ class Watcher:
         """Nobody wants to know any more."""
         return self._closed.is_set() or self._live.version != version
 
+    def goes_on(self, version: int) -> bool:
+        """Whether somebody still wants to know, once nobody waits for the map."""
+        self.wait_for_painters()
+        return not self.is_over(version)
+
     def wait(self, seconds: float) -> None:
         """Rest, unless it is to end."""
         self._closed.wait(seconds)
