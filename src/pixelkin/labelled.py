@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 
 import numpy as np
 
-from .decision import Decision, Similar, SuspectLabel, TrainingSet, make_decision, require_classes
+from .decision import Decision, Similar, SuspectLabel, TrainingSet, make_decision, require_classes, teaching
 from .encoding import common_encoding, require_encoding
 from .engine import BlockEngine
 from .errors import ModelError, NotFittedError
@@ -59,6 +59,8 @@ class Labelled:
 
     def fit(self, scene: Image | Sequence[Image], labels: Labels | Sequence[Labels]) -> Self:
         """Collect references from labelled pixels, instead of those there were.
+
+        Of a class with more than 32,768 labelled pixels on an image that many teach and keep their class, spread over it; the others are mapped like any pixel.
 
         Args:
             scene: The image that was labelled: a scene, an array (band, row, col) or a DataArray; or several, such as dates of a series.
@@ -180,7 +182,7 @@ class Labelled:
 
     def _collect(self, scene: Scene, labels: LabelledPixels) -> References:
         self._require_bands(scene)
-        return self._engine.collect(scene, labels)
+        return self._engine.collect(scene, teaching(labels))
 
     def _require_bands(self, scene: Scene) -> None:
         bands = self._engine.stack.bands(scene)

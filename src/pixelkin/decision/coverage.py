@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy.spatial.distance import cdist
 
 from ..errors import RasterError
 from ..features import References
 from ..types import AnyArray, IntArray
-from .fitting import MOST_LABELS, background, thinned
+from .fitting import MOST_LABELS, background, thinned_by_class
 
 USUAL = 0.99
 """The share of the labelled image's own pixels that count as covered by the nearest reference."""
@@ -89,10 +90,9 @@ class Cover:
         """What these labels cover. The limit follows from them: how far what lies around them, labelled or not, is from the nearest of them."""
         own = np.flatnonzero(references.columns.own)
         centre, scale = (values[own] for values in background(references))
-        classes = references.classes
-        kept = np.sort(np.concatenate([thinned(np.flatnonzero(classes == i), MOST_LABELS) for i in np.unique(classes)]))
-        features = references.features.double().numpy()[kept][:, own]
-        mean, variance = (references.background.double().numpy()[kept][:, k][:, own] for k in (0, 1))
+        kept = torch.from_numpy(thinned_by_class(references.classes, MOST_LABELS))
+        features = references.features[kept].double().numpy()[:, own]
+        mean, variance = references.background[kept].double().numpy().transpose(1, 0, 2)[:, :, own]
         points = (features - centre) / scale
         around = cdist((mean - centre) / scale, points, "sqeuclidean").min(axis=1) + (variance / scale**2).sum(axis=1)
         return cls(own, centre, scale, points, float(np.sqrt(_BEYOND * around.mean() / len(own))))

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from ..features import References
 from ..silence import silenced
-from ..types import AnyArray, IntArray
+from ..types import AnyArray, IntArray, UInt8Array
 from .gaussian_process import NEARNESS, PartsTerm, part_kernel
 from .kernels import LENGTH_SCALE, SPECTRAL_LENGTH_SCALE, SpatialTerm, SpectralTerm, columns, spatial_kernel, spectral_kernel
 from .scorer import Scorer
@@ -136,29 +136,25 @@ class _Fitter:
     """Labelled pixels as the learners want them."""
 
     def __init__(self, references: References, ids: list[int]) -> None:
-        features = references.features.double().numpy()
         self._columns = references.columns
-        self._features = features
-        self._centre, self._scale = background(references)
-        self._standardised = (features - self._centre) / self._scale
-        # scikit-learn wants classes as 0, 1, ... in ascending order; `order` says where there each of `ids` is.
-        self._classes, self._order = (np.searchsorted(np.sort(ids), values) for values in (references.classes, ids))
         found = spreads(references, ids)
         self.spread, self.widest = min(found), max(found)
         """Spatial groups in which the classes seen in fewest and in most of them are labelled."""
-        self._chosen = self._thinned(MOST_LABELS)
-        self._landmarks = self._thinned(max(1, MOST_LABELS // len(ids)))
-        self._sites = references.sites
+        self._smallest = int(references.sizes.min())
+        chosen, landmarks = (thinned_by_class(references.classes, most) for most in (MOST_LABELS, max(1, MOST_LABELS // len(ids))))
+        # Only what is looked at is converted: there may be many times as many labels.
+        kept = np.union1d(chosen, landmarks)
+        self._features: AnyArray = references.features[torch.from_numpy(kept)].double().numpy()
+        self._centre, self._scale = background(references)
+        self._standardised = (self._features - self._centre) / self._scale
+        # scikit-learn wants classes as 0, 1, ... in ascending order; `order` says where there each of `ids` is.
+        self._classes, self._order = (np.searchsorted(np.sort(ids), values) for values in (references.classes[kept], ids))
+        self._chosen, self._landmarks = (np.searchsorted(kept, rows) for rows in (chosen, landmarks))
+        self._sites = references.sites[kept]
         self.sites: IntArray = self._sites[self._landmarks]
         """(m, 3): number of the image, row and column of the kernels' landmarks."""
-        self.lengths: AnyArray = LENGTH_SCALE * references.group_scales[self._landmarks]
+        self.lengths: AnyArray = LENGTH_SCALE * references.group_scales[landmarks]
         """(m,): length scales of the spatial kernel on their images."""
-        self._smallest = int(references.sizes.min())
-
-    def _thinned(self, most: int) -> IntArray:
-        """References, at most so many of a class."""
-        kept = [thinned(np.flatnonzero(self._classes == k), most) for k in range(len(self._order))]
-        return np.sort(np.concatenate(kept))
 
     def votes(self, own: int) -> tuple[tuple[Tensor, Tensor], ...]:
         """Weights and offsets of the voters of each class, on the first `own` features; sources count alike, however wide they are."""
@@ -170,7 +166,7 @@ class _Fitter:
             steepness[columns_of] = looked_at[columns_of] / (looked_at[columns_of].sum() * len(voting))
         steepness = steepness[:own]
         for k in self._order:
-            voters = self._standardised[thinned(np.flatnonzero(self._classes == k), MOST_LABELS), :own]
+            voters = self._standardised[self._chosen[self._classes[self._chosen] == k], :own]
             weights = 2 * steepness * voters / self._scale[:own]
             offsets = -(voters**2) @ steepness - weights @ self._centre[:own] - np.log(len(voters))
             votes.append((_float(weights), _float(offsets)))
@@ -256,6 +252,11 @@ def background(references: References) -> tuple[AnyArray, AnyArray]:
             spread[columns_of] = np.sqrt((spread[columns_of] ** 2).mean())
     # A feature that does not vary there would be infinitely telling wherever it does.
     return centre, np.maximum(spread, 1e-3 * np.abs(centre) + 1e-6)
+
+
+def thinned_by_class(classes: UInt8Array, most: int) -> IntArray:
+    """References, at most so many of a class."""
+    return np.sort(np.concatenate([thinned(np.flatnonzero(classes == class_id), most) for class_id in np.unique(classes)]))
 
 
 def thinned(index: AnyArray, most: int) -> AnyArray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..decision import scattered, taught
 from ..types import BoolArray, IntArray, LabelledPixels, Legend, LegendClass, UInt8Array
 from .marks import Mark
 
@@ -107,19 +108,12 @@ def same_lessons(one: Sequence[Lesson], other: Sequence[Lesson]) -> bool:
     )
 
 
-def _priority(pixels: IntArray) -> IntArray:
-    """A number for each pixel that seems random and is always the same (the finaliser of SplitMix64)."""
-    x = pixels.astype(np.uint64)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return ((x ^ (x >> np.uint64(31))) >> np.uint64(1)).astype(np.int64)
-
-
 def lessons(canvases: Mapping[str, Canvas], widths: Mapping[str, int], pixels_per_mark: int | None = None) -> list[Lesson]:
     """What the segmenter learns from, in the order in which ties between labels are decided.
 
     A mark that owns more pixels than `pixels_per_mark` teaches with that many of them, spread over it: the ones with the
-    smallest of a fixed set of random-looking numbers, so that an edit elsewhere leaves the choice alone.
+    smallest of a fixed set of random-looking numbers, so that an edit elsewhere leaves the choice alone. So does a class on an
+    image with more than `decision.training_set.MOST_TAUGHT`.
 
     Args:
         canvases: Painted marks by scene id.
@@ -128,14 +122,18 @@ def lessons(canvases: Mapping[str, Canvas], widths: Mapping[str, int], pixels_pe
     """
     strokes: list[tuple[int, str, IntArray, int]] = []
     for scene, canvas in canvases.items():
-        order = np.argsort(canvas.winners, kind="stable")
-        bounds = np.searchsorted(canvas.winners[order], np.arange(len(canvas.marks) + 1))
+        pixels, winners = canvas.pixels, canvas.winners
+        teaches = taught(*np.divmod(pixels, widths[scene]), canvas.classes)
+        if teaches is not None:
+            pixels, winners = pixels[teaches], winners[teaches]
+        order = np.argsort(winners, kind="stable")
+        bounds = np.searchsorted(winners[order], np.arange(len(canvas.marks) + 1))
         for i, mark in enumerate(canvas.marks):
-            own = canvas.pixels[order[bounds[i] : bounds[i + 1]]]
+            own = pixels[order[bounds[i] : bounds[i + 1]]]
             if mark.class_id == 0 or not len(own):
                 continue
             if pixels_per_mark is not None and len(own) > pixels_per_mark:
-                own = np.sort(own[np.argsort(_priority(own), kind="stable")[:pixels_per_mark]])
+                own = np.sort(own[np.argsort(scattered(*np.divmod(own, widths[scene])), kind="stable")[:pixels_per_mark]])
             strokes.append((mark.order, scene, own, mark.class_id))
     strokes.sort(key=lambda stroke: stroke[0])
     runs: list[Lesson] = []
