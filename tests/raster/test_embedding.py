@@ -152,7 +152,7 @@ class TestTessera:
     def test_geotiff(self, tmp_path, write_raster):
         path, values = self.geotiff(tmp_path, write_raster, "grid_0.15_52.05_2024.tiff", "v1")
         scene = open_scene(path)
-        assert (scene.encoding, scene.date) == ("embedding: TESSERA v1", dt.date(2024, 1, 1))
+        assert (scene.encoding, scene.date) == ("embedding: TESSERA 1.0", dt.date(2024, 1, 1))
         np.testing.assert_array_equal(scene.read().data, values)
 
     def test_two_versions_are_refused_and_both_named(self, tmp_path, write_raster):
@@ -160,7 +160,7 @@ class TestTessera:
             open_scene(self.geotiff(tmp_path, write_raster, f"g_{year}.tif", version)[0]) for year, version in ((2023, "v1"), (2024, "v2"))
         )
         with pytest.raises(
-            RasterError, match=r"embedding: TESSERA v1, .* embedding: TESSERA v2. Vectors of different products or versions"
+            RasterError, match=r"embedding: TESSERA 1.0, .* embedding: TESSERA 2.0. Vectors of different products or versions"
         ):
             Series((one, other))
 
@@ -177,7 +177,7 @@ class TestTessera:
         dataset.coords["spatial_ref"] = ((), 0, {"crs_wkt": rasterio.crs.CRS.from_epsg(32631).to_wkt()})
         dataset.to_zarr(tmp_path / "grid.zarr", zarr_format=3, consolidated=False)
         scene = open_scene(tmp_path / "grid.zarr")
-        assert (scene.encoding, scene.date) == ("embedding: TESSERA v1", dt.date(2022, 1, 1))
+        assert (scene.encoding, scene.date) == ("embedding: TESSERA 1.0", dt.date(2022, 1, 1))
         np.testing.assert_array_equal(scene.read().data, values.transpose(2, 0, 1))
 
 

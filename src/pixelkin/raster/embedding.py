@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -37,6 +38,10 @@ _ROWS = 16
 """Rows of an array that are put into our order at a time."""
 _LANDMASKS = "global_0.1_degree_tiff_all"
 """Where `geotessera` puts the rasters whose grids its arrays are on."""
+_SIDECAR = "tessera_metadata.json"
+"""What `geotessera` writes of the arrays below it: version and variant."""
+_FIRST_VARIANT = "vultr"
+"""The one variant of version 1.0; files of before there were others do not name it."""
 
 # Index x as uint8 gives the value of the int8 of the same bits, as the publisher writes it, in float64 and rounded once.
 _SIGNED = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.float64)
@@ -166,9 +171,9 @@ def as_embedding(scene: Scene, kind: str, tags: Mapping[str, Any]) -> Scene:
                 f"{scene.name} holds {dtype.name} numbers of TESSERA without a scale for each pixel, expected floats. "
                 "Give the .npy file with its _scales.npy, or a GeoTIFF that geotessera exported."
             )
-        return EmbeddingScene(
-            scene, "TESSERA", _text(tags.get("TESSERA_DATASET_VERSION")), year_of(scene, tags), bottom_up=scene.grid.transform[4] > 0
-        )
+        version = tags.get("TESSERA_DATASET_VERSION") or str(tags.get("TESSERA_MODEL", "")).rpartition("/")[2]
+        version = _tessera_version(version, tags.get("TESSERA_DATASET_VARIANT"))
+        return EmbeddingScene(scene, "TESSERA", version, year_of(scene, tags), bottom_up=scene.grid.transform[4] > 0)
     if kind == "generic" or (kind == "auto" and len(scene.bands) >= 8 and all(map(_NUMBERED.fullmatch, scene.bands))):
         return EmbeddingScene(scene, "generic", None, year_of(scene, tags), bottom_up=scene.grid.transform[4] > 0)
     return scene
@@ -185,6 +190,28 @@ def year_of(scene: Scene, tags: Mapping[str, Any]) -> dt.date | None:
 
 def _text(value: Any) -> str | None:
     return None if value is None else str(value)
+
+
+def _tessera_version(version: Any, variant: Any) -> str | None:
+    """Version and variant as one text; 'v1' and '1.0' are the same. Vectors of two variants of a version do not compare either."""
+    if not version:
+        return None
+    number = str(version).removeprefix("v")
+    number = number if "." in number else f"{number}.0"
+    return number if variant in (None, "", _FIRST_VARIANT) else f"{number} {variant}"
+
+
+def _version_beside(file: Path) -> str | None:
+    """Version of an array by what `geotessera` writes above it, or by the folder that `tessera-eval` keeps it in."""
+    for parent in file.parents:
+        if match := re.fullmatch(r"tiles-v?(\d+(?:\.\d+)?)-(.+)", parent.name):
+            return _tessera_version(match[1], match[2])
+        try:
+            told = json.loads((parent / _SIDECAR).read_text())
+            return _tessera_version(told.get("dataset_version"), told.get("dataset_variant"))
+        except (OSError, ValueError, AttributeError):
+            continue
+    return None
 
 
 @dataclass(frozen=True)
@@ -261,7 +288,7 @@ def open_array_file(path: str) -> EmbeddingScene:
     identity = [stamp(name) for name in (str(file), scales) if name]
     bands = tuple(f"Tessera_Band_{i}" for i in range(_TESSERA))
     scene = ArrayFile(str(file), file.stem, grid, bands, scales, repr((identity, grid)), notes)
-    return EmbeddingScene(scene, "TESSERA", None, year_of(scene, {}))
+    return EmbeddingScene(scene, "TESSERA", _version_beside(file), year_of(scene, {}))
 
 
 def _load(path: str, scales: str | None) -> tuple[AnyArray, AnyArray | None]:

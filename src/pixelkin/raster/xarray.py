@@ -210,6 +210,13 @@ def _as_array(source: xr.DataArray | xr.Dataset) -> xr.DataArray:
             )
         if len(layers) == 1 and _dim(next(iter(layers.values())), _BANDS):
             return next(iter(layers.values()))
+        if {"embeddings", "scales"} <= set(layers):
+            raise RasterError(
+                "the Zarr store is one of TESSERA over a whole zone, expected a tile or a region. Write yours as GeoTIFF with: geotessera download --source zarr"
+            )
+        if len({value.dims for value in layers.values()}) > 1:
+            dims = ", ".join(f"{key} {tuple(map(str, value.dims))}" for key, value in layers.items())
+            raise RasterError(f"the variables have the dimensions {dims}, expected the same for all. Give one of them as a DataArray.")
         return xr.concat(
             list(layers.values()),
             dim=xr.Variable("band", list(layers)),
