@@ -2,7 +2,7 @@
 
     python -m benchmarks.embedding_tile [--rows 1024] [--memory 2GiB]
 
-The vectors are generated, int8 with a scale a pixel as TESSERA's are. Memory and rate do not depend on how many rows there are: --rows 10980 maps a whole tile, of 15 GB.
+The vectors are generated, int8 with a scale a pixel as TESSERA's are, and repeat after 512 rows. --rows 10980 maps a whole tile, of 15 GB.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-WIDTH, BANDS = 10_980, 128
+WIDTH, BANDS, REPEAT = 10_980, 128, 512
 
 
 def write_tile(folder: Path, rows: int) -> Path:
@@ -26,10 +26,12 @@ def write_tile(folder: Path, rows: int) -> Path:
     path = folder / "grid_0.00_0.00_2024.npy"
     out = np.lib.format.open_memmap(path, "w+", np.int8, (rows, WIDTH, BANDS))
     kinds = rng.integers(-90, 90, (12, BANDS))
-    for row in range(0, rows, 32):
+    for row in range(0, min(rows, REPEAT), 32):
         height = min(32, rows - row)
         patch = kinds[rng.integers(0, 12, -(-WIDTH // 32))].repeat(32, 0)[:WIDTH]
         out[row : row + height] = np.clip(patch + rng.normal(0, 12, (height, WIDTH, BANDS)).astype(np.float32), -127, 127)
+    for row in range(REPEAT, rows, REPEAT):
+        out[row : row + REPEAT] = out[: min(REPEAT, rows - row)]
     out.flush()
     np.save(folder / "grid_0.00_0.00_2024_scales.npy", rng.uniform(0.01, 0.03, (rows, WIDTH)).astype(np.float32))
     return path

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -110,6 +112,33 @@ class TestTessera:
         np.testing.assert_array_equal(pixels.data, expected)
         assert not scene.read().valid[0, 0]
         np.testing.assert_array_equal(pickle.loads(pickle.dumps(scene)).read(Window(0, 3, 30, 40)).data, expected)
+
+    def test_in_whatever_order_its_numbers_are_stored(self, tile):
+        path, numbers, _ = tile()
+        expected = open_scene(path).read(Window(5, 3, 30, 40)).data
+        np.save(path, np.asfortranarray(numbers))
+        np.testing.assert_array_equal(open_scene(path).read(Window(5, 3, 30, 40)).data, expected)
+
+    def test_a_file_that_was_cut_short_since_is_refused(self, tile):
+        path, _, _ = tile()
+        scene = open_scene(path)
+        scene.read()
+        with path.open("r+b") as file:
+            file.truncate(path.stat().st_size - 10)
+        with pytest.raises(RasterError, match=r"grid_0.15_52.05.npy ends before row 39, expected 40 rows"):
+            scene.read(Window(30, 0, 10, 50))
+
+    def test_reading_it_keeps_none_of_it_in_memory(self, tile):
+        """Pages of a mapped file count for the process that reads it: a tile of Sentinel-2 has 15 GB of them."""
+        path, _, _ = tile()
+        scene = open_scene(path)
+        scene.read()
+        status = Path("/proc/self/smaps")
+        if not status.is_file():
+            pytest.skip("memory by file is told by Linux alone")
+        _, _, mapped = status.read_text().partition(str(path))
+        kept = re.search(r"Rss:\s+(\d+) kB", mapped)
+        assert kept is None or int(kept[1]) <= 64
 
     def test_without_its_scales_it_is_refused(self, tile):
         with pytest.raises(RasterError, match=r"holds int8 numbers and grid_0.15_52.05_scales.npy is not beside it"):

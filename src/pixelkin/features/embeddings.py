@@ -22,6 +22,8 @@ _GUIDES = 3
 """Principal components that guide the smoothing where there is no imagery."""
 _LOOKED_AT = 16
 """Small blocks from which they are found."""
+_AT_ONCE = 8
+"""Numbers of a vector whose means are taken at one time."""
 _KEPT = 64
 _lock = threading.Lock()
 _components: LRUCache[str, Tensor] = LRUCache(_KEPT)
@@ -67,10 +69,15 @@ class EmbeddingFeatures:
         with torch.inference_mode():
             vectors = _vectors(scene, pixels)
             own = centre(vectors, height, width)
-            seen = [values[:, ::step, ::step] for values in (own, mean(vectors, NEAR, height, width))]
-            components = _principal(scene)
-            guide = (components @ own.reshape(len(own), -1)).reshape(-1, height, width)
-            return Fields(torch.cat(seen), pixels.valid[inside, inside], guide=guide)
+            count, components = len(own), _principal(scene)
+            guide = (components @ own.reshape(count, -1)).reshape(-1, height, width)
+            features = own.new_empty(2 * count, -(-height // step), -(-width // step))
+            features[:count] = own[:, ::step, ::step]
+            # Some numbers at a time: what lies between is then small beside the vectors, and stays in the processor's cache.
+            for start in range(0, count, _AT_ONCE):
+                part = mean(vectors[start : start + _AT_ONCE], NEAR, height, width)
+                features[count + start : count + start + len(part)] = part[:, ::step, ::step]
+            return Fields(features, pixels.valid[inside, inside], guide=guide)
 
 
 def _vectors(scene: Scene, pixels: Pixels) -> Tensor:
@@ -78,7 +85,9 @@ def _vectors(scene: Scene, pixels: Pixels) -> Tensor:
     data = pixels.data
     if len(wanted) < len(data):
         data = data[[scene.bands.index(band) for band in wanted]]
-    return torch.from_numpy(np.where(pixels.valid, data, 0).astype(np.float32))
+    if not pixels.valid.all():
+        data = np.where(pixels.valid, data, 0)
+    return torch.from_numpy(data.astype(np.float32, copy=False))
 
 
 def _principal(scene: Scene) -> Tensor:

@@ -245,16 +245,15 @@ class ArrayFile:
     def read(self, window: Window | None = None) -> Pixels:
         """Vectors of a window, (band, row, col) float32: the numbers times their scale, as `geotessera.dequantize_embedding` gives them."""
         rows, cols = inside(window, self.grid, self.name).slices
-        # Mapped anew each time: pages of the file that were read would stay in this process's memory until all of it is.
-        numbers, scales = self._arrays if self.path.endswith(".npz") else _load(self.path, self.scales)
+        numbers, scales = self._arrays
         height, width = rows.stop - rows.start, cols.stop - cols.start
         out = np.empty((len(self.bands), height, width), np.float32)
         # Some rows at a time: what lies between the file's order and ours is then small beside the vectors.
         for start in range(0, height, _ROWS):
             part = slice(rows.start + start, min(rows.start + start + _ROWS, rows.stop))
-            values = np.asarray(numbers[part, cols]).astype(np.float32)
+            values = _part(numbers, part, cols).astype(np.float32)
             if scales is not None:
-                factor = np.asarray(scales[part, cols])
+                factor = _part(scales, part, cols)
                 values *= factor[..., None] if factor.ndim == 2 else factor
             out[:, start : start + _ROWS] = values.transpose(2, 0, 1)
         valid: BoolArray = np.ones((height, width), np.bool_)
@@ -300,6 +299,20 @@ def _load(path: str, scales: str | None) -> tuple[AnyArray, AnyArray | None]:
         return numbers, None if scales is None else np.load(scales, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, KeyError) as exc:
         raise RasterError(f"{path} cannot be read as an array of TESSERA ({exc}). Download it again.") from exc
+
+
+def _part(array: AnyArray, rows: slice, cols: slice) -> AnyArray:
+    """Some rows and columns of (row, col, ...), in memory."""
+    if not isinstance(array, np.memmap) or not array.flags.c_contiguous:
+        return np.asarray(array[rows, cols])
+    # Read, not mapped: of a mapped file the system keeps far more in this process's memory than it is asked for.
+    out: AnyArray = np.empty((rows.stop - rows.start, cols.stop - cols.start, *array.shape[2:]), array.dtype)
+    with Path(str(array.filename)).open("rb") as file:
+        for number, line in enumerate(out, rows.start):
+            file.seek(array.offset + number * array.strides[0] + cols.start * array.strides[1])
+            if file.readinto(line.data.cast("B")) != line.nbytes:
+                raise RasterError(f"{array.filename} ends before row {number}, expected {array.shape[0]} rows. Download it again.")
+    return out
 
 
 def _grid_of(file: Path, shape: Sequence[int]) -> tuple[Grid, tuple[str, ...]]:
