@@ -9,7 +9,7 @@ import numpy as np
 import pyproj
 import pytest
 
-from pixelkin.crs import same_crs, same_place
+from pixelkin.crs import same_crs, same_grid
 from pixelkin.errors import RasterError
 from pixelkin.scene import ArrayScene, Series
 from pixelkin.types import Grid
@@ -24,7 +24,7 @@ def test_one_crs_in_many_words(words):
     assert same_crs("EPSG:32631", words)
     assert same_crs(words, "EPSG:32631")
     assert not same_crs("EPSG:32630", words)
-    assert same_place(GRID, replace(GRID, crs=words))
+    assert same_grid(GRID, replace(GRID, crs=words))
 
 
 def test_a_crs_with_its_way_to_wgs_84_is_the_same():
@@ -46,12 +46,12 @@ def test_a_crs_of_no_authority_and_the_order_of_axes():
 def test_no_crs_is_like_no_crs_alone():
     assert same_crs(None, None)
     assert not same_crs(None, "EPSG:32631")
-    assert not same_place(GRID, replace(GRID, crs=None))
+    assert not same_grid(GRID, replace(GRID, crs=None))
 
 
 @pytest.mark.parametrize(("shift", "same"), [(0.0, True), (0.05, True), (0.2, False), (10.0, False)])
 def test_the_same_place_is_a_hundredth_of_a_pixel(shift, same):
-    assert same_place(GRID, replace(GRID, transform=(10.0, 0.0, 500_000.0 + shift, 0.0, -10.0, 4_600_000.0))) is same
+    assert same_grid(GRID, replace(GRID, transform=(10.0, 0.0, 500_000.0 + shift, 0.0, -10.0, 4_600_000.0))) is same
 
 
 def test_a_series_takes_dates_whose_crs_is_in_other_words():

@@ -41,8 +41,8 @@ def transformer(source: str, target: str) -> Any | None:
         return None
 
 
-def same_place(grid: Grid, other: Grid) -> bool:
-    """True where two grids put every pixel in the same place, to a hundredth of a pixel: coordinates are rounded in the last digits."""
+def same_grid(grid: Grid, other: Grid) -> bool:
+    """True where two grids put every pixel at the same coordinates, to a hundredth of a pixel: coordinates are rounded in the last digits."""
     if grid.shape != other.shape or not same_crs(grid.crs, other.crs):
         return False
     corners = [(0.0, 0.0), (0.0, grid.width), (grid.height, 0.0), (grid.height, grid.width)]

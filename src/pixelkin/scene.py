@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from .crs import same_place
+from .crs import same_grid
 from .encoding import common_encoding
 from .errors import InputError, RasterError, ShapeError
 from .types import AnyArray, BoolArray, Grid, Window
@@ -142,7 +142,7 @@ class Series:
         object.__setattr__(self, "scenes", ordered)
         first = ordered[0]
         for scene in ordered[1:]:
-            if scene.grid != first.grid and not same_place(scene.grid, first.grid):
+            if scene.grid != first.grid and not same_grid(scene.grid, first.grid):
                 raise RasterError(
                     f"{scene.name} lies on another grid than {first.name}: {scene.grid} against {first.grid}. "
                     "Warp it to the series' grid first, or open the series with align=True."

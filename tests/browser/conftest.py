@@ -21,10 +21,10 @@ import numpy as np
 import pytest
 
 import pixelkin
+from tests.needs import CHROMIUM, missing, require_chromium
 
 from .page import LabellingPage, Point
 
-CHROMIUM = Path(os.environ.get("PIXELKIN_CHROMIUM", "/usr/bin/chromium"))
 # Nothing of the browser's own may reach for the network, and no GPU is needed.
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -34,18 +34,11 @@ DATES = ("2020-02-02", "2020-06-21", "2021-07-16")
 STATIC = Path(pixelkin.__file__).parent / "web" / "static"
 
 
-def _missing(what: str) -> None:
-    if os.environ.get("CI"):
-        pytest.fail(f"{what} It must be there where CI is set.", pytrace=False)
-    pytest.skip(what)
-
-
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    if not CHROMIUM.exists():
-        _missing(f"{CHROMIUM} is not there: install chromium, or name another one in PIXELKIN_CHROMIUM.")
+    require_chromium()
     if not (STATIC / "index.html").exists():
-        _missing("The labelling page is not built: run `pip install -e .`, or `npm ci && npm run build` in frontend/.")
+        missing("The labelling page is not built: run `pip install -e .`, or `npm ci && npm run build` in frontend/.")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pytest
 from PIL import Image
+
+from tests.needs import missing
 
 AXE = Path(__file__).parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 Point = tuple[int, int]
@@ -137,9 +138,9 @@ class LabellingPage:
         }
 
     def has_no_findings(self) -> None:
-        """Ask axe-core about the page as it stands, which must have been opened with bypass_csp; skips where it is not installed."""
+        """Ask axe-core about the page as it stands, which must have been opened with bypass_csp; see `missing`."""
         if not AXE.exists():
-            pytest.skip("axe-core is not installed: run `npm ci` in frontend/.")
+            missing("axe-core is not installed: run `npm ci` in frontend/.")
         self.tab.add_script_tag(path=AXE)
         found = self.tab.evaluate(
             "axe.run(document).then(({violations}) => violations.map(one => [one.id, one.nodes.map(node => node.target.join(' '))]))"

@@ -53,4 +53,8 @@ def test_two_people_label_one_project(tabs: Callable[..., LabellingPage], serve:
     ben.tab.touchscreen.tap(*ben.at(*place.water[0]))
     ben.saved()
     ada.until("document.querySelector('.class-counts').textContent.startsWith('3 ')")
+    # Sample points are answered in one's own name.
+    ada.key("t")
+    named = ada.tab.locator("#interpreter")
+    assert (named.input_value(), named.is_editable()) == ("Ada", False)
     ben.has_no_findings()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 import rasterio
 from click.testing import CliRunner
+from tests.needs import CHROMIUM, missing
 
 from pixelkin.assessment import design_sample, write_sample
 from pixelkin.cli import cli
@@ -86,11 +86,9 @@ def test_a_report_of_a_map_draws_the_image_that_is_named(project: Path, image: P
     assert "the map was written without its confidence" in (image.parent / "a.html").read_text()
 
 
-@pytest.mark.skipif(
-    not any(map(shutil.which, (os.environ.get("PIXELKIN_CHROMIUM", "chromium"), "google-chrome"))),
-    reason="no Chromium is there to print with",
-)
 def test_a_browser_prints_the_report_as_pdf(project: Path, image: Path) -> None:
+    if not any(map(shutil.which, (CHROMIUM, "google-chrome"))):
+        missing("No Chromium is there to print with.")
     ran("report", image.parent / "maps" / "field.tif", "--out", image.parent / "a.pdf")
     assert (image.parent / "a.pdf").read_bytes().startswith(b"%PDF")
 

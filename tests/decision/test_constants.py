@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -35,3 +37,15 @@ def test_every_number_that_decides_a_map_is_in_the_ablation() -> None:
     listed = {constant.name for constant in ablation.CONSTANTS}
     assert found - OTHERS <= listed
     assert len(listed) <= 20
+
+
+def test_the_table_of_the_documentation_says_what_the_numbers_are() -> None:
+    text = (PACKAGE.parents[1] / "docs" / "internals" / "constants.md").read_text()
+    assert f"{len(ablation.CONSTANTS)} numbers were chosen" in text
+    for constant in ablation.CONSTANTS:
+        module, name = constant.name.split(".")
+        room = next(room for room in ("features", "decision") if (PACKAGE / room / f"{module}.py").exists())
+        assert getattr(importlib.import_module(f"pixelkin.{room}.{module}"), name) == constant.value
+        told = re.search(rf"^\| `{name}`[^|]*\| ([0-9.]+) \|", text, re.MULTILINE) or re.search(rf"`{name}` \(([0-9.]+)\)", text)
+        assert told, f"{name} is not in the table"
+        assert float(told[1]) == constant.value, name

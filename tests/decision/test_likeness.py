@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from scipy.spatial.distance import cdist
 from tests.networks import random_model
 
@@ -74,6 +75,29 @@ def test_a_pixel_has_the_same_bits_whatever_window_is_asked_for(model: object, h
     assert whole.confidence[100, 20] == 1
     assert whole.confidence.min() >= 0
     assert whole.confidence.max() <= 1
+
+
+@pytest.mark.parametrize("method", ["similar", "nearest"])
+def test_labels_are_measured_on_one_thread_and_to_its_bits(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene, segmenter = world(120, 140), Segmenter(MODEL, method=method, measure="local")  # type: ignore[arg-type]
+    labels = marks((60, 20)) if method == "similar" else LabelledPixels.from_arrays([60, 60], [20, 120], [1, 2])
+    decision = segmenter.engine.decision
+    measure, seen = getattr(decision, "inner", decision).similarity, []
+    for name in ("prepare", "distances"):
+
+        def noted(*given: object, of: object = getattr(measure, name), **more: object) -> object:
+            seen.append(torch.get_num_threads())
+            return of(*given, **more)
+
+        monkeypatch.setattr(measure, name, noted)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        segmenter.fit(scene, labels).predict(scene)
+    finally:
+        torch.set_num_threads(threads)
+    assert seen
+    assert set(seen) == {1}
 
 
 def test_with_a_model_pixels_are_ordered_by_the_distance_of_the_paper() -> None:

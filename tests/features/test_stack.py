@@ -45,6 +45,12 @@ def scene(rng: np.random.Generator) -> ArrayScene:
     return ArrayScene(rng.integers(90, 150, (3, 60, 300)).astype(np.uint8))
 
 
+@pytest.mark.parametrize(("parts", "spans"), [((3, 4), (5, 9)), ((3, 5), (5,)), ((), ())])
+def test_a_group_whose_parts_do_not_make_its_columns_is_refused(parts: tuple[int, ...], spans: tuple[int, ...]) -> None:
+    with pytest.raises(ModelError, match="expected parts that add up to the columns, and a span for each"):
+        Group("mine", 8, 3, "pretrained", parts=parts, spans=spans)
+
+
 def test_columns_are_where_their_group_says(scene: ArrayScene) -> None:
     stack = stack_of(MODEL, ["bands", Texture(), "encoder"])
     assert stack.names == ("texture", "encoder", "bands")

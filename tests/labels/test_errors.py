@@ -366,7 +366,7 @@ BOX = Annotations.from_features([Annotation(shapely.box(0, 0, 1, 1), "a")], "EPS
     [
         (BOX, "a.csv", "feature 1 of 1 ('a') is a Polygon, but CSV holds points only. Write a GeoPackage or GeoJSON"),
         (BOX, "a.tif", "a.tif is a raster, which holds pixels and no shapes"),
-        (BOX, "a.doc", "a.doc has suffix '.doc', expected one of .geojson, .json, .gpkg, .shp, .csv, .tif"),
+        (BOX, "a.doc", "a.doc ends in '.doc', expected .geojson, .json, .gpkg, .shp, .csv, .tif"),
         (BOX, "no/a.gpkg", "is not there. Make the folder first."),
         (
             Annotations.from_features([*BOX.features, Annotation(shapely.Point(0, 0), "a")], None),

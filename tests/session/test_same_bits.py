@@ -73,7 +73,7 @@ def test_the_page_and_the_command_line_train_and_map_a_series_alike(
                 np.testing.assert_array_equal(one.read(), other.read(), name)
 
 
-def test_dates_of_one_place_are_a_series_however_they_are_named(tmp_path: Path) -> None:
+def test_dates_of_one_site_are_a_series_however_they_are_named(tmp_path: Path) -> None:
     files = [write_image(tmp_path / f"{date}.tif", seed=number) for number, date in enumerate(DATES)]
     alone = write_image(tmp_path / "alone.tif")
     for paths in ([files[2], alone, files[0], files[1]],):

@@ -14,11 +14,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from pixelkin.assessment import design_sample, write_sample
 from pixelkin.errors import InputError, PkError
+from pixelkin.segmentation import Segmentation
 from pixelkin.session import Session, open_project
+from pixelkin.types import Legend
 from pixelkin.web import WebSettings, create_app
 from pixelkin.web.people import Person, read_people
 
@@ -110,6 +114,42 @@ def test_marks_of_a_reviewed_image_stay_as_they_are_whatever_is_tried(asked_by: 
     assert len(ben.get("/api/project").json()["classes"]) == 2
     ada.post("/api/scenes/field/review", json={"locked": False})
     assert ben.post("/api/undo", json={"key": key()}).status_code == 200
+
+
+def test_sample_points_are_answered_in_ones_own_name_alone(asked_by: As, session: Session, tmp_path: Path) -> None:
+    ada, ben = map(asked_by, (ADA, BEN))
+    ben.post("/api/edits", json=edits({"op": "add_class", "name": "water"}, {"op": "add_class", "name": "land"}))
+    (scene,) = session.project.scenes.values()
+    shape = scene.grid.shape
+    drawn = Segmentation(
+        np.ones(shape, np.uint8), np.ones(shape, np.float32), np.ones(shape, bool), Legend.from_names(["water", "land"]), scene.grid
+    )
+    write_sample(design_sample(drawn, 20), tmp_path / "points.gpkg")
+    sample = session.validation.add(tmp_path / "points.gpkg").id
+
+    def answer(client: TestClient, name: str) -> Any:
+        return client.post(f"/api/samples/{sample}/answers", json={"key": key(), "interpreter": name, "point": 3, "class_name": "land"})
+
+    for name in ("Ada", "1", "file"):
+        refused = answer(ben, name)
+        assert refused.status_code == 403
+        assert (
+            refused.json()["error"]["message"]
+            == f"the interpreter is {name!r}, expected 'Ben', whose token this is. Answer in your own name."
+        )
+        # Nor does anybody see what another said, but where differences are settled.
+        for what in ("points", "progress"):
+            assert ben.get(f"/api/samples/{sample}/{what}", params={"interpreter": name, "target": 0.02}).status_code == 403
+    assert answer(ben, " Ben ").status_code == 200
+    assert answer(ada, "Ada").json()["interpreters"] == {"Ada": 1, "Ben": 1}
+    assert answer(ada, "(settled)").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["(settled)", "file"])
+def test_nobody_is_named_as_answers_that_are_nobodys(tmp_path: Path, name: str) -> None:
+    (tmp_path / "people.toml").write_text(f'[[people]]\nname = "{name}"\nrole = "label"\ntoken = "0123456789abcdef"\n')
+    with pytest.raises(InputError, match="stands for answers that are nobody's own"):
+        read_people(tmp_path / "people.toml")
 
 
 def test_pages_say_where_they_are(asked_by: As, session: Session) -> None:

@@ -13,7 +13,9 @@ const GOAL = "pixelkin.goal";
 export function openValidation(session: Session): void {
   const problem = h("p", { class: "warning", role: "alert", hidden: true });
   const list = h("div", { class: "samples" });
-  const name = h("input", { type: "text", id: "interpreter", maxlength: 60, required: true, value: localStorage.getItem(NAME) ?? "1", onchange: () => void refresh() });
+  // Where people have tokens, the server knows who answers.
+  const known = session.store.get().people.you.name;
+  const name = h("input", { type: "text", id: "interpreter", maxlength: 60, required: true, readonly: known !== "", value: known || (localStorage.getItem(NAME) ?? "1"), onchange: () => void refresh() });
   const goal = h("input", { type: "number", id: "goal", min: 0.1, max: 49, step: 0.1, value: localStorage.getItem(GOAL) ?? "2", onchange: () => void refresh() });
   const file = h("input", { type: "file", id: "sample-file", "aria-label": t("Sample points"), accept: ".gpkg,.geojson,.json,.csv", onchange: () => void open() });
 
@@ -33,7 +35,7 @@ export function openValidation(session: Session): void {
     }
   };
   const begin = (sample: Sample, interpreter: string): void => {
-    localStorage.setItem(NAME, name.value.trim());
+    if (!known) localStorage.setItem(NAME, name.value.trim());
     localStorage.setItem(GOAL, goal.value);
     dialog.close();
     answerPoints(session, sample, interpreter, Number(goal.value) / 100, () => openValidation(session)).catch((error: unknown) => session.report(error));

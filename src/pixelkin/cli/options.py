@@ -254,11 +254,11 @@ def open_all(paths: Sequence[str], options: Mapping[str, Any]) -> list[Scene | S
 def _in_series(sources: Sequence[Scene | Series]) -> list[Scene | Series]:
     """Dates of one place that were named one by one as one series, as the labelling page has them."""
     from ..raster import open_scene
-    from ..raster.series import of_one_place
+    from ..raster.series import of_one_site
 
     scenes = [source for source in sources if not isinstance(source, Series)]
     joined: list[Scene | Series] = [source for source in sources if isinstance(source, Series)]
-    for group in of_one_place(scenes):
+    for group in of_one_site(scenes):
         first, *more = (scenes[number] for number in group)
         if more:
             click.echo(f"pixelkin: {first.name} and {len(more)} more are dates of one place, and taken as one series.", err=True)

@@ -213,7 +213,7 @@ class _Fitter:
         return Scorer(0, (), 0.0, None, _float(share * offsets[self._order]), half_saturating(self.spread), None, near, term)
 
     def _parts(self) -> list[slice]:
-        """Columns of the parts that look at less than the labelled images show: one that sees as far as an image reaches would know a pixel by its place on it."""
+        """Columns of the parts that look at less than the labelled images show: one that sees as far as an image reaches would know a pixel by its position on it."""
         stops = self._columns.pretrained.start + np.cumsum(self._columns.parts)
         every = [slice(int(stop) - width, int(stop)) for stop, width in zip(stops, self._columns.parts, strict=True)]
         return [part for part, span in zip(every, self._columns.spans, strict=True) if span < self._smallest] or every[:1]

@@ -233,13 +233,18 @@ class _OfMeasure:
         found = image.collect(_middles(image.scene))
         if len(found) < 2:
             raise LabelError(f"{image.scene.name} has data in hardly any pixel, expected an image with more. Check its no-data value.")
+        return alone(measure.prepare, kept), alone(self._pairs, image.scene, found)
+
+    def _pairs(self, scene: Scene, found: References) -> AnyArray:
+        """Distances (n,) of all pairs of some pixels of an image."""
+        measure = self._nearest.similarity
         prepared = measure.prepare(found)
         pairs: list[AnyArray] = []
         for i, (row, col) in enumerate(found.origins[:, 2:].tolist()):
-            projection, _ = project(measure, self._nearest.model, image.scene, Window(row, col, 1, 1))
+            projection, _ = project(measure, self._nearest.model, scene, Window(row, col, 1, 1))
             others = take(prepared, list(range(i)))
             pairs.append(measure.distances(projection, others, absolute=True).flatten().cpu().numpy() if i else np.empty(0))
-        return measure.prepare(kept), np.concatenate(pairs)
+        return np.concatenate(pairs)
 
     def similarity(self, kept: NearestState, marks: Any, scale: Scale) -> Tensor:
         """See `_Distances.similarity`."""

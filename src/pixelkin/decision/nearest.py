@@ -15,6 +15,7 @@ from ..model import Model
 from ..scene import Scene
 from ..similarity import L1, Measure, Projection, project, similarity_of, take
 from ..types import AnyArray, BoolArray, FloatArray, IntArray, UInt8Array, Window
+from ..workers import alone
 from .calibration import SuspectLabel
 from .coverage import Coverage, coverage
 from .protocol import Image
@@ -109,7 +110,7 @@ class Nearest:
     def prepare(self, training: TrainingSet) -> None:
         """Project the references."""
         if "rule" not in training.memo:
-            training.memo.setdefault("rule", NearestRule(training, self.similarity.prepare(training.references)))
+            training.memo.setdefault("rule", NearestRule(training, alone(self.similarity.prepare, training.references)))
 
     def fit(self, training: TrainingSet, image: Image) -> NearestRule:
         """The references as the measure wants them."""

@@ -32,7 +32,7 @@ from .source import Fields, Group, grown
 from .squares import centre, mean, spread
 
 _STAGES = ((1, 3, 1, 1, 32, 16), (2, 3, 2, 6, 16, 24), (2, 5, 2, 6, 24, 40), (3, 3, 2, 6, 40, 80))
-"""Of the network: blocks, kernel, stride, expansion, channels in and out. Later ones tell places rather than things."""
+"""Of the network: blocks, kernel, stride, expansion, channels in and out. Later ones tell scenes rather than things."""
 PATCH = 5
 WEIGHT = 1.5
 """By which the bands, which spread over about half a unit, are multiplied to spread as what the network says."""

@@ -224,7 +224,7 @@ class References:
                 # Those of 0.1 saw numbers as they are stored.
                 header.get("encoding", STORED),
             )  # fmt: skip
-        except (KeyError, IndexError, TypeError, ValueError) as exc:
+        except (KeyError, IndexError, TypeError, ValueError, ModelError) as exc:
             raise ModelError(
                 f"{path} does not hold the references its header announces ({exc}). The file is damaged; save them again."
             ) from exc

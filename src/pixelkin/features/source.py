@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import ModelError
 from ..scene import Scene
 from ..types import BoolArray, Window
 
@@ -43,6 +44,13 @@ class Group:
     """Pixels, from side to side, that each part looks at."""
     raw: bool = False
     """Values as in the file, of any size; others are small numbers, for which float16 will do."""
+
+    def __post_init__(self) -> None:
+        if self.kind == "pretrained" and not (sum(self.parts) == self.width and len(self.spans) == len(self.parts)):
+            raise ModelError(
+                f"features {self.name!r} are {self.width} columns in parts of {list(self.parts)} that look at {list(self.spans)} pixels, "
+                "expected parts that add up to the columns, and a span for each. Correct the source's group."
+            )
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ def read_labels(
 
 def load_labels(
     path: str | Path,
-    place: Scene | Grid,
+    image: Scene | Grid,
     *,
     class_property: str = "class",
     brush_px: float = 1,
@@ -158,7 +158,7 @@ def load_labels(
 
     Args:
         path: As in `read_labels`, and so are the others.
-        place: The image, or a grid alone: then pixels are labelled whether they have data or not.
+        image: The image, or a grid alone: then pixels are labelled whether they have data or not.
         class_property: Property that names the class.
         brush_px: Diameter of points and lines that carry none.
         overlap: What to do where classes meet.
@@ -176,11 +176,11 @@ def load_labels(
         LabelError: As `read_labels`.
         InputError: As `read_labels`.
     """
-    if not isinstance(place, Scene | Grid):
-        raise LabelError(f"scene is a {type(place).__name__}, expected one image. Choose one date of a series: series.at('YYYY-MM-DD').")
+    if not isinstance(image, Scene | Grid):
+        raise LabelError(f"scene is a {type(image).__name__}, expected one image. Choose one date of a series: series.at('YYYY-MM-DD').")
     path, layer = located(path, layer)
-    scene = None if isinstance(place, Grid) else place
-    grid = place if isinstance(place, Grid) else place.grid
+    scene = None if isinstance(image, Grid) else image
+    grid = image if isinstance(image, Grid) else image.grid
     annotations: Annotations | None = None
     if path.suffix.lower() in label_raster.SUFFIXES:
         with named(path):

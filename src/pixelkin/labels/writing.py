@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pixelkin.errors import LabelError, OutputError
-from pixelkin.files import companions, refused, require_outputs, require_writable
+from pixelkin.files import companions, refused, require_outputs, require_suffix, require_writable
 from pixelkin.raster.inputs import files_of
 from pixelkin.scene import Scene
 from pixelkin.types import Grid, LabelledPixels
@@ -133,7 +133,7 @@ def convert(
     """
     file, layer = located(source, layer)
     target = Path(target)
-    _require_suffix(target)
+    require_suffix(target, _WRITTEN, "labels")
     require_outputs([target], inputs={"labels": files_of(source), "image": files_of(scene)}, overwrite=overwrite)
     if scene is not None:
         labels = read_labels(
@@ -161,7 +161,7 @@ def _warn(path: Path, notes: tuple[str, ...]) -> None:
 @contextmanager
 def _replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """A path in a temporary folder beside `path`; all files there take their places when the block ends well."""
-    _require_suffix(path)
+    require_suffix(path, _WRITTEN, "labels")
     require_writable(path, overwrite=overwrite)
     folder = None
     try:
@@ -181,9 +181,3 @@ def _replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _require_suffix(path: Path) -> None:
-    """Refuse a name of no format that labels are written in."""
-    if path.suffix.lower() not in _WRITTEN:
-        raise OutputError(f"{path.name} has suffix {path.suffix!r}, expected one of {', '.join(_WRITTEN)}. Choose another name.")

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pixelkin.crs import same_place
+from pixelkin.crs import same_grid
 from pixelkin.errors import InputError, LabelError, RasterError
 from pixelkin.segmentation import Segmentation
 from pixelkin.types import AnyArray, BoolArray, FloatArray, IntArray, Legend, LegendClass
@@ -132,7 +132,7 @@ def find_change(
     shares = [None if probabilities is None else probabilities[i] for i in order]
     grid = parts[0].grid
     for date, part in zip(dates, parts, strict=True):
-        if not same_place(part.grid, grid):
+        if not same_grid(part.grid, grid):
             raise RasterError(f"the map of {date} lies on another grid than that of {dates[0]}. Warp it first.")
     names = tuple(dict.fromkeys(name for part in parts for name in part.legend.names))
     first, last = np.zeros(grid.shape, np.int64), np.zeros(grid.shape, np.int64)

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 
-from pixelkin.crs import same_place
+from pixelkin.crs import same_grid
 from pixelkin.errors import RasterError
 from pixelkin.scene import Scene
 from pixelkin.segmentation import Segmentation
@@ -56,7 +56,7 @@ def overview(
         RasterError: The map is not on the image's grid, or a band is not in the image.
         OutputError: Another suffix, the file is there and overwrite is False, or the disk refuses it.
     """
-    if not same_place(segmentation.grid, scene.grid):
+    if not same_grid(segmentation.grid, scene.grid):
         raise RasterError(
             f"the map lies on {segmentation.grid}, expected the grid of image {scene.name}, {scene.grid}. Give the map of the whole image."
         )

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pixelkin.crs import same_place
+from pixelkin.crs import same_grid
 from pixelkin.errors import InputError, RasterError
 from pixelkin.segmentation import Segmentation
 from pixelkin.types import Color
@@ -109,7 +109,7 @@ def series_table(maps: Iterable[tuple[dt.date | str, Segmentation]]) -> SeriesTa
     for index, (date, segmentation) in enumerate(dated):
         if index and date == dated[index - 1][0]:
             raise InputError(f"the series has two maps of {date}, expected one a date. Mosaic them first, or leave one out.")
-        if not same_place(segmentation.grid, dated[0][1].grid):
+        if not same_grid(segmentation.grid, dated[0][1].grid):
             raise RasterError(f"the map of {date} lies on another grid than that of {dated[0][0]}, so areas do not compare. Warp it first.")
     return series_of_tables([(date, area_table(segmentation)) for date, segmentation in dated], dated[0][1].valid.size)
 

@@ -14,7 +14,7 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 
-from pixelkin.crs import same_place
+from pixelkin.crs import same_grid
 from pixelkin.encoding import SCALED, STORED, common_encoding
 from pixelkin.errors import InputError, RasterError
 from pixelkin.scene import Scene
@@ -110,7 +110,7 @@ def stack_of(
         names = [f"band_{i}" for i in range(1, len(names) + 1)]
     on_grid: list[RasterScene] = []
     for part in parts:
-        if (part.grid.crs is None and part.grid.shape == finest.shape) or same_place(part.grid, finest):
+        if (part.grid.crs is None and part.grid.shape == finest.shape) or same_grid(part.grid, finest):
             part = replace(part, grid=finest)
         else:
             part = part.aligned(finest)

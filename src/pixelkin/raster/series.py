@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pixelkin.crs import same_place
+from pixelkin.crs import same_grid
 from pixelkin.errors import InputError, MissingFileError, RasterError
 from pixelkin.scene import Scene, Series
 from pixelkin.types import Window
@@ -67,11 +67,11 @@ def single_band(files: Sequence[Path]) -> list[Path]:
     return found
 
 
-def of_one_place(scenes: Sequence[Scene]) -> list[list[int]]:
+def of_one_site(scenes: Sequence[Scene]) -> list[list[int]]:
     """Which images named one by one are dates of one series: those that have a date and lie on one grid. Every index once, in order."""
     groups: list[list[int]] = []
     for number, scene in enumerate(scenes):
-        alike = (group for group in groups if scenes[group[0]].date is not None and same_place(scenes[group[0]].grid, scene.grid))
+        alike = (group for group in groups if scenes[group[0]].date is not None and same_grid(scenes[group[0]].grid, scene.grid))
         group = next(alike, None) if scene.date is not None else None
         if group is None:
             groups.append([number])
@@ -103,7 +103,7 @@ def series_of(scenes: Sequence[Scene], *, align: bool) -> Series:
     for scene in scenes:
         if scene.grid == first or not isinstance(scene, RasterScene | Stack):
             on_grid.append(scene)
-        elif same_place(scene.grid, first):
+        elif same_grid(scene.grid, first):
             on_grid.append(replace(scene, grid=first))
         else:
             on_grid.append(scene.aligned(first) if align else scene)

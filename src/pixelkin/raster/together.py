@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pixelkin.crs import same_place
+from pixelkin.crs import same_grid
 from pixelkin.errors import InputError, RasterError
 from pixelkin.features.blocks import spread_blocks
 from pixelkin.scene import Scene, Series
@@ -83,7 +83,7 @@ def open_stack(
     grid = layers[on].grid
     notes, on_grid = [], []
     for layer in layers:
-        if not same_place(layer.grid, grid):
+        if not same_grid(layer.grid, grid):
             how = "by the nearest pixel" if isinstance(layer, EmbeddingScene) else "bilinear"
             notes.append(f"{layer.name} is resampled to the grid of {layers[on].name} ({how})")
             layer = layer.aligned(grid)

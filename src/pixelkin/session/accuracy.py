@@ -1,7 +1,7 @@
 """How good the map is, as far as its own labels can say: each predicted from labels that lie elsewhere.
 
 A cross-validation by space, of whatever maps the image: its features, its decision, what other dates lend it. Labels of one spatial group are nearly copies of
-one another, on whatever date of a series they were made (what one date knows of a place, others are mapped by), so they stay on one side of a split, and a group counts as one
+one another, on whatever date of a series they were made (what one date knows of a site, others are mapped by), so they stay on one side of a split, and a group counts as one
 observation, however many pixels were marked in it. It says how good the map is in surroundings
 such as were labelled, and not what share of the image is right: for that, draw a random sample and use `pixelkin evaluate`.
 """
@@ -130,7 +130,7 @@ def estimate_accuracy(segmenter: Segmenter, scenes: Sequence[Scene], goes_on: Ca
         return AccuracyEstimate(None, (), "An accuracy is estimated for the default method alone.")
     references = segmenter.references
     ids = sorted(set(references.classes.tolist()))
-    groups = _places(references)
+    groups = _sites(references)
     fewest = min(len(np.unique(groups[references.classes == class_id])) for class_id in ids)
     if len(np.unique(groups)) < _FEWEST_GROUPS or fewest < 2:
         return AccuracyEstimate(None, (), "Mark each class in two parts of the image at least, away from one another.")
@@ -144,7 +144,7 @@ def estimate_accuracy(segmenter: Segmenter, scenes: Sequence[Scene], goes_on: Ca
     return AccuracyEstimate(_share(right[asked], groups[asked]), tuple(classes), None)
 
 
-def _places(references: References) -> IntArray:
+def _sites(references: References) -> IntArray:
     """(L,): number of the spatial group of each label; the dates of a series share theirs."""
     ground = references.origins[:, 1].numpy()
     image = np.where(ground > 0, ground, references.origins[:, 0].numpy())

@@ -65,11 +65,11 @@ def open_sources(folder: Path, entries: Sequence[Mapping[str, Any]], reading: Re
         ProjectError: An image is not the one that it was.
     """
     from ..raster import open_scene
-    from ..raster.series import of_one_place
+    from ..raster.series import of_one_site
 
     ids = [entry["id"] for entry in entries]
     scenes = [_open_entry(folder, entry, COPIED if entry.get("copied") else reading) for entry in entries]
-    groups = [{ids[number]: scenes[number] for number in numbers} for numbers in of_one_place(scenes)]
+    groups = [{ids[number]: scenes[number] for number in numbers} for numbers in of_one_site(scenes)]
     sources = []
     for group in groups:
         if len(group) > 1:

@@ -32,7 +32,7 @@ from .project import Project
 
 FROM_FILE = "file"
 """The interpreter of answers that a sample file already had."""
-_Place = tuple[list[str], IntArray, IntArray]
+_Located = tuple[list[str], IntArray, IntArray]
 _OURS = (CLASS, CLASS_ID, COLOR, BRUSH, "note", "answers")
 
 
@@ -52,7 +52,7 @@ class PointToAnswer:
     point: int
     """Index in the file."""
     scene: str
-    """An image of its place; the dates of its series are shown together."""
+    """An image of its site; the dates of its series are shown together."""
     row: int
     col: int
     answer: str | None
@@ -89,7 +89,7 @@ class Validation:
         self._project = project
         self._state = state
         self._store = AnswerStore(project.folder / "validation.sqlite")
-        self._places: dict[str, _Place] = {}
+        self._known: dict[str, _Located] = {}
         self._lock = threading.Lock()
 
     def samples(self) -> list[StoredSample]:
@@ -119,15 +119,15 @@ class Validation:
             layer = read_layer(path)
         if not is_sample(layer):
             raise LabelError(f"{path.name} holds no points of `pixelkin sample`, expected such. Draw some with: pixelkin sample MAP.")
-        place = self._locate(layer.features, layer.crs)
-        scenes = place[0]
+        located = self._locate(layer.features, layer.crs)
+        scenes = located[0]
         lost = scenes.count("")
         if lost:
             raise LabelError(
                 f"{lost:,} of {len(scenes):,} points of {path.name} lie in no image of this project, expected none. "
                 "Open the images that the map was made of."
             )
-        sample = StoredSample(_identity(layer.features, place), path.name, layer.crs, layer.features)
+        sample = StoredSample(_identity(layer.features, located), path.name, layer.crs, layer.features)
         given = [class_text(feature.properties.get(CLASS)) for feature in layer.features]
         answers = [Answer(i, FROM_FILE, name) for i, name in enumerate(given) if name is not None and name != UNLABELLED]
         self._store.add(sample, answers)
@@ -193,7 +193,7 @@ class Validation:
         )
 
     def is_answered(self, sample_id: str, scene_id: str) -> bool:
-        """Whether a sample lies on the place of an image and has answers."""
+        """Whether a sample lies on the site of an image and has answers."""
         sample = self.sample(sample_id)
         scenes, _, _ = self._located(sample)
         return set(scenes) <= set(self._project.dates_of(scene_id)) and any(self._answers(sample)[0])
@@ -227,14 +227,14 @@ class Validation:
             notes[answer.point, answer.interpreter] = answer.note
         return found, notes
 
-    def _located(self, sample: StoredSample) -> _Place:
+    def _located(self, sample: StoredSample) -> _Located:
         """Image, row and column of each point; '' for those in no image."""
         with self._lock:
-            if sample.id not in self._places:
-                self._places[sample.id] = self._locate(sample.features, sample.crs)
-            return self._places[sample.id]
+            if sample.id not in self._known:
+                self._known[sample.id] = self._locate(sample.features, sample.crs)
+            return self._known[sample.id]
 
-    def _locate(self, features: Sequence[RawFeature], crs: str | None) -> _Place:
+    def _locate(self, features: Sequence[RawFeature], crs: str | None) -> _Located:
         scenes = [""] * len(features)
         rows, cols = np.full(len(scenes), -1), np.full(len(scenes), -1)
         for source in self._project.sources:
@@ -245,7 +245,7 @@ class Validation:
         return scenes, rows, cols
 
     def _marked(self, sample: StoredSample) -> list[bool]:
-        """Whether each point's pixel is marked on any date of its place."""
+        """Whether each point's pixel is marked on any date of its site."""
         scenes, rows, cols = self._located(sample)
         marked = np.zeros(len(scenes), bool)
         for source in self._project.sources:
@@ -259,9 +259,9 @@ class Validation:
         return [bool(one) for one in marked]
 
 
-def _identity(features: Sequence[RawFeature], place: _Place) -> str:
+def _identity(features: Sequence[RawFeature], located: _Located) -> str:
     """The same for the same pixels of a design, whatever their classes and the format that they came in."""
-    scenes, rows, cols = place
+    scenes, rows, cols = located
     told = [str(features[0].properties["design"]), scenes, rows.tolist(), cols.tolist()]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 

@@ -10,7 +10,7 @@ from types import TracebackType
 
 import numpy as np
 
-from ..crs import same_place
+from ..crs import same_grid
 from ..errors import InputError, PkError
 from ..scene import Scene, Series, as_scenes
 from ..session.errors import ProjectError
@@ -94,7 +94,7 @@ def label(
 
 def _is_same(old: Scene, new: Scene) -> bool:
     return old.fingerprint == new.fingerprint or (
-        same_place(old.grid, new.grid)
+        same_grid(old.grid, new.grid)
         and old.bands == new.bands
         and all(np.array_equal(a, b, equal_nan=True) for a, b in zip(old.read(), new.read(), strict=True))
     )

@@ -13,9 +13,11 @@ from fastapi import APIRouter, Request
 from fastapi import Path as PathParameter
 from pydantic import Field
 
+from ..assessment.interpretation import SETTLED
 from ..errors import InputError, MissingFileError
 from ..session.errors import ForbiddenError
 from ..session.session import Session
+from ..session.validation import FROM_FILE
 from .bodies import Id
 from .schemas import Schema
 
@@ -70,6 +72,10 @@ def _person(path: str | Path, number: int, entry: object) -> Person:
     name, role, token = entry["name"], entry["role"], entry["token"]
     if not name.strip() or len(name) > 60 or not name.isprintable():
         raise InputError(f"person {number} of {path} has the name {name[:60]!r}, expected 1 to 60 printable characters.")
+    if " ".join(name.split()) in (SETTLED, FROM_FILE):
+        raise InputError(
+            f"person {number} of {path} has the name {name!r}, which stands for answers that are nobody's own, expected another. Change it."
+        )
     if role not in get_args(Role):
         raise InputError(f"{name} has the role {role!r} in {path}, expected one of {list(get_args(Role))}.")
     if len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or set(token) & set(' ";,\\'):

@@ -7,23 +7,31 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, File, Query, UploadFile
+from fastapi import APIRouter, File, Query, Request, UploadFile
 from fastapi import Path as PathParameter
 from pydantic import Field
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse
 
+from ..assessment.interpretation import SETTLED
 from ..session.answers import Answer
+from ..session.errors import ForbiddenError
 from ..session.marks import color_to_hex
 from ..session.session import Session
 from ..session.validation import interpreter_name
 from . import bodies as b
+from .people import person_of
 from .schemas import Schema
 from .uploads import uploaded
 
 SampleId = Annotated[str, PathParameter(pattern=r"^[0-9a-f]{16}$")]
 Interpreter = Annotated[
-    str, Query(min_length=1, max_length=60, description="Who answers; '(settled)' for what is agreed where others differ.")
+    str,
+    Query(
+        min_length=1,
+        max_length=60,
+        description="Who answers, where people have tokens that person's own name; '(settled)' for what is agreed where others differ.",
+    ),
 ]
 
 
@@ -112,6 +120,16 @@ class AnswerBody(Schema):
     )
 
 
+def _who(request: Request, given: str) -> str:
+    """The interpreter who asks: where people have tokens, nobody else than that person; ForbiddenError. What is settled is nobody's own."""
+    name, person = interpreter_name(given), person_of(request)
+    if person is None or name in (SETTLED, interpreter_name(person.name)):
+        return name
+    raise ForbiddenError(
+        f"the interpreter is {name!r}, expected {interpreter_name(person.name)!r}, whose token this is. Answer in your own name."
+    )
+
+
 def add_validation(router: APIRouter, session: Session, upload_bytes: int) -> None:
     """The routes, on a router of the API."""
     validation = session.validation
@@ -133,22 +151,24 @@ def add_validation(router: APIRouter, session: Session, upload_bytes: int) -> No
             return info(validation.add(path).id)
 
     @router.get("/samples/{sample_id}/points")
-    def points(sample_id: SampleId, interpreter: Interpreter) -> SamplePoints:
+    def points(request: Request, sample_id: SampleId, interpreter: Interpreter) -> SamplePoints:
         """The points with the answers of one interpreter."""
-        found = validation.points(sample_id, interpreter_name(interpreter))
+        found = validation.points(sample_id, _who(request, interpreter))
         return SamplePoints(points=[SamplePointInfo(**dataclasses.asdict(point)) for point in found])
 
     @router.post("/samples/{sample_id}/answers")
-    def answer(sample_id: SampleId, body: AnswerBody) -> ProgressInfo:
+    def answer(request: Request, sample_id: SampleId, body: AnswerBody) -> ProgressInfo:
         """Keep an answer; on the disk when this answers. The same key again is not kept again."""
-        who = interpreter_name(body.interpreter)
+        who = _who(request, body.interpreter)
         validation.answer(sample_id, Answer(body.point, who, body.class_name, body.note), body.key)
         return ProgressInfo(**dataclasses.asdict(validation.progress(sample_id, who, body.target)))
 
     @router.get("/samples/{sample_id}/progress")
-    def progress(sample_id: SampleId, interpreter: Interpreter, target: Annotated[float, Query(gt=0, lt=0.5)] = 0.02) -> ProgressInfo:
+    def progress(
+        request: Request, sample_id: SampleId, interpreter: Interpreter, target: Annotated[float, Query(gt=0, lt=0.5)] = 0.02
+    ) -> ProgressInfo:
         """How far an interpreter is, how well all agree, and how sure the figures are by this one's answers."""
-        return ProgressInfo(**dataclasses.asdict(validation.progress(sample_id, interpreter_name(interpreter), target)))
+        return ProgressInfo(**dataclasses.asdict(validation.progress(sample_id, _who(request, interpreter), target)))
 
     @router.get("/samples/{sample_id}/export", response_class=FileResponse)
     def export(sample_id: SampleId, format: Literal["gpkg", "geojson", "csv"] = "gpkg") -> FileResponse:
