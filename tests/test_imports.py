@@ -30,6 +30,11 @@ def test_pure_rooms_open_no_files(room):
     assert not loaded(f"import pixelkin.{room}") & set(OUTSIDE)
 
 
+def test_images_are_shown_before_torch_is_there():
+    """Which takes seconds to load: the page opens at once."""
+    assert not loaded("import pixelkin.web.server, pixelkin.session.project, pixelkin.raster") & {"torch", "sklearn", "geopandas"}
+
+
 ORDER = (
     "errors", "silence", "types", "crs", "encoding", "scene", "inputs", "files", "model", "features", "similarity", "workers", "decision", "blockcache", "engine", "segmentation",
     "labelled", "estimator", "segmenter", "finding", "coverage", "portable", "training", "raster", "labels", "maps", "assessment", "products", "experiments", "scale", "session", "demo", "web", "cli",

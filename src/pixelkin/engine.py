@@ -19,7 +19,8 @@ from torch import Tensor
 
 from .blockcache import BlockStore, MemoryCache
 from .decision import CANDIDATES, Coverage, Decision, Image, State, Suggestion, TrainingSet, lattice, pick
-from .features import FeatureStack, References, blocks_of, collect, labelled_on, overlap, sample
+from .features import FeatureStack, References, blocks_of, collect, labelled_on, overlap
+from .features.sample import sample
 from .scene import Scene
 from .types import AnyArray, BoolArray, FloatArray, IntArray, LabelledPixels, UInt8Array, Window
 from .workers import alone, pool

@@ -9,11 +9,12 @@ from typing import Any, Self, cast
 
 import numpy as np
 
-from .decision import Decision, Similar, SuspectLabel, TrainingSet, make_decision, require_classes, teaching
+from .decision import Decision, Similar, SuspectLabel, TrainingSet, make_decision, require_classes
 from .encoding import common_encoding, require_encoding
 from .engine import BlockEngine
 from .errors import ModelError, NotFittedError
 from .features import FeatureStack, References, stack_of, vector_sources
+from .features.teaching import teaching
 from .inputs import Image, Labels, as_labels, as_scene, pairs_of
 from .model import Model
 from .scene import Scene

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import pixelkin as pk
-from pixelkin.decision import teaching, training_set
 from pixelkin.decision.fitting import MOST_LABELS, _Fitter
+from pixelkin.features import teaching
+from pixelkin.features.teaching import teaching as teaching_of
 from pixelkin.session.marks import Mark
 from pixelkin.session.painting import lessons, paint
 from pixelkin.types import LabelledPixels, Legend
@@ -28,14 +29,14 @@ def pixels(labels: LabelledPixels) -> set[tuple[int, int, int]]:
 
 def test_a_label_raster_of_millions_of_pixels_teaches_with_32768_of_each_class_from_all_over() -> None:
     labels = LabelledPixels.from_mask(halves(2000), TWO)
-    taught = teaching(labels)
+    taught = teaching_of(labels)
     assert np.bincount(taught.classes).tolist() == [0, 32768, 32768]
     assert len({(row // 50, col // 50) for row, col, _ in pixels(taught)}) == 40 * 40
-    assert pixels(taught) == pixels(teaching(labels.take(np.random.default_rng(1).permutation(len(labels)))))
+    assert pixels(taught) == pixels(teaching_of(labels.take(np.random.default_rng(1).permutation(len(labels)))))
 
 
 def test_a_segmenter_describes_and_converts_no_more_than_what_is_asked(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
-    monkeypatch.setattr(training_set, "MOST_TAUGHT", 3000)
+    monkeypatch.setattr(teaching, "MOST_TAUGHT", 3000)
     mask = halves(100)
     image = (mask + rng.normal(0, 0.1, mask.shape)).astype(np.float32)[None]
     segmenter = pk.Segmenter(check_labels=False).fit(image, mask)
@@ -45,9 +46,9 @@ def test_a_segmenter_describes_and_converts_no_more_than_what_is_asked(monkeypat
 
 
 def test_what_teaches_goes_by_the_pixels_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_set, "MOST_TAUGHT", 100)
+    monkeypatch.setattr(teaching, "MOST_TAUGHT", 100)
     side, mask = 40, halves(40)
-    by_file = pixels(teaching(LabelledPixels.from_mask(mask, TWO)))
+    by_file = pixels(teaching_of(LabelledPixels.from_mask(mask, TWO)))
     assert sorted(np.bincount([class_id for *_, class_id in by_file]).tolist()) == [0, 100, 100]
     # On the page: the same pixels in four marks, one of them an eraser under what comes later.
     flat = np.arange(side * side).reshape(side, side)
@@ -62,4 +63,4 @@ def test_what_teaches_goes_by_the_pixels_alone(monkeypatch: pytest.MonkeyPatch) 
     assert {pixel for pixel in by_page if pixel[2] == 1} == {pixel for pixel in by_file if pixel[2] == 1}
     assert not by_page & erased
     few = LabelledPixels.from_arrays(range(100), range(100), [1] * 50 + [2] * 50)
-    assert teaching(few) is few
+    assert teaching_of(few) is few

@@ -9,7 +9,8 @@ from tests.networks import random_model
 
 from pixelkin.decision import fit
 from pixelkin.errors import InputError
-from pixelkin.features import sample, stack_of
+from pixelkin.features import stack_of
+from pixelkin.features.sample import sample
 from pixelkin.scene import ArrayScene
 from pixelkin.segmenter import Segmenter
 from pixelkin.types import LabelledPixels, Legend, Window

@@ -16,7 +16,7 @@ from .nearest import Nearest
 from .protocol import Decision, Image, State
 from .scorer import Scorer
 from .suggestion import CANDIDATES, Suggestion, lattice, pick
-from .training_set import TrainingSet, require_classes, scattered, taught, teaching
+from .training_set import TrainingSet, require_classes
 
 Method = Literal["auto", "nearest", "vote", "logistic", "similar"]
 
@@ -77,7 +77,4 @@ __all__ = [
     "make_decision",
     "pick",
     "require_classes",
-    "scattered",
-    "taught",
-    "teaching",
 ]

@@ -12,13 +12,11 @@ from cachetools import LRUCache
 from ..errors import LabelError
 from ..features import References, scene_number
 from ..scene import Scene
-from ..types import BoolArray, IntArray, LabelledPixels, UInt8Array
+from ..types import LabelledPixels
 from .coverage import Coverage
 
 _MOST_IMAGES = 64
 """Images for which what labels say of them is kept; a megabyte or so each."""
-MOST_TAUGHT = 1 << 15
-"""Labelled pixels of a class on an image that become references, of a few kilobytes each; a polygon may hold millions."""
 
 
 @dataclass(eq=False)
@@ -78,36 +76,6 @@ class TrainingSet:
                 "removing these labels leaves fewer than two classes, expected at least two. Add labels of another class first."
             )
         return TrainingSet(self.references.take(kept), [self.serials[i] for i in kept], self.next_serial)
-
-
-def scattered(rows: IntArray, cols: IntArray) -> IntArray:
-    """A number for each pixel that seems random and is always the same (the finaliser of SplitMix64), (n,): those with the smallest are spread over any shape."""
-    x = (rows.astype(np.uint64) << np.uint64(32)) | cols.astype(np.uint64)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return (x ^ (x >> np.uint64(31))).astype(np.int64)
-
-
-def taught(rows: IntArray, cols: IntArray, classes: UInt8Array) -> BoolArray | None:
-    """Which of an image's labelled pixels teach, (n,): of a class with more than `MOST_TAUGHT` that many, spread over it; None where all do.
-
-    It goes by pixels and classes alone, so that marks may come in any order, in any number, and by any door.
-    """
-    many = np.flatnonzero(np.bincount(classes) > MOST_TAUGHT)
-    if not len(many):
-        return None
-    teaches = np.ones(len(classes), np.bool_)
-    for class_id in many:
-        own = np.flatnonzero(classes == class_id)
-        numbers = scattered(rows[own], cols[own])
-        teaches[own] = numbers <= np.partition(numbers, MOST_TAUGHT - 1)[MOST_TAUGHT - 1]
-    return teaches
-
-
-def teaching(labels: LabelledPixels) -> LabelledPixels:
-    """The labelled pixels of an image that teach, see `taught`, in their order."""
-    teaches = taught(labels.rows, labels.cols, labels.classes)
-    return labels if teaches is None else labels.take(teaches)
 
 
 def require_classes(parts: Sequence[LabelledPixels], least: int) -> None:

@@ -5,7 +5,10 @@ They cost a few additions a number, and a pixel's are the same whatever block th
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 OBJECT_SIZE = 16
 """Pixels across what is labelled as one thing, about: the one length from which those of the decision follow."""

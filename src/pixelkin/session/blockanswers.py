@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from cachetools import LRUCache
 
-from ..features import BLOCK
+from ..features.blocks import BLOCK
 from ..types import BoolArray, Grid, UInt8Array, Window
 
 _KEPT = 4096

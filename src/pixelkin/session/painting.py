@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..decision import scattered, taught
+from ..features.teaching import scattered, taught
 from ..types import BoolArray, IntArray, LabelledPixels, Legend, LegendClass, UInt8Array
 from .marks import Mark
 
@@ -113,7 +113,7 @@ def lessons(canvases: Mapping[str, Canvas], widths: Mapping[str, int], pixels_pe
 
     A mark that owns more pixels than `pixels_per_mark` teaches with that many of them, spread over it: the ones with the
     smallest of a fixed set of random-looking numbers, so that an edit elsewhere leaves the choice alone. So does a class on an
-    image with more than `decision.training_set.MOST_TAUGHT`.
+    image with more than `features.teaching.MOST_TAUGHT`.
 
     Args:
         canvases: Painted marks by scene id.
