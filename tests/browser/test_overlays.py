@@ -122,7 +122,19 @@ def test_a_vector_and_a_raster_lie_over_the_image(
     add(page, tmp_path / "old.tif")
     opacity = page.tab.get_by_label("Opacity of old")
     opacity.fill("100")
-    shows(place.water[0], {1: "#0072b2", 2: "#e69f00"}[int(old[place.water[0]])])
+    color = {1: "#0072b2", 2: "#e69f00"}[int(old[place.water[0]])]
+    shows(place.water[0], color)
+    asked: list[str] = []
+    page.tab.on("request", lambda request: asked.append(request.url) if "/api/overlays/" in request.url else None)
+    style.get_by_label("fill areas").uncheck()
+    style.get_by_role("switch").check()
+    page.tab.locator(".date").nth(1).click()
+    page.pictured()
+    shows(place.water[0], color)
+    page.tab.locator(".date").first.click()
+    page.pictured()
+    assert asked == [], "the dates of a series lie on one grid"
+    style.get_by_role("switch").uncheck()
     # It is everybody's: another page has it too, on every date, and it is gone where it is removed.
     other = tabs(shared_server, width=390, height=844, has_touch=True, bypass_csp=True)
     other.tab.wait_for_selector(".overlay[data-overlay=old]", state="attached")

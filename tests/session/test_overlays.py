@@ -174,3 +174,52 @@ def test_spectra_are_the_values_of_the_marks(session: Session) -> None:
         first, second = client.get("/api/scenes/field/spectra").json()
     assert (first["class_id"], first["pixels"], first["mean"][:2]) == (1, 2, [151, 211])
     assert (second["class_id"], second["mean"][:2], second["p10"][:2]) == (2, [51, 61], [51, 61])
+
+
+class TestRasterTiles:
+    """A raster with a palette of more than 256 colours, five times as fine as the image."""
+
+    @pytest.fixture
+    def classified(self, tmp_path: Path) -> Path:
+        height, width = 5 * 300, 5 * WIDTH
+        values = np.full((height, width), 300, np.uint16)
+        values[:, width // 2 :] = 65_000
+        profile = {"crs": "EPSG:32631", "transform": rasterio.Affine(2, 0, 500_000, 0, -2, 5_000_000), "dtype": "uint16"}
+        tiles = {"tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "deflate"}
+        with rasterio.open(tmp_path / "classes.tif", "w", "GTiff", width, height, 1, **profile, **tiles) as file:
+            file.write(values, 1)
+            file.write_colormap(1, {300: (10, 20, 30, 255), 65_000: (40, 50, 60, 255)})
+        return tmp_path / "classes.tif"
+
+    def test_colours_of_a_palette_whatever_its_numbers(self, session: Session, classified: Path) -> None:
+        added = session.overlays.add_file(classified, "classes", "field")
+        for z in (0, 1):
+            tile = np.asarray(Image.open(io.BytesIO(session.overlays.tile(added.id, "field", z, 0, 0))))
+            assert tuple(tile[20, 20]) == (10, 20, 30, 255)
+        assert tuple(tile[20, (WIDTH - 20) // 2]) == (40, 50, 60, 255)
+
+    def test_a_tile_needs_no_other_part_of_the_file(self, session: Session, classified: Path) -> None:
+        with rasterio.open(classified) as file:
+            last = (file.height - 1) // 256, (file.width - 1) // 256
+            offset = int(file.get_tag_item(f"BLOCK_OFFSET_{last[1]}_{last[0]}", "TIFF", 1))
+        with classified.open("r+b") as raw:
+            raw.seek(offset)
+            raw.write(b"\xff" * 16)
+        added = session.overlays.add_file(classified, "classes", "field")
+        assert session.overlays.tile(added.id, "field", 0, 0, 0)
+        with pytest.raises(InputError, match="cannot be read as a raster"):
+            session.overlays.tile(added.id, "field", 0, (WIDTH - 1) // 256, 299 // 256)
+
+
+def test_colours_of_a_raster_are_the_same_in_every_tile(session: Session, tmp_path: Path) -> None:
+    """Of grey values from 0 to 1000 over the whole raster, a tile that holds the low ones alone is dark."""
+    values = np.linspace(0, 1000, WIDTH).astype(np.float32) * np.ones((300, 1), np.float32)
+    transform = rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000)
+    with rasterio.open(tmp_path / "grey.tif", "w", "GTiff", WIDTH, 300, 1, crs="EPSG:32631", transform=transform, dtype="float32") as file:
+        file.write(values, 1)
+    added = session.overlays.add_file(tmp_path / "grey.tif", "grey", "field")
+    fine, coarse = (np.asarray(Image.open(io.BytesIO(session.overlays.tile(added.id, "field", z, 0, 0)))).astype(int) for z in (0, 1))
+    assert np.abs(fine[100, 20:250:2, 0] - coarse[50, 10:125, 0]).max() <= 2
+    assert fine[100, 20, 0] < 30
+    assert fine[100, 250, 0] > 100
+    assert (fine[100, :, 3] == 255).all()

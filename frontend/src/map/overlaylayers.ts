@@ -12,7 +12,7 @@ export interface OverlayLayer extends CanvasLayer {
 
 export class VectorOverlay extends CanvasLayer implements OverlayLayer {
   private shapes: readonly Geometry[] = [];
-  private asked = "";
+  private asked: number | null = null;
   private color = "#ff3ea5";
   private filled = false;
 
@@ -24,12 +24,13 @@ export class VectorOverlay extends CanvasLayer implements OverlayLayer {
   }
 
   setScene(scene: Scene): void {
-    if (scene.id === this.asked) return;
-    this.asked = scene.id;
+    // The dates of a series lie on one grid.
+    if (scene.series === this.asked) return;
+    this.asked = scene.series;
     this.shapes = [];
     this.refresh();
     void this.load(scene).then((shapes) => {
-      if (this.asked !== scene.id) return;
+      if (this.asked !== scene.series) return;
       this.shapes = shapes;
       this.refresh();
     });
@@ -119,7 +120,8 @@ export class RasterOverlay extends CanvasLayer implements OverlayLayer {
   }
 
   setScene(scene: Scene): void {
-    this.scene = scene;
+    // The dates of a series lie on one grid: tiles of one are those of all.
+    if (scene.series !== this.scene?.series) this.scene = scene;
     this.refresh();
   }
 

@@ -192,20 +192,33 @@ def _first_of_winners(pixel: IntArray, classes: UInt8Array) -> IntArray:
 
 
 def shapes_in_pixels(annotations: Annotations, grid: Grid) -> AnyArray:
-    """Shapes in (column, row) coordinates of the grid, edges on the course they were drawn on.
-
-    Returns:
-        Object array (n,); None where a shape has no place in the image's CRS.
+    """Shapes of annotations in (column, row) coordinates of the grid, see `in_pixels`.
 
     Raises:
         LabelError: The grid has no CRS but the labels do, or no transformation leads from one to the other.
     """
-    crs = annotations.crs
-    if crs is not None and grid.crs is None:
+    if annotations.crs is not None and grid.crs is None:
         raise LabelError(
-            f"the labels are in {crs}, but the image has no CRS, so they cannot be placed. "
+            f"the labels are in {annotations.crs}, but the image has no CRS, so they cannot be placed. "
             'Give the image its CRS, or save the labels without one (GeoJSON: "crs": null) in the image\'s own coordinates.'
         )
+    return in_pixels(annotations.geometries, annotations.crs, grid)
+
+
+def in_pixels(shapes: AnyArray, crs: str | None, grid: Grid) -> AnyArray:
+    """Shapes in (column, row) coordinates of a grid, edges on the course they were drawn on.
+
+    Args:
+        shapes: Geometries, object array (n,).
+        crs: Theirs; None = the grid's own coordinates.
+        grid: With a CRS, where the shapes have one.
+
+    Returns:
+        Object array (n,); None where a shape has no place in the grid's CRS.
+
+    Raises:
+        LabelError: No transformation leads from one CRS to the other.
+    """
     a, b, c, d, e, f = grid.transform
     determinant = a * e - b * d
 
@@ -214,15 +227,14 @@ def shapes_in_pixels(annotations: Annotations, grid: Grid) -> AnyArray:
         return np.column_stack([(e * x - b * y) / determinant, (a * y - d * x) / determinant])
 
     between = mover(crs, grid.crs) if crs is not None and grid.crs is not None else None
-    if between is None:
-        moved = annotations.geometries
-    else:
-        moved = move_shapes(annotations.geometries, between, _COURSE_TOLERANCE_PX * min(np.hypot(a, d), np.hypot(b, e)))
+    moved = shapes
+    if between is not None:
+        moved = move_shapes(shapes, between, _COURSE_TOLERANCE_PX * min(np.hypot(a, d), np.hypot(b, e)))
     if is_geographic(grid.crs):
         x, _ = grid.xy((grid.height - 1) / 2, (grid.width - 1) / 2)
         moved = around_longitude(moved, x)
-    shapes: AnyArray = shapely.transform(moved, to_pixels)
-    return shapes
+    placed: AnyArray = shapely.transform(moved, to_pixels)
+    return placed
 
 
 def _refuse(annotations: Annotations, index: int, shape: BaseGeometry | None, grid: Grid) -> NoReturn:

@@ -14,6 +14,7 @@ import threading
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,11 +22,13 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import shapely
+from cachetools import LRUCache
 from PIL import Image
 
 from ..errors import InputError, LabelError
+from ..features.blocks import spread_blocks
 from ..scene import Scene
-from ..types import AnyArray, Grid, UInt8Array, default_color
+from ..types import AnyArray, Grid, UInt8Array, Window, default_color
 from .errors import NoSuchItemError
 from .ownfiles import require_own_data
 from .pictures import TILE, png, tile_window
@@ -69,6 +72,7 @@ class Overlays:
         self._project, self._tell = project, tell
         self._folder = project.folder / "overlays"
         self._lock = threading.Lock()
+        self._looks: LRUCache[str, _Look] = LRUCache(MOST_OVERLAYS)
 
     def all(self) -> list[Overlay]:
         """In the order in which they were added."""
@@ -110,7 +114,8 @@ class Overlays:
             require_own_data(path)
             kept = _unpacked(path, folder) if suffix == ".zip" else Path(shutil.copy(path, folder / f"overlay{suffix}"))
             if kind == "raster":
-                _warped(kept, scene.grid, lambda warped: None)
+                with _opened(kept) as source, _warped(source, scene.grid, scene.grid.window, (1, 1)):
+                    pass
             else:
                 _shapes(kept, scene)
             return self._add(Overlay(overlay_id, name, kind, kept.relative_to(self._folder).as_posix()))
@@ -140,14 +145,16 @@ class Overlays:
 
     def tile(self, overlay_id: str, scene_id: str, z: int, x: int, y: int) -> bytes:
         """A PNG tile of a raster on the image's grid, as `pictures.tile_window` counts them; InputError where it cannot be placed."""
-        path, scene = self._file(overlay_id, "raster"), self._project.scene(scene_id)
-        window = tile_window(scene.grid, z, x, y)
+        path, grid = self._file(overlay_id, "raster"), self._project.scene(scene_id).grid
+        window = tile_window(grid, z, x, y)
         rgba = np.zeros((TILE, TILE, 4), np.uint8)
         if window is not None:
             shape = -(-window.height >> z) or 1, -(-window.width >> z) or 1
-            box = (window.col, window.row, window.width, window.height)
-            part: UInt8Array = _warped(path, scene.grid, lambda warped: _colours(warped, box, shape))
-            rgba[: shape[0], : shape[1]] = part
+            with _opened(path) as source:
+                if overlay_id not in self._looks:
+                    self._looks[overlay_id] = _Look.of(source)
+                with _warped(source, grid, window, shape) as (warped, part):
+                    rgba[: shape[0], : shape[1]] = self._looks[overlay_id].colours(warped, shape, part)
         return png(Image.fromarray(rgba))
 
     def _file(self, overlay_id: str, kind: Kind) -> Path:
@@ -224,7 +231,7 @@ def _unpacked(archive: Path, folder: Path) -> Path:
 
 
 def _shapes(path: Path, scene: Scene) -> list[dict[str, Any]]:
-    from ..labels.crs import move_shapes, mover
+    from ..labels.rasterize import in_pixels
 
     grid, found = scene.grid, []
     try:
@@ -234,13 +241,10 @@ def _shapes(path: Path, scene: Scene) -> list[dict[str, Any]]:
             if crs is not None and grid.crs is None:
                 raise InputError(f"{scene.name} has no CRS, expected an overlay without one, in the image's own coordinates.")
             kept = np.array([shape for shape in shapes if shape is not None and not shape.is_empty], object)
-            move = None if crs is None or grid.crs is None else mover(crs, grid.crs)
-            if move is not None and len(kept):
-                kept = move_shapes(kept, move, tolerance=abs(grid.transform[0]) / 2)
-            found += [shape for shape in kept if shape is not None]
+            found += [shape for shape in in_pixels(kept, crs, grid) if shape is not None]
     except LabelError as exc:
         raise InputError(str(exc)) from exc
-    cut = [shapely.clip_by_rect(shape, -1, -1, grid.width + 1, grid.height + 1) for shape in _in_pixels(found, grid)]
+    cut = [shapely.clip_by_rect(shape, -1, -1, grid.width + 1, grid.height + 1) for shape in found]
     cut = [part for shape in cut for part in getattr(shape, "geoms", [shape]) if not part.is_empty]
     tolerance = 0.05
     while sum(shapely.get_num_coordinates(cut)) > _MOST_VERTICES and tolerance < max(grid.shape):
@@ -265,92 +269,113 @@ def _layers(path: Path) -> Iterator[tuple[str | None, Any]]:
         ) from exc
 
 
-def _in_pixels(shapes: list[Any], grid: Grid) -> list[Any]:
-    inverse = ~_affine(grid)
-
-    def move(x: AnyArray, y: AnyArray) -> tuple[AnyArray, AnyArray]:
-        return inverse.a * x + inverse.b * y + inverse.c, inverse.d * x + inverse.e * y + inverse.f
-
-    return [shapely.transform(shape, move, interleaved=False) for shape in shapes]
-
-
-def _affine(grid: Grid) -> Any:
-    import rasterio
-
-    return rasterio.Affine(*grid.transform)
-
-
-def _warped(path: Path, grid: Grid, read: Callable[[Any], Any]) -> Any:
-    """What a function makes of a raster on an image's grid."""
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A raster; InputError where it cannot be read."""
     import rasterio
     from rasterio.errors import RasterioError
-    from rasterio.vrt import WarpedVRT
 
     try:
         with rasterio.open(path, driver="GTiff") as source:
-            if source.crs is None or grid.crs is None:
-                if (source.height, source.width) != grid.shape:
-                    raise InputError(
-                        f"the overlay has {source.height} x {source.width} pixels and {'no CRS' if source.crs is None else 'a CRS'}, expected a CRS that places it, "
-                        f"or the image's {grid.height} x {grid.width} pixels."
-                    )
-                return read(source)
-            options = {
-                "crs": grid.crs,
-                "transform": _affine(grid),
-                "height": grid.height,
-                "width": grid.width,
-                "add_alpha": source.nodata is None and source.count not in (2, 4),
-            }
-            with WarpedVRT(source, **options) as warped:
-                return read(warped)
+            yield source
     except RasterioError as exc:
         raise InputError(f"the overlay cannot be read as a raster ({exc}), expected a GeoTIFF. Convert it.") from exc
 
 
-def _colours(source: Any, box: tuple[int, int, int, int], shape: tuple[int, int]) -> UInt8Array:
-    """(row, col, RGBA): red, green and blue as they are, a palette, classes in colours of their own, or grey between the 2nd and 98th percentile."""
-    from rasterio.enums import ColorInterp
-    from rasterio.windows import Window
+@contextmanager
+def _warped(source: Any, grid: Grid, window: Window, shape: tuple[int, int]) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """A raster on a window of an image's grid, of so many rows and columns, and what to read of it: no more of the file than the window needs."""
+    import rasterio
+    from rasterio.vrt import WarpedVRT
 
-    window = Window(*box)
-    data = [index + 1 for index, meaning in enumerate(source.colorinterp) if meaning != ColorInterp.alpha]
-    mask = source.dataset_mask(window=window, out_shape=shape)
-    rgba = np.zeros((*shape, 4), np.uint8)
-    if len(data) >= 3:
-        bands = source.read(data[:3], window=window, out_shape=(3, *shape))
-        rgba[..., :3] = np.moveaxis(bands if bands.dtype == np.uint8 else _stretched(source, bands, data[:3]), 0, -1)
-        rgba[..., 3] = mask
+    if source.crs is None or grid.crs is None:
+        if (source.height, source.width) != grid.shape:
+            raise InputError(
+                f"the overlay has {source.height} x {source.width} pixels and {'no CRS' if source.crs is None else 'a CRS'}, expected a CRS that places it, "
+                f"or the image's {grid.height} x {grid.width} pixels."
+            )
+        yield source, {"window": rasterio.windows.Window(window.col, window.row, window.width, window.height)}
+        return
+    steps = rasterio.Affine.scale(window.width / shape[1], window.height / shape[0])
+    with WarpedVRT(
+        source,
+        crs=grid.crs,
+        transform=rasterio.Affine(*grid.transform) @ rasterio.Affine.translation(window.col, window.row) @ steps,
+        height=shape[0],
+        width=shape[1],
+        add_alpha=source.nodata is None and source.count not in (2, 4),
+    ) as warped:
+        yield warped, {}
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What all tiles of a raster are coloured by."""
+
+    bands: tuple[int, ...]
+    """One, or red, green and blue; from 1."""
+    limits: tuple[tuple[float, float], ...] = ()
+    """Of each band what is black and what is white; none where numbers are colours."""
+    table: UInt8Array | None = None
+    """(number, RGBA) of a palette."""
+    is_classes: bool = False
+    """True of a map of classes, whose numbers have colours of their own."""
+
+    @classmethod
+    def of(cls, source: Any) -> _Look:
+        """From the palette, or from some thousand pixels that are spread over the raster."""
+        from rasterio.enums import ColorInterp
+
+        bands = tuple(index + 1 for index, meaning in enumerate(source.colorinterp) if meaning != ColorInterp.alpha)[:3]
+        bands = bands if len(bands) == 3 else bands[:1]
+        if ColorInterp.palette in source.colorinterp:
+            colors = source.colormap(bands[0])
+            table = np.zeros((1 << 16, 4), np.uint8)
+            for number, color in colors.items():
+                table[number] = color
+            return cls(bands, table=table)
+        kinds = {np.dtype(source.dtypes[band - 1]) for band in bands}
+        if len(bands) == 3 and kinds == {np.dtype(np.uint8)}:
+            return cls(bands)
+        seen = [_spread(source, band) for band in bands]
+        if len(bands) == 1 and all(kind.kind in "iu" for kind in kinds) and len(np.unique(seen[0])) <= _MOST_CLASSES:
+            return cls(bands, is_classes=True)
+        finite = [values[np.isfinite(values)] for values in seen]
+        limits = tuple(tuple(map(float, np.percentile(values, [2, 98]))) if len(values) else (0.0, 1.0) for values in finite)
+        return cls(bands, limits)  # type: ignore[arg-type]
+
+    def colours(self, source: Any, shape: tuple[int, int], part: dict[str, Any]) -> UInt8Array:
+        """(row, col, RGBA): red, green and blue, a palette, classes in colours of their own, or grey."""
+        there = source.dataset_mask(out_shape=shape, **part)
+        values = source.read(self.bands, out_shape=(len(self.bands), *shape), **part)
+        rgba: UInt8Array
+        if self.table is not None:
+            rgba = self.table[values[0]]
+            rgba[there == 0] = 0
+        elif self.is_classes:
+            known, place = np.unique(values[0], return_inverse=True)
+            colors = np.array(
+                [(0, 0, 0, 0) if number == 0 else (*default_color(abs(number) - 1), 255) for number in known.tolist()], np.uint8
+            )
+            rgba = colors[place.reshape(shape)]
+            rgba[there == 0] = 0
+        else:
+            limits = self.limits or ((0.0, 255.0),) * len(values)
+            stretched = [
+                np.nan_to_num((band - low) / ((high - low) or 1) * 255).clip(0, 255)
+                for band, (low, high) in zip(values, limits, strict=True)
+            ]
+            rgba = np.concatenate([np.broadcast_to(stretched, (3, *shape)), there[None]]).transpose(1, 2, 0).astype(np.uint8)
         return rgba
-    values = source.read(data[0], window=window, out_shape=shape)
-    overview = _overview(source, data[0])
-    whole = np.issubdtype(values.dtype, np.integer)
-    if ColorInterp.palette in source.colorinterp:
-        table = np.zeros((256, 4), np.uint8)
-        for number, color in source.colormap(data[0]).items():
-            table[number] = color
-        rgba = table[values]
-        rgba[mask == 0] = 0
-    elif whole and len(known := np.unique(overview)) <= _MOST_CLASSES:
-        for at, number in enumerate(known[known != 0].tolist()):
-            rgba[values == number] = (*default_color(at), 255)
-        rgba[mask == 0] = 0
-    else:
-        rgba[..., :3] = _stretched(source, values[None], data[:1])[0][..., None]
-        rgba[..., 3] = mask
-    return rgba
 
 
-def _overview(source: Any, band: int) -> Any:
-    step = max(1, max(source.shape) // 512)
-    values = source.read(band, out_shape=(max(1, source.height // step), max(1, source.width // step)), masked=True)
-    return values.compressed()
+def _spread(source: Any, band: int) -> AnyArray:
+    """Numbers of a band from squares that are spread over it, without those that are no data."""
+    import rasterio
 
-
-def _stretched(source: Any, bands: Any, numbers: list[int]) -> UInt8Array:
-    out = np.zeros(bands.shape, np.uint8)
-    for at, number in enumerate(numbers):
-        seen = _overview(source, number)
-        low, high = np.percentile(seen[np.isfinite(seen)], [2, 98]) if len(seen) else (0, 1)
-        out[at] = np.nan_to_num((bands[at] - low) / ((high - low) or 1) * 255).clip(0, 255)
-    return out
+    grid = Grid(source.height, source.width, tuple(source.transform)[:6], None)
+    parts = [
+        source.read(band, window=rasterio.windows.Window(block.col, block.row, block.width, block.height), masked=True).compressed()
+        for block in spread_blocks(grid)
+    ]
+    return np.concatenate(parts)
