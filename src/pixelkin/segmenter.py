@@ -127,7 +127,7 @@ class Segmenter(Labelled, Estimator):
             window: Window inside the image; default all of it.
 
         Returns:
-            A Segmentation, or one a date. Labelled pixels of the image keep their class, with confidence 1. With a learner, confidence
+            A Segmentation, or one a date. Labelled pixels of the image that teach (see `fit`) keep their class, with confidence 1. With a learner, confidence
             is the calibrated probability that the class is right (see `pixelkin.decision.calibration`). With the nearest reference it is 1 - exp(-(D_2 - D_1) / J) for mutual
             information and 1 - D_1 / D_2 for L1, D_1 and D_2 being the distances to the nearest reference of the best and of the second
             class, J the local positions (1 for global): 0 where two classes are equally near, 1 where no other comes close. Of 'similar' it is the

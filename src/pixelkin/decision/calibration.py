@@ -84,7 +84,8 @@ def _held_out(references: References, ids: list[int], method: LearnerMethod, kno
     """Which references were held out once, and what they were then taken for: log probabilities (n, class)."""
     nothing = np.empty(0, np.int64), np.empty((0, len(ids)))
     _, first, group = np.unique(references.spatial_groups, return_index=True, return_inverse=True)
-    # Groups in the order in which they were first labelled, dealt out to the folds.
+    # Groups in the order in which they were first labelled, dealt out to the folds: one more label leaves them where they are. scikit-learn's GroupKFold
+    # deals them out by their sizes, so that any label may move all of them, and the confidence of every pixel with them.
     fold = np.argsort(np.argsort(first))[group] % FOLDS
     spread = min(spreads(references, ids))
     if len(first) < FOLDS or spread < 2:
