@@ -24,6 +24,7 @@ def similar(
     threshold: float | None = None,
     class_name: str | None = None,
     features: Sequence[str | FeatureSource] | None = None,
+    backbone: str | None = None,
     measure: Measure | None = None,
 ) -> Segmentation | list[Segmentation]:
     """How like some marked pixels every pixel of an image, or of every date of a series, is.
@@ -37,6 +38,7 @@ def similar(
         threshold: As for `finder_of`.
         class_name: The class whose marks count; needed where there are several.
         features: As for `finder_of`.
+        backbone: As for a Segmenter.
         measure: As for `finder_of`.
 
     Returns:
@@ -46,7 +48,7 @@ def similar(
         LabelError: There is no label, or there are several classes and none is named.
         InputError: The threshold is no similarity.
     """
-    finder = finder_of(model, threshold=threshold, features=features, measure=measure)
+    finder = finder_of(model, threshold=threshold, features=features, backbone=backbone, measure=measure)
     marked = scene.scenes[0] if isinstance(scene, Series) else as_scene(scene)
     finder.fit(marked, of_class(as_labels(labels, marked), class_name))
     return finder.predict(scene)
@@ -57,6 +59,7 @@ def finder_of(
     *,
     threshold: float | None = None,
     features: Sequence[str | FeatureSource] | None = None,
+    backbone: str | None = None,
     measure: Measure | None = None,
     workers: int | None = None,
 ) -> Segmenter:
@@ -66,6 +69,7 @@ def finder_of(
         model: Encoder and critics, or None.
         threshold: Similarity in (0, 1] from which on a pixel is of the class; default the image's own, see `pixelkin.decision.likeness`.
         features: What is compared: names out of `pixelkin.features.SOURCES`; default the measure where there is a model, else as for a Segmenter.
+        backbone: As for a Segmenter.
         measure: 'local' (the default with a model) or 'global' mutual information, or 'l1'.
         workers: Threads; default one a core.
     """
@@ -73,7 +77,9 @@ def finder_of(
         require_threshold(threshold)
     if features is not None and measure is not None:
         raise InputError(f"measure={measure!r} compares without features, expected one of the two. Leave out features=... or measure=...")
-    return Segmenter(model, method="similar", measure=measure, features=features, abstain=threshold or 0.0, workers=workers)
+    return Segmenter(
+        model, method="similar", measure=measure, features=features, backbone=backbone, abstain=threshold or 0.0, workers=workers
+    )
 
 
 def of_class(labels: LabelledPixels, class_name: str | None) -> LabelledPixels:

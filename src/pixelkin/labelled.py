@@ -13,7 +13,7 @@ from .decision import Decision, Similar, SuspectLabel, TrainingSet, make_decisio
 from .encoding import common_encoding, require_encoding
 from .engine import BlockEngine
 from .errors import ModelError, NotFittedError
-from .features import FeatureStack, References, stack_of, vector_sources
+from .features import FeatureStack, PhotographFeatures, References, stack_of, vector_sources
 from .features.teaching import teaching
 from .inputs import Image, Labels, as_labels, as_scene, pairs_of
 from .model import Model
@@ -126,6 +126,11 @@ class Labelled:
         return np.array(self._require_fitted().ids, np.uint8)
 
     @property
+    def pretrained(self) -> PhotographFeatures | None:
+        """The source of pretrained features; None without them."""
+        return self._engine.stack.pretrained
+
+    @property
     def references(self) -> References:
         """What was learned of the labelled pixels; NotFittedError before labels."""
         return self._require_fitted().references
@@ -166,6 +171,7 @@ class Labelled:
         """References without pretrained features where the Segmenter has none; where references have none, as those of an older version, it goes on without."""
         stack = self._engine.stack
         if bool(references.columns.parts) == ("pretrained" in stack.names):
+            self._require_backbone(references)
             return references
         if references.columns.pretrained.start and references.columns.parts:
             return references.without_pretrained()
@@ -180,6 +186,19 @@ class Labelled:
         without = stack_of(self.model, pretrained=False)
         self._engine = self._engine.rebuilt(make_decision(without, **self._choices), without)
         return references
+
+    def _require_backbone(self, references: References) -> None:
+        """Refuse references whose pretrained features are of another network than those here."""
+        weights = next((group.weights for group in references.columns.groups if group.weights), None)
+        ours = self._engine.stack.pretrained
+        if weights is None or ours is None or weights == ours.hash:
+            return
+        theirs, here = references.columns.backbone, f"{ours.network_name or 'EfficientNet-Lite0'}, weights {ours.hash[:12]}"
+        name = theirs.partition(",")[0]
+        raise ModelError(
+            f"the references have pretrained features of {theirs or 'EfficientNet-Lite0, weights ' + weights[:12]}, this map would have those of {here}. "
+            + (f"Give that network with its file, backbone='{name}:FILE'." if name else "Leave out backbone=...")
+        )
 
     def _collect(self, scene: Scene, labels: LabelledPixels) -> References:
         self._require_bands(scene)

@@ -43,6 +43,7 @@ class Segmenter(Labelled, Estimator):
         method: Method | None = None,
         measure: Measure | None = None,
         features: Sequence[str | FeatureSource] | None = None,
+        backbone: str | None = None,
         abstain: float = 0.0,
         label_transfer: bool = True,
         priors: Priors = "image",
@@ -62,6 +63,7 @@ class Segmenter(Labelled, Estimator):
                 representations, or of raw bands without a model.
             features: What learners know of a pixel: names out of `pixelkin.features.SOURCES`, or sources, side by side. Default 'encoder', where
                 there is a model, 'bands', and, for 'auto' and 'similar' and images with the bands of a photograph, 'pretrained'.
+            backbone: The network of the pretrained features, 'resnet18:weights.safetensors', see `pixelkin.features.load_backbone`; default the packaged one.
             abstain: Pixels of less confidence, 0..1, get class 0. For 'similar' those of less similarity, and 0 stands for the image's own threshold.
             label_transfer: Map other dates of a labelled image from the features of its labelled sites on those dates, unless they plainly changed
                 (see `pixelkin.decision.label_transfer`); otherwise from those on the date on which they were labelled. Images are of
@@ -71,15 +73,14 @@ class Segmenter(Labelled, Estimator):
                 many images that are to fit together at their edges. Learners only.
             check_labels: Look for labels that contradict others as they come, and warn of them; otherwise only once `suspect_labels` or a
                 confidence is asked for, so that classes come sooner.
-            cache_bytes: Memory for what is known of blocks (16 MiB each, 9 MiB with a learner); the least recently used go first.
-                0 keeps nothing.
+            cache_bytes: Memory for what is known of blocks (16 MiB each, 9 MiB with a learner); the least recently used go first; 0 keeps nothing.
             workers: Threads; default one a core. The result does not depend on it.
             store: Where what is known of blocks is kept over restarts; without one, in memory only.
         """
         if not 0 <= abstain <= 1:
             raise InputError(f"abstain is {abstain!r}, expected a confidence from 0 (label every pixel) to 1.")
         self._params = {
-            "model": model, "method": method, "measure": measure, "features": features, "abstain": abstain, "label_transfer": label_transfer, "priors": priors,
+            "model": model, "method": method, "measure": measure, "features": features, "backbone": backbone, "abstain": abstain, "label_transfer": label_transfer, "priors": priors,
             "check_labels": check_labels, "cache_bytes": cache_bytes, "workers": workers, "store": store,
         }  # fmt: skip
         self.model, self.abstain, self.check_labels = model, abstain, check_labels
@@ -91,7 +92,7 @@ class Segmenter(Labelled, Estimator):
         }  # fmt: skip
         self._has_default_features = features is None
         # What goes by a measure has no use for pretrained features, and two of the learners are not made for them.
-        stack = stack_of(model, features, pretrained=measure is None and method in (None, "auto", "similar"))
+        stack = stack_of(model, features, pretrained=measure is None and method in (None, "auto", "similar"), backbone=backbone)
         decision = make_decision(stack, **self._choices)
         self.method: str = decision.options["method"]
         self._engine = BlockEngine(decision, stack, cache_bytes=cache_bytes, workers=workers or os.cpu_count() or 1, store=store)
@@ -280,12 +281,14 @@ class Segmenter(Labelled, Estimator):
 
 
 def _provenance(scene: Scene, training: TrainingSet, options: dict[str, str], abstain: float) -> dict[str, str]:
-    names = [group.name for group in training.references.columns.groups]
+    columns = training.references.columns
+    names = [group.name for group in columns.groups]
     return {
         "model": training.references.model_hash,
         "references": training.references.hash,
         **options,
         **({} if set(names) <= {"encoder", "bands"} else {"features": ",".join(names)}),
+        **({"backbone": columns.backbone} if columns.backbone else {}),
         **({"abstain": f"{abstain:g}"} if abstain else {}),
         "scene": scene.name,
         "pixelkin": _version("pixelkin"),

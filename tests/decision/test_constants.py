@@ -20,6 +20,8 @@ OTHERS = {
     "scorer._LEAST", "backbone._BN_EPS", "references._WITNESSES",
     # The frozen network, and pixels between two of its outputs.
     "smoothing.STRIDE", "embeddings._GUIDES",
+    # How a network that a user brings is looked at.
+    "timm_backbone._ENLARGED", "timm_backbone._CELLS",
     # What is said of a map, and asked of its user.
     "calibration._FEWEST", "coverage.USUAL", "coverage.WARN", "suggestion.CANDIDATES",
 }  # fmt: skip

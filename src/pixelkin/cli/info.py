@@ -116,6 +116,7 @@ def _describe_safetensors(path: str) -> dict[str, Any]:
             "model": references.model_hash,
             "bands": list(references.band_names),
             "features": [group.name for group in references.columns.groups],
+            **({"backbone": references.columns.backbone} if references.columns.backbone else {}),
         }
     parameters = sum(p.numel() for p in model.network.parameters())
     return {"kind": "model", "hash": model.hash, "config": model.config.to_json(), "parameters": parameters, "training": model.info}

@@ -21,6 +21,13 @@ from .words import Words
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
+backbone_option = click.option(
+    "--backbone",
+    metavar="NAME:FILE",
+    help="Network of the pretrained features: one of timm with a file of weights, resnet18:weights.safetensors, or resnet18:cache for what timm has on this machine. Nothing is downloaded. Default: EfficientNet-Lite0, which comes along.",
+)
+
+
 def comma_separated(_: click.Context, __: click.Parameter, value: str | None) -> list[str] | None:
     """The parts of a list with commas between."""
     return None if value is None else [part.strip() for part in value.split(",")]

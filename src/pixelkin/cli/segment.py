@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from ..errors import InputError, MissingExtraError
 from .mapping import beside_the_map, cluster, require
 from .options import (
+    backbone_option,
     device_option,
     image_options,
     json_option,
@@ -24,7 +25,7 @@ from .options import (
     stack_options,
     training_options,
 )
-from .segment_inputs import features_of, in_levels, model_of, open_image, read_marks
+from .segment_inputs import backbone_files, features_of, in_levels, model_of, open_image, read_marks, require_backbone
 from .train import model_target
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ _OF_PROJECTS = ("out", "confidence", "polygons", "areas", "overwrite", "legend_f
     metavar="NAME,...",
     help="What is known of a pixel: some of encoder, bands, pretrained. Default: bands, pretrained where the image has the bands of a photograph, and the encoder where there is a model.",
 )
+@backbone_option
 @click.option(
     "--method",
     type=click.Choice(["auto", "nearest", "vote", "logistic"]),
@@ -182,6 +184,7 @@ def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[
     beside = [model_target(options["save_references"])] if options["save_references"] else []
     require(source, outputs, options, inputs, beside)
     labels, labelled = read_marks(source, options)
+    require_backbone(labelled, options)
     labels = None if labels is None else dataclasses.replace(labels, legend=in_levels(labels.legend, options))
     references = None
     if options["reference_file"]:
@@ -195,6 +198,7 @@ def _segment(source: Scene | Series, out: str, options: dict[str, Any]) -> list[
         method=options["method"],
         measure=options["measure"],
         features=features_of(options),
+        backbone=options["backbone"],
         abstain=options["abstain"],
         label_transfer=options["label_transfer"],
         priors=options["priors"],
@@ -225,7 +229,11 @@ def _inputs(source: Scene | Series, options: dict[str, Any]) -> dict[str, list[s
     from ..raster.inputs import files_of
 
     named = {"labels": "label_file", "legend": "legend_file", "model": "model_file", "references": "reference_file"}
-    return {"image": files_of(source), **{word: files_of(options[name]) for word, name in named.items()}}
+    return {
+        "image": files_of(source),
+        **{word: files_of(options[name]) for word, name in named.items()},
+        "backbone": backbone_files(options),
+    }
 
 
 def _warn_of_foreign_ground(segmenter: Segmenter, labelled: Scene | None, source: Scene | Series) -> None:

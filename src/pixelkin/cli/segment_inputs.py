@@ -128,10 +128,29 @@ def features_of(options: dict[str, Any]) -> list[str] | None:
     return names
 
 
+def backbone_files(options: dict[str, Any]) -> list[str]:
+    """The file of weights that --backbone names."""
+    from ..features.timm_backbone import CACHE
+
+    file = (options["backbone"] or "").partition(":")[2]
+    return [file] if file not in ("", CACHE) else []
+
+
+def require_backbone(labelled: Scene, options: dict[str, Any]) -> None:
+    """Refuse a --backbone that cannot be had, or that has no say, before a model is trained."""
+    from ..features import stack_of
+
+    if options["backbone"] is None:
+        return
+    names = features_of(options)
+    asked = None if names is None else [name for name in names if name != "encoder"] or ["bands"]
+    decides = options["measure"] is None and options["method"] in (None, "auto")
+    stack_of(None, asked, pretrained=decides, backbone=options["backbone"]).columns(labelled)
+
+
 def _does_without_encoder(scenes: list[Scene], options: dict[str, Any]) -> bool:
     """Whether a map needs no encoder: of one image, by pretrained features, where nothing was asked of an encoder. On other dates it is far ahead."""
     from ..features import stack_of
-    from ..features.backbone import BackboneFeatures
 
     names = features_of(options)
     if names is not None:
@@ -140,7 +159,8 @@ def _does_without_encoder(scenes: list[Scene], options: dict[str, Any]) -> bool:
     asked = [name for name in TRAINING if context.get_parameter_source(name) == ParameterSource.COMMANDLINE]
     if len(scenes) > 1 or asked or options["measure"] or options["method"] not in (None, "auto"):
         return False
-    return any(isinstance(source, BackboneFeatures) and source.suits(scenes[0]) for source in stack_of(None).sources)
+    pretrained = stack_of(None, backbone=options["backbone"]).pretrained
+    return pretrained is not None and pretrained.suits(scenes[0])
 
 
 def given_model(source: Scene | Series, options: dict[str, Any]) -> Model | None:

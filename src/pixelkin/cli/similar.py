@@ -10,6 +10,7 @@ import click
 from ..errors import InputError
 from .mapping import beside_the_map, cluster, require
 from .options import (
+    backbone_option,
     comma_separated,
     device_option,
     image_options,
@@ -22,7 +23,7 @@ from .options import (
     run_options,
     stack_options,
 )
-from .segment_inputs import given_model, labelled_scene, open_image
+from .segment_inputs import backbone_files, given_model, labelled_scene, open_image
 
 
 @click.command("similar")
@@ -49,6 +50,7 @@ from .segment_inputs import given_model, labelled_scene, open_image
     metavar="NAME,...",
     help="What is compared: some of encoder, bands, pretrained, embedding. Default: the measure where there is a model.",
 )
+@backbone_option
 @click.option("--measure", type=click.Choice(["local", "global", "l1"]), help="Compare without features. Default: local with a model.")
 @click.option("--labels-date", metavar="YYYY-MM-DD", help="The date of a series that the labels were drawn on. Default: its first.")
 @click.option(
@@ -82,7 +84,12 @@ def similar_command(image: str, out: str, as_json: bool, **options: Any) -> None
     from ..scale.run import outputs_of
 
     source = open_image(image, {**options, "mosaic": False})
-    inputs = {"image": files_of(source), "labels": files_of(options["label_file"]), "model": files_of(options["model_file"])}
+    inputs = {
+        "image": files_of(source),
+        "labels": files_of(options["label_file"]),
+        "model": files_of(options["model_file"]),
+        "backbone": backbone_files(options),
+    }
     files = {kind: options[kind] for kind in ("polygons", "areas", "picture", "chart")} | {"layers": ["similarity"]}
     outputs = outputs_of(source, out, **files)
     require(source, outputs, options, inputs, [])
@@ -93,7 +100,12 @@ def similar_command(image: str, out: str, as_json: bool, **options: Any) -> None
     if model is None and options["measure"] in ("local", "global"):
         raise InputError(f"--measure {options['measure']} needs a model, expected one. Give --model FILE, or leave --measure out.")
     finder = finder_of(
-        model, threshold=options["threshold"], features=options["features"], measure=options["measure"], workers=options["threads"]
+        model,
+        threshold=options["threshold"],
+        features=options["features"],
+        backbone=options["backbone"],
+        measure=options["measure"],
+        workers=options["threads"],
     )
     finder.fit(marked, labels)
     with progress_bar() as bar, cluster(options) as client:

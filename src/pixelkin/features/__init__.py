@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .backbone import BackboneFeatures
+    from .backbone import BackboneFeatures, PhotographFeatures
     from .bands import RAW, BandFeatures
     from .blocks import BLOCK, block_at, blocks_of, overlap, spread
     from .embeddings import EmbeddingFeatures, embedding_bands
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .references import References, collect, grid_number, labelled_on, scene_number
     from .source import Columns, FeatureSource, Fields, Group, grown
     from .stack import SOURCES, FeatureStack, stack_of, vector_sources
+    from .timm_backbone import TimmFeatures, TimmNetwork, load_backbone
 
 _HOME = {
     "BLOCK": "blocks",
@@ -29,7 +30,10 @@ _HOME = {
     "FeatureStack": "stack",
     "Fields": "source",
     "Group": "source",
+    "PhotographFeatures": "backbone",
     "References": "references",
+    "TimmFeatures": "timm_backbone",
+    "TimmNetwork": "timm_backbone",
     "block_at": "blocks",
     "blocks_of": "blocks",
     "collect": "references",
@@ -38,6 +42,7 @@ _HOME = {
     "grid_number": "references",
     "grown": "source",
     "labelled_on": "references",
+    "load_backbone": "timm_backbone",
     "overlap": "blocks",
     "scene_number": "references",
     "spread": "blocks",
@@ -59,7 +64,10 @@ __all__ = [
     "FeatureStack",
     "Fields",
     "Group",
+    "PhotographFeatures",
     "References",
+    "TimmFeatures",
+    "TimmNetwork",
     "block_at",
     "blocks_of",
     "collect",
@@ -68,6 +76,7 @@ __all__ = [
     "grid_number",
     "grown",
     "labelled_on",
+    "load_backbone",
     "overlap",
     "scene_number",
     "spread",

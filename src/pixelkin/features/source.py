@@ -42,6 +42,8 @@ class Group:
     """Widths of parts that are compared one by one; of kind 'pretrained' only, whose columns need no standardisation."""
     spans: tuple[int, ...] = ()
     """Pixels, from side to side, that each part looks at."""
+    network: str = ""
+    """Its name, of kind 'pretrained' only; '' for the packaged one."""
     raw: bool = False
     """Values as in the file, of any size; others are small numbers, for which float16 will do."""
 
@@ -96,6 +98,11 @@ class Columns:
     def spans(self) -> tuple[int, ...]:
         """Pixels, from side to side, that each of the parts looks at."""
         return tuple(span for group in self.groups if group.kind == "pretrained" for span in group.spans)
+
+    @property
+    def backbone(self) -> str:
+        """Name and hash of weights of the network behind the pretrained columns, in words; '' for the packaged one and without such columns."""
+        return next((f"{group.network}, weights {group.weights[:12]}" for group in self.groups if group.network), "")
 
     @property
     def own(self) -> BoolArray:

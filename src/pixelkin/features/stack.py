@@ -13,11 +13,12 @@ from ..errors import InputError, ModelError
 from ..model import Model
 from ..scene import HeldScene, Scene, read_padded
 from ..types import Window
-from .backbone import BackboneFeatures, is_installed
+from .backbone import BackboneFeatures, PhotographFeatures, is_installed
 from .bands import RAW, BandFeatures, band_values
 from .embeddings import EmbeddingFeatures, embedding_bands
 from .encoder import EncoderFeatures
 from .source import Columns, FeatureSource, Fields, grown
+from .timm_backbone import TimmFeatures, load_backbone
 
 
 def _encoder(model: Model | None) -> FeatureSource:
@@ -41,7 +42,9 @@ def vector_sources(scene: Scene) -> list[str]:
     return ["embedding", *(["bands"] if len(vectors) < len(scene.bands) else [])] if vectors else []
 
 
-def stack_of(model: Model | None, features: Sequence[str | FeatureSource] | None = None, *, pretrained: bool = True) -> FeatureStack:
+def stack_of(
+    model: Model | None, features: Sequence[str | FeatureSource] | None = None, *, pretrained: bool = True, backbone: str | None = None
+) -> FeatureStack:
     """The sources that a user asks for.
 
     Args:
@@ -49,18 +52,28 @@ def stack_of(model: Model | None, features: Sequence[str | FeatureSource] | None
         features: Names out of `SOURCES`, or sources; default 'encoder', where there is a model, 'bands', and 'pretrained', where it is wanted and its
             network is installed.
         pretrained: Whether the default has them: what decides may have no use for them.
+        backbone: The network of the pretrained features; None for the packaged one. See `timm_backbone.load_backbone`, whose errors this raises.
 
     Raises:
-        InputError: A name that is not known, or one that comes twice.
+        InputError: A name that is not known, or one that comes twice; a backbone where there are no pretrained features.
     """
     wanted = list(features) if features is not None else ["bands"] if model is None else ["encoder", "bands"]
-    if features is None and pretrained and is_installed():
+    if features is None and pretrained and (backbone is not None or is_installed()):
         wanted.append("pretrained")
     unknown = [name for name in wanted if isinstance(name, str) and name not in SOURCES]
     if unknown or not wanted:
         found = repr(unknown[0]) if unknown else "empty"
         raise InputError(f"features is {found}, expected some of {', '.join(map(repr, SOURCES))}.")
-    return FeatureStack([SOURCES[source](model) if isinstance(source, str) else source for source in wanted], model)
+    made = dict(SOURCES)
+    if backbone is not None:
+        if "pretrained" not in wanted:
+            raise InputError(
+                f"backbone is {backbone!r}, and the map would stand on {', '.join(map(str, wanted))} alone, expected pretrained features, which are for method='auto' "
+                "and for finding what is similar. Leave it out, or name 'pretrained' among the features."
+            )
+        network = load_backbone(backbone)
+        made["pretrained"] = lambda model: TimmFeatures(model, network)
+    return FeatureStack([made[source](model) if isinstance(source, str) else source for source in wanted], model)
 
 
 class FeatureStack:
@@ -112,6 +125,11 @@ class FeatureStack:
         """Where features are."""
         return self.sources[0].device
 
+    @property
+    def pretrained(self) -> PhotographFeatures | None:
+        """The source that a network trained on other images is behind; None without one."""
+        return next((source for source in self.sources if isinstance(source, PhotographFeatures)), None)
+
     def bands(self, scene: Scene) -> tuple[str, ...]:
         """The model's bands, or all of the image; ModelError where the image lacks them."""
         if self.model is None:
@@ -142,7 +160,7 @@ class FeatureStack:
         )
 
     def _suiting(self, scene: Scene) -> tuple[FeatureSource, ...]:
-        """The sources that an image gets: pretrained ones are left out where it has not got their bands, unless there are no others."""
+        """The sources that an image gets: the packaged network is left out where it has not got its bands, unless there are no others; one that was asked for is not."""
         left = tuple(source for source in self.sources if not isinstance(source, BackboneFeatures) or source.suits(scene))
         return left or self.sources
 

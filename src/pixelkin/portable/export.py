@@ -13,7 +13,7 @@ import torch
 from ..decision import Learner
 from ..decision.smoothing import REACH
 from ..errors import InputError, MissingExtraError, OutputError
-from ..features import BackboneFeatures, BandFeatures, EncoderFeatures
+from ..features import BackboneFeatures, BandFeatures, EncoderFeatures, TimmFeatures
 from ..features.backbone import passes_of
 from ..files import replacing, require_outputs
 from ..inputs import Image, as_scene
@@ -58,7 +58,10 @@ def export_onnx(segmenter: Segmenter, folder: str | Path, image: Image | None = 
     sources = tuple(source for source in stack.sources if source.name in names)
     odd = [source.name for source in sources if type(source) not in (BackboneFeatures, BandFeatures, EncoderFeatures)]
     if odd:
-        raise InputError(f"features name {odd[0]!r}, expected some of 'encoder', 'bands', 'pretrained': others cannot be exported.")
+        what = next((source.network_name for source in sources if isinstance(source, TimmFeatures)), odd[0])
+        raise InputError(
+            f"features name {what!r}, expected some of 'encoder', 'bands', 'pretrained' of the packaged network: others cannot be exported."
+        )
     targets = [folder / name for name in FILES]
     if folder.is_dir():
         require_outputs(targets, overwrite=overwrite)

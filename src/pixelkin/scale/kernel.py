@@ -103,8 +103,9 @@ def block_bytes_of(segmenter: Segmenter, bands: int) -> int:
     if segmenter.method != "nearest":
         # Of every second row and column, as computed and as kept.
         planes += references.features.shape[1] // 2
-    # One network after the other. Of the pretrained one the enlarged image, its widest layer, padded and not, and what that is made of, which need less of a margin.
-    networks = [100] if references.columns.parts else []
+    # One network after the other.
+    pretrained = segmenter.pretrained
+    networks = [pretrained.planes] if references.columns.parts and pretrained is not None else []
     if segmenter.model is not None:
         config = segmenter.model.config
         # Each convolution's input, output and rearranged copy; a panel of term 3 and its two sums.
