@@ -14,13 +14,13 @@ import secrets
 import threading
 import time
 import zlib
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 import torch
-from cachetools import LRUCache
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -46,23 +46,35 @@ class Sized(Protocol):
 
 
 Entry = TypeVar("Entry", bound=Sized)
+_Key = tuple[str, Window]
 
 
 class MemoryCache(Generic[Entry]):
     """Blocks by scene and window, the least recently used dropped when memory runs out. Safe to share between threads."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, shrink: Callable[[Entry], None] | None = None) -> None:
+        """Start empty.
+
+        Args:
+            limit: Bytes.
+            shrink: Makes an entry give back what it came to hold after it was put; asked for before any entry is dropped.
+        """
         self.limit = limit
-        self._entries: LRUCache[tuple[str, Window], Entry] = LRUCache(limit, getsizeof=lambda entry: entry.nbytes)
+        self._shrink = shrink
+        self._entries: OrderedDict[_Key, Entry] = OrderedDict()
+        self._sizes: dict[_Key, int] = {}
+        self._held = 0
         self._lock = threading.Lock()
 
-    def __reduce__(self) -> tuple[type[MemoryCache[Entry]], tuple[int]]:
+    def __reduce__(self) -> tuple[type[MemoryCache[Entry]], tuple[int, Callable[[Entry], None] | None]]:
         # Another process fills its own.
-        return MemoryCache, (self.limit,)
+        return MemoryCache, (self.limit, self._shrink)
 
-    def get(self, key: tuple[str, Window]) -> Entry | None:
+    def get(self, key: _Key) -> Entry | None:
         """What is kept of a block, or None."""
         with self._lock:
+            if key in self._entries:
+                self._entries.move_to_end(key)
             return self._entries.get(key)
 
     def blocks(self, fingerprint: str) -> list[Window]:
@@ -70,12 +82,46 @@ class MemoryCache(Generic[Entry]):
         with self._lock:
             return [block for of_image, block in self._entries if of_image == fingerprint]
 
-    def put(self, key: tuple[str, Window], entry: Entry) -> Entry:
+    def put(self, key: _Key, entry: Entry) -> Entry:
         """Keep an entry, unless it is larger than all memory; returns the one already there, if two threads made it at once."""
         with self._lock:
             if key not in self._entries and entry.nbytes <= self.limit:
+                self._make_room(entry.nbytes)
                 self._entries[key] = entry
+                self._weigh(key)
             return self._entries.get(key, entry)
+
+    def room(self, key: _Key) -> int:
+        """Bytes that an entry may hold beside the others; 0 where it is not kept."""
+        with self._lock:
+            return self.limit - self._held + self._sizes[key] if key in self._sizes else 0
+
+    def weigh(self, key: _Key) -> None:
+        """Look how much an entry holds now; what is too much it gives back."""
+        with self._lock:
+            if key in self._entries:
+                self._weigh(key)
+                if self._held > self.limit:
+                    self._shrink_one(key)
+
+    def _make_room(self, size: int) -> None:
+        for key in list(self._entries):
+            if self._held + size <= self.limit:
+                return
+            self._shrink_one(key)
+        while self._held + size > self.limit:
+            key, _ = self._entries.popitem(last=False)
+            self._held -= self._sizes.pop(key)
+
+    def _shrink_one(self, key: _Key) -> None:
+        if self._shrink is not None:
+            self._shrink(self._entries[key])
+            self._weigh(key)
+
+    def _weigh(self, key: _Key) -> None:
+        size = self._entries[key].nbytes
+        self._held += size - self._sizes.get(key, 0)
+        self._sizes[key] = size
 
 
 class BlockStore:

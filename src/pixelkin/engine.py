@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import itemgetter
@@ -58,6 +59,18 @@ class _Entry:
     def nbytes(self) -> int:
         return self.state.nbytes
 
+    def shrink(self) -> None:
+        """Give back what is for the next labels."""
+        self.state.shrink()
+
+    @contextmanager
+    def questioned(self, cache: MemoryCache[_Entry], key: tuple[str, Window]) -> Iterator[State]:
+        """What is known of the block, for one question at a time."""
+        with self.lock:
+            self.state.room = cache.room(key)
+            yield self.state
+        cache.weigh(key)
+
 
 class BlockEngine:
     """Runs a decision over images."""
@@ -75,14 +88,14 @@ class BlockEngine:
             store: Where blocks are kept over restarts; None keeps none.
         """
         self.decision, self.stack, self.workers = decision, stack, workers
-        self._cache: MemoryCache[_Entry] = MemoryCache(cache_bytes)
+        self._cache: MemoryCache[_Entry] = MemoryCache(cache_bytes, _Entry.shrink)
         self._samples: MemoryCache[Tensor] = MemoryCache(_SAMPLE_BYTES)
         self._store = store
 
     def replica(self, *, cache_bytes: int, workers: int | None) -> BlockEngine:
         """An engine that answers the same, with a cache of its own and no store."""
         twin = copy.copy(self)
-        twin._cache = MemoryCache(cache_bytes)
+        twin._cache = MemoryCache(cache_bytes, _Entry.shrink)
         twin._store = None
         twin.workers = workers or self.workers
         return twin
@@ -179,8 +192,8 @@ class BlockEngine:
 
         def one(block: Window) -> None:
             entry = self._entry(scene, block, asked.fingerprint)
-            with entry.lock:
-                found = self.decision.probabilities(entry.state, asked.rule, block)
+            with entry.questioned(self._cache, (asked.fingerprint, block)) as state:
+                found = self.decision.probabilities(state, asked.rule, block)
             inside, target = overlap(block, window)
             valid[target] = entry.state.valid[inside]
             probabilities[:, *target] = np.where(valid[target], found[:, *inside], 0)
@@ -237,20 +250,20 @@ class BlockEngine:
         return [Suggestion(int(rows[i]), int(cols[i]), float(doubt[i])) for i in chosen]
 
     def _classified(self, entry: _Entry, block: Window, asked: Asked) -> UInt8Array:
-        with entry.lock:
+        with entry.questioned(self._cache, (asked.fingerprint, block)) as state:
             if entry.decided is not None and entry.decided[0] is asked:
                 return entry.decided[1]
-            classes = self.decision.classify(entry.state, asked.rule, block)
+            classes = self.decision.classify(state, asked.rule, block)
         classes[~entry.state.valid] = 0
         return classes
 
     def _decided(self, scene: Scene, block: Window, asked: Asked) -> tuple[UInt8Array, FloatArray, BoolArray]:
         entry = self._entry(scene, block, asked.fingerprint)
-        with entry.lock:
+        with entry.questioned(self._cache, (asked.fingerprint, block)) as state:
             # The same question again: a window shown anew, or a suggestion after a map.
             if entry.decided is None or entry.decided[0] is not asked:
-                classes, confidence = self.decision.decide(entry.state, asked.rule, block)
-                classes[~entry.state.valid], confidence[~entry.state.valid] = 0, 0
+                classes, confidence = self.decision.decide(state, asked.rule, block)
+                classes[~state.valid], confidence[~state.valid] = 0, 0
                 entry.decided = asked, classes, confidence
             _, classes, confidence = entry.decided
         return classes, confidence, entry.state.valid

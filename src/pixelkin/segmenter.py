@@ -73,7 +73,7 @@ class Segmenter(Labelled, Estimator):
                 many images that are to fit together at their edges. Learners only.
             check_labels: Look for labels that contradict others as they come, and warn of them; otherwise only once `suspect_labels` or a
                 confidence is asked for, so that classes come sooner.
-            cache_bytes: Memory for what is known of blocks (16 MiB each, 9 MiB with a learner); the least recently used go first; 0 keeps nothing.
+            cache_bytes: Memory for what is known of blocks (9 to 34 MiB each, and 0.08 MiB a label where there is room); the least recently used go first; 0 keeps nothing.
             workers: Threads; default one a core. The result does not depend on it.
             store: Where what is known of blocks is kept over restarts; without one, in memory only.
         """

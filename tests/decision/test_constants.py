@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parents[2] / "src" / "pixelkin"
 OTHERS = {
     # Where work is done, and how much is remembered.
     "blocks.BLOCK", "smoothing._AT_ONCE", "nearest._AT_ONCE", "nearest._SAMPLED_BLOCKS", "scorer._COLUMNS", "scorer._MOST_SCORES", "gaussian_process._COLUMNS",
+    "gaussian_process._WHOLE", "gaussian_process._PANEL", "gaussian_process._SPARE",
     "training_set._MOST_IMAGES", "teaching.MOST_TAUGHT", "label_transfer._MOST_IMAGES", "backbone._MOST_IMAGES", "embeddings._KEPT", "embeddings._LOOKED_AT", "embeddings._AT_ONCE",
     # Guards of numbers.
     "scorer._LEAST", "backbone._BN_EPS", "references._WITNESSES",

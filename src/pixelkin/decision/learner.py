@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ from ..workers import alone
 from .calibration import Assessment, SuspectLabel, assess
 from .coverage import Cover, Coverage, coverage
 from .fitting import Known, LearnerMethod, background, fit
+from .gaussian_process import KernelRows
 from .label_transfer import LookedUp, transferable, unchanged
 from .protocol import Image
 from .scorer import Scorer
@@ -36,11 +37,28 @@ class LearnerState:
     guide: Guide
     valid: BoolArray
     """(row, col)"""
+    rows: KernelRows = field(default_factory=KernelRows)
+    """What is known from the last labels."""
+    room: int = 0
+    """Bytes that all this may hold; what is more than features, guide and validity is for `rows`."""
 
     @property
     def nbytes(self) -> int:
         """Memory held."""
+        return self._least + self.rows.nbytes
+
+    def shrink(self) -> None:
+        """Give back what is for the next labels."""
+        self.rows = KernelRows()
+
+    @property
+    def _least(self) -> int:
         return self.features.nbytes + self.guide.nbytes + self.valid.nbytes
+
+    def probabilities(self, scorer: Scorer, near: Tensor | None) -> Tensor:
+        """(class, h, w) of its pixels, `near` (class, h w) being what lies near."""
+        found = scorer.probabilities(self.features.flatten(1), near, self.rows, self.room - self._least)
+        return found.view(-1, *self.features.shape[1:])
 
 
 @dataclass(eq=False)
@@ -272,8 +290,7 @@ class Learner:
                 for start, size in zip((block.row, block.col), kept.features.shape[1:], strict=True)
             )
             near = rule.scorer.spatial.field(rows, cols).flatten(1)
-        probabilities = rule.scorer.probabilities(kept.features.flatten(1), near)
-        return filtered(probabilities.view(-1, *kept.features.shape[1:]), kept.guide)
+        return filtered(kept.probabilities(rule.scorer, near), kept.guide)
 
     def _powers(self, planes: Tensor, rule: LearnerRule) -> Tensor:
         """Calibrated, but not yet adding up to 1; overwrites the planes."""

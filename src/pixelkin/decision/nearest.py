@@ -41,12 +41,17 @@ class NearestState:
     """Class id -> (row, col) serial of that reference."""
     alone: Tensor | None = None
     """(row, col) the part of a distance that is the same for all references, once somebody has asked for it."""
+    room: int = 0
+    """Not looked at: room for what it comes to keep is reserved."""
 
     @property
     def nbytes(self) -> int:
         """Memory held, with room for the planes of eight classes."""
         tensors = vars(self.projection).values() if hasattr(self.projection, "__dict__") else [self.projection]
         return int(sum(t.nbytes for t in tensors)) + self.valid.nbytes * (1 + 8 * 12)
+
+    def shrink(self) -> None:
+        """Nothing: its room was reserved."""
 
     def update(self, similarity: Any, rule: NearestRule) -> tuple[list[Tensor], list[Tensor]]:
         """Evaluate the references not yet seen; a class that lost one starts again.

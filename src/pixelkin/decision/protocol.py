@@ -40,10 +40,16 @@ class State(Protocol):
 
     valid: BoolArray
     """(row, col), True = the image has data there."""
+    room: int
+    """Bytes that it may come to hold with what it keeps for the next labels; set before each question, 0 where it is not kept itself."""
 
     @property
     def nbytes(self) -> int:
         """Memory held."""
+        ...
+
+    def shrink(self) -> None:
+        """Give back what is kept for the next labels."""
         ...
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from .gaussian_process import PartsTerm
+from .gaussian_process import KernelRows, PartsTerm
 from .kernels import SpatialTerm, SpectralTerm
 from .scratch import Scratch
 
@@ -87,38 +87,38 @@ class Scorer:
             parts=other.parts,
         )
 
-    def probabilities(self, features: Tensor, near: Tensor | None = None) -> Tensor:
+    def probabilities(self, features: Tensor, near: Tensor | None = None, kept: KernelRows | None = None, room: int = 0) -> Tensor:
         """Class probabilities (class, n), not yet smoothed or calibrated.
 
         Args:
             features: (K, n)
             near: (class, n), what `spatial` adds at these pixels; None where it is not known.
+            kept: What `parts` knows of these pixels from before; see `PartsTerm.of`.
+            room: Bytes that this may hold.
         """
         with torch.inference_mode():
             classes = len(self.votes) if self.offsets is None else len(self.offsets)
             out = features.new_empty(classes, features.shape[1], dtype=torch.float32)
-            kernels = [term.weights.shape[1] for term in (self.spectral, self.parts) if term is not None]
-            rows = max([len(self._weights) if self._is_linear else 1, *kernels])
+            like = None if self.parts is None else self.parts.of(features, kept, room)
+            rows = max(len(self._weights) if self._is_linear else 1, 1 if self.spectral is None else self.spectral.weights.shape[1])
             step = max(256, min(_COLUMNS, _MOST_SCORES // rows))
             for start in range(0, features.shape[1], step):
                 part = slice(start, start + step)
-                self._probabilities(features[:, part], None if near is None else near[:, part], out[:, part])
+                self._probabilities(features[:, part], [more[:, part] for more in (like, near) if more is not None], out[:, part])
             return out
 
-    def _probabilities(self, part: Tensor, near: Tensor | None, out: Tensor) -> None:
+    def _probabilities(self, part: Tensor, more: list[Tensor], out: Tensor) -> None:
         # Class by class, logarithms but for a term that is common to all classes of a pixel: the last softmax takes it out.
-        values = _scratch.take("values", out, *part.shape).copy_(part)
         if self._is_linear:
+            values = _scratch.take("values", out, *part.shape).copy_(part)
             self._add_linear(values, out)
+            if self.spectral is not None:
+                self.spectral.add(values, out)
         else:
             assert self.offsets is not None
             out.copy_(self.offsets[:, None])
-        for term in (self.spectral, self.parts):
-            if term is not None:
-                term.add(values, out)
-        for more in (near, None if self.prior is None else self.prior[:, None]):
-            if more is not None:
-                out.add_(more)
+        for added in (*more, *(() if self.prior is None else (self.prior[:, None],))):
+            out.add_(added)
         out.sub_(out.amax(dim=0)).exp_()
         out.div_(out.sum(dim=0))
 
