@@ -286,4 +286,4 @@ def test_the_documented_nginx_passes_everything_on(tmp_path: Path) -> None:
         for process in processes:
             process.terminate()
         for process in processes:
-            process.wait(timeout=20)
+            process.wait(timeout=60)
