@@ -41,7 +41,7 @@ FEWEST_BLOCKS = 5
 class Blocked:
     """Figures with 95 % intervals in which a block counts as one observation; lists over classes are in `names` order.
 
-    They hold for places like those that the truth covers.
+    They hold for surroundings like those that the truth covers.
     """
 
     names: tuple[str, ...]
@@ -77,7 +77,7 @@ class Blocked:
         return "\n".join(
             [
                 f"spatially blocked: {self.blocks} blocks of {self.side} x {self.side} pixels ({reach}) count as one observation each{left_out}",
-                f"overall accuracy {told(self.overall)}; intervals are 95 %, for places like those of the truth",
+                f"overall accuracy {told(self.overall)}; intervals are 95 %, for surroundings like those of the truth",
                 format_table(["class", "user's accuracy", "producer's accuracy", "F1", "IoU"], rows),
             ]
         )

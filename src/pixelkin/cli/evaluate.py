@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..types import LabelledPixels
 
 
-_TOO_FEW_BLOCKS = "the truth lies in fewer than 5 places that are far enough from one another and from the marks to differ by themselves."
+_TOO_FEW_BLOCKS = "the truth lies in fewer than 5 blocks that are large enough, and far enough from the marks, to differ by themselves."
 
 
 @click.command("evaluate")

@@ -46,7 +46,7 @@ _OF_PROJECTS = ("out", "confidence", "polygons", "areas", "overwrite", "legend_f
 @click.option("--bbox", metavar="W,S,E,N", help="Box in degrees: what to search, and to map.")
 @click.option("--datetime", metavar="FROM/TO", help="Dates to search, such as 2020-06-01/2020-08-31.")
 @click.option("--mask-asset", metavar="NAME", help="Asset that says which pixels are usable, such as scl: cloud and shadow are no data.")
-@click.option("--mosaic", is_flag=True, help="IMAGE is a folder of images of different places: join them into one, or one a day.")
+@click.option("--mosaic", is_flag=True, help="IMAGE is a folder of images of different sites: join them into one, or one a day.")
 @click.option("--crs", help="CRS to map in, where the images of --stac or --mosaic lie in several.")
 @click.option("--resolution", type=float, help="Pixel size in units of the CRS. Default: the images' own.")
 @click.option("--labels", "-l", "label_file", type=click.Path(), help="Marked pixels: GeoJSON, GeoPackage, Shapefile, CSV, label raster.")
@@ -89,7 +89,7 @@ _OF_PROJECTS = ("out", "confidence", "polygons", "areas", "overwrite", "legend_f
 )
 @click.option("--labels-date", metavar="YYYY-MM-DD", help="The date of a series that the labels were drawn on. Default: its first.")
 @click.option("--references", "reference_file", type=click.Path(), help="References saved elsewhere, instead of or besides --labels.")
-@click.option("--save-references", type=click.Path(dir_okay=False), help="Keep what was learned of the labels, for other dates and places.")
+@click.option("--save-references", type=click.Path(dir_okay=False), help="Keep what was learned of the labels, for other dates and images.")
 @click.option("--confidence", is_flag=True, help="Also write OUT's confidence, OUT_confidence.tif.")
 @click.option(
     "--probabilities",

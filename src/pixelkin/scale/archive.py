@@ -228,7 +228,7 @@ def _sample(scene: Scene, model: Model, blocks: int = 24) -> tuple[FloatArray, F
             lows.append(inside.min(axis=1))
             highs.append(inside.max(axis=1))
     if not lows:
-        raise RasterError(f"{scene.name} has no valid pixel in {len(picks)} places, expected imagery. Check its no-data value.")
+        raise RasterError(f"{scene.name} has no valid pixel in {len(picks)} blocks, expected imagery. Check its no-data value.")
     low, high = np.min(lows, axis=0), np.max(highs, axis=0)
     return (low + high) / 2, np.maximum((high - low) / (2 * _LEVELS), np.float32(1e-12))
 
