@@ -180,9 +180,8 @@ class Labelled:
                 f"the references have pretrained features alone, this Segmenter has {', '.join(stack.names)}. Ask for 'pretrained'."
             )
         if not self._has_default_features:
-            raise ModelError(
-                f"the references have no pretrained features, this Segmenter has {', '.join(stack.names)}. Leave 'pretrained' out."
-            )
+            asked = "backbone=..." if stack.pretrained is not None and stack.pretrained.network_name else "'pretrained'"
+            raise ModelError(f"the references have no pretrained features, this Segmenter has {', '.join(stack.names)}. Leave {asked} out.")
         without = stack_of(self.model, pretrained=False)
         self._engine = self._engine.rebuilt(make_decision(without, **self._choices), without)
         return references

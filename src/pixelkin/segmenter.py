@@ -90,7 +90,7 @@ class Segmenter(Labelled, Estimator):
         self._choices: dict[str, Any] = {
             "method": method, "measure": measure, "label_transfer": label_transfer, "priors": priors, "threshold": abstain or None,
         }  # fmt: skip
-        self._has_default_features = features is None
+        self._has_default_features = features is None and backbone is None
         # What goes by a measure has no use for pretrained features, and two of the learners are not made for them.
         stack = stack_of(model, features, pretrained=measure is None and method in (None, "auto", "similar"), backbone=backbone)
         decision = make_decision(stack, **self._choices)

@@ -141,6 +141,8 @@ def test_a_map_and_its_references_name_the_network_and_ask_for_it(backbone, timm
         Segmenter(backbone=f"small:{tmp_path / 'other.safetensors'}").references = kept
     with pytest.raises(ModelError, match=r"of EfficientNet-Lite0, .* of small, .* Leave out backbone="):
         again.references = Segmenter().fit(image, marks(image)).references
+    with pytest.raises(ModelError, match=r"have no pretrained features, .* Leave backbone=\.\.\. out"):
+        again.references = Segmenter(features=["bands"]).fit(image, marks(image)).references
     found = similar(image, None, marks(image).take(np.arange(1)), backbone=backbone)
     assert found.provenance["backbone"] == f"small, weights {weights}"
 
