@@ -8,7 +8,8 @@ The vectors are generated, int8 with a scale a pixel as TESSERA's are, and repea
 from __future__ import annotations
 
 import argparse
-import resource
+import multiprocessing
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,12 +19,12 @@ from pathlib import Path
 import numpy as np
 
 WIDTH, BANDS, REPEAT = 10_980, 128, 512
+NAME = "grid_0.00_0.00_2024.npy"
 
 
-def write_tile(folder: Path, rows: int) -> Path:
+def write_tile(path: Path, rows: int) -> None:
     """Patches of 32 x 32 pixels of twelve kinds, with noise."""
     rng = np.random.default_rng(0)
-    path = folder / "grid_0.00_0.00_2024.npy"
     out = np.lib.format.open_memmap(path, "w+", np.int8, (rows, WIDTH, BANDS))
     kinds = rng.integers(-90, 90, (12, BANDS))
     for row in range(0, min(rows, REPEAT), 32):
@@ -33,8 +34,7 @@ def write_tile(folder: Path, rows: int) -> Path:
     for row in range(REPEAT, rows, REPEAT):
         out[row : row + REPEAT] = out[: min(REPEAT, rows - row)]
     out.flush()
-    np.save(folder / "grid_0.00_0.00_2024_scales.npy", rng.uniform(0.01, 0.03, (rows, WIDTH)).astype(np.float32))
-    return path
+    np.save(path.with_name(f"{path.stem}_scales.npy"), rng.uniform(0.01, 0.03, (rows, WIDTH)).astype(np.float32))
 
 
 def main() -> None:
@@ -46,7 +46,11 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
         folder = options.folder or Path(made)
-        path = write_tile(folder, options.rows)
+        path = folder / NAME
+        # In a process of its own: memory that this one had before it starts another counts for that one.
+        writer = multiprocessing.get_context("spawn").Process(target=write_tile, args=(path, options.rows))
+        writer.start()
+        writer.join()
         rng = np.random.default_rng(1)
         marks = rng.integers(0, (WIDTH, options.rows), (24, 2))
         lines = [f"{x + 0.5},{y + 0.5},{'ab'[i % 2]}" for i, (x, y) in enumerate(marks.tolist())]
@@ -63,9 +67,12 @@ def main() -> None:
             options.memory,
             "--overwrite",
         ]
-        subprocess.run([sys.executable, "-m", "pixelkin", *command], check=True)
+        process = subprocess.Popen([sys.executable, "-m", "pixelkin", *command])
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise SystemExit("the tile was not mapped")
         seconds = time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+        peak = usage.ru_maxrss / 2**20
         megapixels = options.rows * WIDTH / 1e6
         print(
             f"{options.rows} x {WIDTH} pixels of {BANDS} numbers: {seconds:.0f} s, {megapixels / seconds:.3f} Mpx/s, peak memory {peak:.2f} GiB of {options.memory}"

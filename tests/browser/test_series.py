@@ -156,6 +156,6 @@ def test_each_date_of_the_strip_shows_how_much_each_class_covers(tabs: Tabs, ser
     page.until("document.querySelectorAll('.area-bar[data-complete=true]').length === 3", timeout_s=60)
     told = [bar.get_attribute("title") for bar in page.tab.locator(".area-bar").all()]
     # The first two dates are half dark, half bright; each bar is as wide as its share.
-    assert told[0] == told[1] == "water 50%, land 50%"
+    assert told[0] == told[1] == "water 50%, land 50% (pixels counted on the map, without its error)"
     wide = page.tab.evaluate("[...document.querySelector('.area-bar').children].map(one => one.getBoundingClientRect().width)")
     assert wide[0] == pytest.approx(wide[1], abs=0.5)

@@ -136,6 +136,13 @@ def test_series_figure_is_written(tmp_path):
     assert (0, 114, 178) in colours_in(series_figure(table, tmp_path / "series.png", title="Lake"))
 
 
+def test_a_chart_that_no_sample_has_checked_says_that_its_areas_have_no_interval(tmp_path, make_map, monkeypatch):
+    told = []
+    monkeypatch.setattr("matplotlib.axes.Axes.set_title", lambda axes, text, **_: told.append(text))
+    series_figure(series_table([("2020-01-01", make_map(np.ones((4, 4))))]), tmp_path / "series.png")
+    assert told[0].startswith("Pixels counted on the maps, without their error")
+
+
 def test_overview_of_a_real_scene(tmp_path):
     path = DATA / "boadella" / "2020-06-21.tif"
     if not path.exists():

@@ -232,6 +232,7 @@ const texts = {
   "There is nothing to answer.": "Es gibt nichts zu beantworten.",
   "There is nothing to suggest yet: mark at least two classes first.": "Noch gibt es nichts vorzuschlagen: markieren Sie zuerst mindestens zwei Klassen.",
   "They contradict the other labels. Mark them anew or erase them where they are wrong.": "Sie widersprechen den anderen. Markieren Sie sie neu, oder radieren Sie sie, wo sie falsch sind.",
+  "{shares} (pixels counted on the map, without its error)": "{shares} (auf der Karte gezählte Pixel, ohne deren Fehler)",
   "They have no say in the map.": "Auf die Karte haben sie keinen Einfluss.",
   "This image ({name})": "Dieses Bild ({name})",
   "This image is reviewed": "Dieses Bild ist geprüft",

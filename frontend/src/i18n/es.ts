@@ -234,6 +234,7 @@ const texts: Texts = {
   "There is nothing to answer.": "No hay nada que responder.",
   "There is nothing to suggest yet: mark at least two classes first.": "Aún no hay nada que sugerir: marque primero al menos dos clases.",
   "They contradict the other labels. Mark them anew or erase them where they are wrong.": "Contradicen a las demás. Márquelas de nuevo o bórrelas donde sean erróneas.",
+  "{shares} (pixels counted on the map, without its error)": "{shares} (píxeles contados en el mapa, sin su error)",
   "They have no say in the map.": "No influyen en el mapa.",
   "This image ({name})": "Esta imagen ({name})",
   "This image is reviewed": "Esta imagen está revisada",

@@ -234,6 +234,7 @@ const texts: Texts = {
   "There is nothing to answer.": "Il n’y a rien à répondre.",
   "There is nothing to suggest yet: mark at least two classes first.": "Rien à suggérer pour l’instant : marquez d’abord au moins deux classes.",
   "They contradict the other labels. Mark them anew or erase them where they are wrong.": "Elles contredisent les autres. Marquez-les à nouveau ou effacez-les là où elles sont fausses.",
+  "{shares} (pixels counted on the map, without its error)": "{shares} (pixels comptés sur la carte, sans son erreur)",
   "They have no say in the map.": "Elles n’influencent pas la carte.",
   "This image ({name})": "Cette image ({name})",
   "This image is reviewed": "Cette image est relue",

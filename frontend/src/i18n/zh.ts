@@ -234,6 +234,7 @@ const texts: Texts = {
   "There is nothing to answer.": "没有需要判读的点。",
   "There is nothing to suggest yet: mark at least two classes first.": "暂无建议：请先标记至少两个类别。",
   "They contradict the other labels. Mark them anew or erase them where they are wrong.": "它们与其他标签矛盾。若有误，请重新标记或擦除。",
+  "{shares} (pixels counted on the map, without its error)": "{shares}（地图上的像元计数，不含误差）",
   "They have no say in the map.": "它们不影响地图。",
   "This image ({name})": "此图像（{name}）",
   "This image is reviewed": "此图像已审核",

@@ -2,7 +2,7 @@
 
 import { api } from "../core/api";
 import type { Areas } from "../core/types";
-import { formatPercent } from "../i18n";
+import { formatPercent, t } from "../i18n";
 import type { Session } from "../session/session";
 import { h } from "./dom";
 
@@ -50,7 +50,8 @@ function show(scene: string, areas: Areas): void {
   item.querySelector(".area-bar")?.remove();
   const covered = areas.classes.filter(({ fraction }) => fraction !== null && fraction > 0);
   if (covered.length === 0) return;
-  const text = covered.map(({ name, fraction }) => `${name} ${formatPercent(fraction!, 1)}`).join(", ");
+  const shares = covered.map(({ name, fraction }) => `${name} ${formatPercent(fraction!, 1)}`).join(", ");
+  const text = t("{shares} (pixels counted on the map, without its error)", { shares });
   const bar = h("span", { class: "area-bar", role: "img", title: text, "aria-label": text, "data-complete": String(areas.complete === 1) });
   for (const { color, fraction } of covered) {
     const part = h("span", {});

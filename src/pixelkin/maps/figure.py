@@ -84,8 +84,18 @@ def confusion_figure(score: Score, path: str | Path, *, title: str | None = None
     return _save(figure, path, overwrite=overwrite)
 
 
+COUNTED = "Pixels counted on the maps, without their error; for intervals: pixelkin sample, then evaluate"
+"""Title of a chart of areas that no sample has checked."""
+
+
 def series_figure(table: SeriesTable, path: str | Path, *, title: str | None = None, overwrite: bool = False) -> Path:
     """Draw the area of each class over time as PNG; a hollow marker is a date with less than 95 % of its pixels valid.
+
+    Args:
+        table: Areas.
+        path: File, `.png`.
+        title: Default says that areas are counted on the maps, which err: there is no interval without a sample.
+        overwrite: Replace a file that is there.
 
     Returns:
         The path written.
@@ -121,8 +131,7 @@ def series_figure(table: SeriesTable, path: str | Path, *, title: str | None = N
     axes.tick_params(color=_INK, labelcolor=_INK, labelsize=9)
     axes.grid(axis="y", color="#e3e3e3", linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
-    if title:
-        axes.set_title(title, fontsize=12, color=_INK)
+    axes.set_title(title or COUNTED, fontsize=10, color=_INK)
     return _save(figure, path, overwrite=overwrite)
 
 
