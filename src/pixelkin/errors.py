@@ -70,6 +70,12 @@ class NotFittedError(PkError, ValueError):
     exit_code = 2
 
 
+class SupersededError(PkError):
+    """What was being found out of labels was called off, because others took their place."""
+
+    status = 409
+
+
 class MissingExtraError(PkError, ImportError):
     """An optional dependency is not installed; the message names the install command."""
 

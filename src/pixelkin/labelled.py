@@ -161,6 +161,15 @@ class Labelled:
         twin._engine = self._engine.beside(similar)
         return twin
 
+    def call_off(self, off: bool = True) -> None:
+        """End what is being found out of these labels by cross-validation, on whatever thread, before others take their place: it gets SupersededError.
+
+        Args:
+            off: False where they stand after all.
+        """
+        if self._training is not None:
+            self._training.called_off = off
+
     def _look_at_vectors(self, names: Sequence[str]) -> None:
         """Go by these sources of an image of ready-made vectors, where the user named none and there is no encoder."""
         if names and self._has_default_features and self.model is None and set(names) != set(self._engine.stack.names):

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from pixelkin.decision import Learner as LearnerDecision
+from pixelkin.decision import calibration
+from pixelkin.features import References
 from pixelkin.scene import ArrayScene, Pixels, Scene
 from pixelkin.segmenter import Segmenter
 from pixelkin.session.learning import Learner
@@ -113,6 +115,35 @@ def test_what_is_looked_at_is_learnt_before_anybody_asks_and_the_rest_when_someb
         assert learnt == [3, 4]
     finally:
         live.close()
+
+
+@pytest.mark.parametrize("is_undone", [False, True])
+def test_a_mark_calls_off_the_cross_validation_of_the_labels_before_it(monkeypatch: pytest.MonkeyPatch, is_undone: bool) -> None:
+    """Of many labels it takes seconds, for which the next mark would wait. Undone before it is learnt, it leaves them to be gone through again."""
+    data = np.random.default_rng(0).integers(0, 50, (2, 20, 768)).astype(np.uint8)
+    before = [(90 * i + 5, 1 + i % 2) for i in range(8)]
+    after = [*before, (740, 2)]
+    folds: list[int] = []
+    fit = calibration.fit
+    live: LiveMap
+
+    def spy(references: References, *given: Any) -> Any:
+        folds.append(len(references))
+        if len(folds) == 1:
+            live.learn(lesson(*after))
+            if is_undone:
+                live.learn(lesson(*before))
+        return fit(references, *given)
+
+    monkeypatch.setattr(calibration, "fit", spy)
+    segmenter, checked = Segmenter(check_labels=False, features=["bands"]), threading.Event()
+    live = LiveMap({"strip": ArrayScene(data)}, segmenter, lambda *_: None, lambda version: checked.set(), cache_bytes=1 << 30)
+    with closing(live):
+        live.learn(lesson(*before))
+        assert checked.wait(20)
+        assert live.suspects(live.version)[0]
+    assert len(folds) == 1 + calibration.FOLDS
+    assert len(segmenter.references) == len(before if is_undone else after)
 
 
 class _Endless:

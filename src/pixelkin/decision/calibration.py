@@ -6,11 +6,13 @@ neighbours are nearly copies of one another, and a learner asked about copies of
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from ..errors import SupersededError
 from ..features import References
 from ..features.references import GROUPS
 from ..types import AnyArray, BoolArray, IntArray
@@ -54,8 +56,10 @@ class Assessment:
     suspects: tuple[SuspectLabel, ...]
 
 
-def assess(references: References, ids: list[int], method: LearnerMethod, known: Known = "elsewhere") -> Assessment:
-    """Cross-validate a learner on its labels.
+def assess(
+    references: References, ids: list[int], method: LearnerMethod, known: Known = "elsewhere", goes_on: Callable[[], bool] = lambda: True
+) -> Assessment:
+    """Cross-validate a learner on its labels; `SupersededError` once `goes_on`, which is asked before each fold, says no.
 
     The inverse temperature g minimises the negative log likelihood of p^g on labels held out, and is shrunk towards PRIOR the more, the fewer
     spatial groups are labelled. Where labels lie in fewer than FOLDS spatial groups, or a class in fewer than two, it is PRIOR, and no suspect is looked for.
@@ -63,7 +67,7 @@ def assess(references: References, ids: list[int], method: LearnerMethod, known:
     The learner is the one that `fit` makes of the same arguments. Suspects ask for the one for images elsewhere, which goes by features alone: a wrong
     label must not count for being near itself.
     """
-    held_out, logs = _held_out(references, ids, method, known)
+    held_out, logs = _held_out(references, ids, method, known, goes_on)
     if not len(held_out):
         return Assessment(PRIOR, ())
     truth = np.array([ids.index(i) for i in references.classes[held_out].tolist()])
@@ -80,7 +84,9 @@ def assess(references: References, ids: list[int], method: LearnerMethod, known:
     return Assessment(inverse_temperature, tuple(_suspects(references, ids, held_out, truth, max(1.0, inverse_temperature) * logs)))
 
 
-def _held_out(references: References, ids: list[int], method: LearnerMethod, known: Known) -> tuple[IntArray, AnyArray]:
+def _held_out(
+    references: References, ids: list[int], method: LearnerMethod, known: Known, goes_on: Callable[[], bool]
+) -> tuple[IntArray, AnyArray]:
     """Which references were held out once, and what they were then taken for: log probabilities (n, class)."""
     nothing = np.empty(0, np.int64), np.empty((0, len(ids)))
     _, first, group = np.unique(references.spatial_groups, return_index=True, return_inverse=True)
@@ -92,6 +98,8 @@ def _held_out(references: References, ids: list[int], method: LearnerMethod, kno
         return nothing
     index, logs = [], []
     for k in range(FOLDS):
+        if not goes_on():
+            raise SupersededError("the labels were replaced while they were gone through, expected them to stand. Ask again.")
         taught, asked = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         if set(references.classes[taught].tolist()) < set(ids):
             continue

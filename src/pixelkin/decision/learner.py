@@ -157,7 +157,7 @@ class Learner:
 
     def calibrate(self, rule: LearnerRule) -> None:
         """Cross-validate."""
-        self._assessment(rule.fitted)
+        self._assessment(rule.fitted, rule.training)
 
     def classify(self, kept: LearnerState, rule: LearnerRule, block: Window) -> UInt8Array:
         """See `Decision.classify`."""
@@ -206,7 +206,7 @@ class Learner:
 
     def suspects(self, training: TrainingSet) -> tuple[SuspectLabel, ...]:
         """What cross-validation finds of the labels of all images."""
-        return self._assessment(self._fitted(training, "here")).suspects
+        return self._assessment(self._fitted(training, "here"), training).suspects
 
     def pack(self, kept: LearnerState) -> dict[str, Tensor]:
         """See `Decision.pack`."""
@@ -273,12 +273,12 @@ class Learner:
         scorer: Scorer = alone(fit, references, ids, method or self._method, known)
         return Fitted(references, ids, known, scorer.to(self.stack.device))
 
-    def _assessment(self, fitted: Fitted) -> Assessment:
+    def _assessment(self, fitted: Fitted, training: TrainingSet) -> Assessment:
         with _assessing:
             if fitted.assessment is None:
                 # The learner's twin that goes by features alone serves the labelled image: it finds wrong labels, and a click waits for it.
                 known: Known = "transferred" if fitted.known == "transferred" else "apart"
-                fitted.assessment = alone(assess, fitted.references, fitted.ids, self._method, known)
+                fitted.assessment = alone(assess, fitted.references, fitted.ids, self._method, known, lambda: not training.called_off)
             return fitted.assessment
 
     def _filtered(self, kept: LearnerState, rule: LearnerRule, block: Window) -> Tensor:

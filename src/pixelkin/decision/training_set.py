@@ -35,6 +35,9 @@ class TrainingSet:
     memo: dict[Any, Any] = field(default_factory=dict)
     """What a decision works out of the labels alone, for all images. Two threads may both come; `setdefault` makes the first one's count."""
 
+    called_off: bool = False
+    """Others are about to take their place: nobody wants to know what takes long to find out of these."""
+
     def __post_init__(self) -> None:
         present = set(self.references.classes.tolist())
         self.ids = [i for i in self.references.legend.ids if i in present]

@@ -15,7 +15,7 @@ from cachetools import LRUCache
 
 from ..blockcache import BlockStore
 from ..decision import Suggestion
-from ..errors import PkError
+from ..errors import PkError, SupersededError
 from ..features import BLOCK, spread
 from ..scene import Scene
 from ..segmenter import Segmenter
@@ -100,10 +100,10 @@ class LiveMap:
             if same_lessons(lessons, current) and self.reason is None:
                 return
             self._pending = lessons
-            enough = len({class_id for lesson in lessons for class_id in lesson.labels.legend.ids}) >= 2
-            self.reason = None if enough else _TOO_FEW
+            self.reason = None if len({class_id for lesson in lessons for class_id in lesson.labels.legend.ids}) >= 2 else _TOO_FEW
             self._background.unsettle()
             self._answers.supersede()
+            self.learner.segmenter.call_off()
         self._background.wake()
 
     def switch(self, segmenter: Segmenter) -> float | None:
@@ -183,7 +183,7 @@ class LiveMap:
                 if self.reason is not None:
                     return []
                 segmenter = self.learner.segmenter
-            return segmenter.suggest(scene, count, blocks=_blocks_to_ask(scene.grid, segmenter.embedded(scene)), free=free)
+            return _suggested(segmenter, scene, count, free)
 
     def learnt(self, version: int) -> Segmenter | None:
         """A Segmenter of its own with the labels of this version; None where it is superseded or there is no map."""
@@ -261,6 +261,7 @@ class LiveMap:
             return
         try:
             self.learner.learn(lessons)
+            self.learner.segmenter.call_off(False)  # the same may have come back before others were learnt
         except PkError as exc:
             self.learner.reset()
             self.reason = str(exc)
@@ -280,9 +281,8 @@ class LiveMap:
         if not (asked or self._keeps_all):
             # The background would push what is in view out of the cache, and the next mark would embed it all again.
             segmenter = segmenter.replica(cache_bytes=0)
-        window = block_window(scene.grid, key[1], key[2])
         try:
-            return _mapped(segmenter, scene, window, confident=confident)
+            return _mapped(segmenter, scene, block_window(scene.grid, key[1], key[2]), confident=confident)
         except PkError:
             if version != self.version:  # labels changed under it
                 return None
@@ -294,6 +294,13 @@ def _blocks_to_ask(grid: Grid, embedded: Sequence[Window]) -> Sequence[Window]:
     everything = [block_window(grid, row, col) for row in range(blocks_across(grid.height)) for col in range(blocks_across(grid.width))]
     there = set(embedded)
     return spread([block for block in everything if block in there], _SUGGEST_FROM) or spread(everything, _SUGGEST_FROM // 4)
+
+
+def _suggested(segmenter: Segmenter, scene: Scene, count: int, free: Callable[[IntArray, IntArray], BoolArray]) -> list[Suggestion]:
+    try:
+        return segmenter.suggest(scene, count, blocks=_blocks_to_ask(scene.grid, segmenter.embedded(scene)), free=free)
+    except SupersededError:  # the next labels call for others
+        return []
 
 
 def _mapped(segmenter: Segmenter, scene: Scene, window: Window, *, confident: bool) -> BlockAnswer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..errors import SupersededError
 from ..features import scene_number
 from ..scene import Scene
 from ..segmenter import Segmenter
@@ -21,11 +22,15 @@ class Suspect:
 
 
 def suspects_of(segmenter: Segmenter, scenes: Mapping[str, Scene]) -> tuple[Suspect, ...]:
-    """What a Segmenter finds in its labels, on images by id."""
+    """What a Segmenter finds in its labels, on images by id; nothing where they are replaced meanwhile."""
     references = segmenter.references
     by_number = {scene_number(scene): scene_id for scene_id, scene in scenes.items()}
     found = []
-    for suspect in segmenter.suspect_labels:
+    try:
+        suspects = segmenter.suspect_labels
+    except SupersededError:
+        suspects = ()
+    for suspect in suspects:
         marked, other = (references.legend.by_name(name).id for name in suspect.classes)
         at = None
         if suspect.index is not None:
