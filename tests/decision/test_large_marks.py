@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
+from tests.networks import random_model
 
 import pixelkin as pk
 from pixelkin.decision.fitting import MOST_LABELS, _Fitter
-from pixelkin.features import teaching
+from pixelkin.features import collect, stack_of, teaching
 from pixelkin.features.teaching import teaching as teaching_of
+from pixelkin.scene import ArrayScene
 from pixelkin.session.marks import Mark
 from pixelkin.session.painting import lessons, paint
-from pixelkin.types import LabelledPixels, Legend
+from pixelkin.types import LabelledPixels, Legend, Window
 
 TWO = Legend.from_names(["water", "land"])
 
@@ -43,6 +49,23 @@ def test_a_segmenter_describes_and_converts_no_more_than_what_is_asked(monkeypat
     assert np.bincount(segmenter.references.classes).tolist() == [0, 3000, 3000]
     converted = _Fitter(segmenter.references, [1, 2])._standardised
     assert 2 * MOST_LABELS <= len(converted) < 3 * MOST_LABELS
+
+
+def test_of_the_blocks_under_a_mark_nothing_is_held_but_its_pixels(rng: np.random.Generator) -> None:
+    scene, held = ArrayScene(rng.integers(1, 200, (3, 256, 256)).astype(np.uint8)), 0
+
+    def each(see: Callable[[Window], Any], blocks: Iterable[Window]) -> list[Any]:
+        nonlocal held
+        found = [see(block) for block in blocks]
+        tensors = [value for seen in found for value in (*vars(seen).values(), *(seen.encoded or ())) if isinstance(value, torch.Tensor)]
+        held = sum(tensor.untyped_storage().nbytes() for tensor in tensors)
+        return found
+
+    rows, cols = np.divmod(np.arange(0, 256 * 256, 67), 256)
+    stack = stack_of(random_model(), ["encoder", "bands"])
+    references = collect(stack, scene, LabelledPixels.from_arrays(rows, cols, 1 + rows // 128), each)
+    kept = (references.features, references.background, references.bands, references.s, references.c, references.windows)
+    assert held < 1.1 * sum(tensor.nbytes for tensor in kept)
 
 
 def test_what_teaches_goes_by_the_pixels_alone(monkeypatch: pytest.MonkeyPatch) -> None:

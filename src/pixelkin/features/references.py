@@ -22,7 +22,7 @@ from ..types import AnyArray, BoolArray, Grid, IntArray, LabelledPixels, Legend,
 from .bands import RAW, band_group, band_values
 from .blocks import REFERENCE_BLOCK, block_at
 from .encoder import encoder_group
-from .source import Columns, Fields
+from .source import Columns
 from .squares import CONTEXT, OBJECT_SIZE
 from .stack import FeatureStack
 
@@ -237,8 +237,20 @@ def _columns_of_0_1(tensors: dict[str, Tensor], header: dict[str, Any]) -> Colum
     return Columns((encoder_group(tensors["s"].shape[1], tensors["c"].shape[1]), bands))
 
 
-_Seen = tuple[Fields, Tensor]
-"""What is known of a small block, and the mean and variance of its features."""
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """What is kept of a small block with n labelled pixels, so that a mark may touch any number of blocks."""
+
+    valid: BoolArray
+    """(n,) where there is data."""
+    features: Tensor
+    """(n, K)"""
+    background: Tensor
+    """(2, K): mean and variance over the block."""
+    bands: Tensor
+    """(n, band)"""
+    encoded: tuple[Tensor, Tensor, Tensor] | None
+    """S (n, z), feature vectors at distinct positions (m, F), and which of these are in the window of each (n, J); None without an encoder."""
 
 
 def collect(
@@ -280,43 +292,44 @@ def collect(
     for i, (row, col) in enumerate(zip(labels.rows.tolist(), labels.cols.tolist(), strict=True)):
         members.setdefault(block_at(scene.grid, row, col, REFERENCE_BLOCK), []).append(i)
 
+    inside, steps = slice(CONTEXT, -CONTEXT), torch.arange(side)
+
     def see(block: Window) -> _Seen:
         fields = stack.fields(scene, block)
         usable = fields.features[:, torch.from_numpy(fields.valid).to(fields.features.device)]
-        if not usable.shape[1]:
-            return fields, usable.new_zeros(2, len(usable))
-        return fields, torch.stack([usable.mean(dim=1), usable.var(dim=1, correction=0)])
+        around = torch.stack([usable.mean(dim=1), usable.var(dim=1, correction=0)]) if usable.shape[1] else usable.new_zeros(2, len(usable))
+        rows, cols = labels.rows[members[block]] - block.row, labels.cols[members[block]] - block.col
+        at = torch.from_numpy(rows), torch.from_numpy(cols)
+        assert fields.bands is not None  # a stack has them
+        encoded = None
+        if fields.embedding is not None:
+            c = fields.embedding.c[:, inside, inside]
+            flat = (at[0][:, None, None] + steps[None, :, None]) * c.shape[2] + at[1][:, None, None] + steps[None, None, :]
+            distinct, inverse = torch.unique(flat.flatten(), return_inverse=True)
+            vectors = c[:, distinct // c.shape[2], distinct % c.shape[2]].T.cpu()
+            encoded = fields.embedding.s[:, inside, inside][:, at[0], at[1]].T.cpu(), vectors, inverse.view(len(rows), -1)
+        taken = (values[:, at[0], at[1]].T.cpu() for values in (fields.features, fields.bands))
+        return _Seen(fields.valid[rows, cols], next(taken), around.cpu(), next(taken), encoded)
 
-    inside = slice(CONTEXT, -CONTEXT)
-    for (block, indices), (fields, around) in zip(members.items(), each(see, members), strict=True):
-        rows, cols = labels.rows[indices] - block.row, labels.cols[indices] - block.col
-        known[indices] = fields.valid[rows, cols]
-        if not (known[indices].all() or skip_nodata):
-            i = indices[int(np.argmin(fields.valid[rows, cols]))]
+    for indices, seen in zip(members.values(), each(see, members), strict=True):
+        known[indices] = seen.valid
+        if not (seen.valid.all() or skip_nodata):
+            i = indices[int(np.argmin(seen.valid))]
             raise LabelError(
                 f"labelled pixel {i} at row {labels.rows[i]}, column {labels.cols[i]} of {scene.name} is no-data, expected a valid pixel. Remove or move it."
             )
         where = torch.from_numpy(np.asarray(indices))
-        at = torch.from_numpy(rows), torch.from_numpy(cols)
-        features[where] = fields.features[:, at[0], at[1]].T.cpu()
-        if not (features[where].isfinite().all() and around.isfinite().all()):
+        features[where], background[where], at_pixels[where] = seen.features, seen.background, seen.bands
+        if not (seen.features.isfinite().all() and seen.background.isfinite().all()):
             raise RasterError(
                 f"{scene.name} has values around its labelled pixels that are too large to compare, expected imagery. They look like a fill value "
                 "that the file does not declare: name it with nodata=..., or scale the image."
             )
-        background[where] = around.cpu()
-        assert fields.bands is not None  # a stack has them
-        at_pixels[where] = fields.bands[:, at[0], at[1]].T.cpu()
-        if fields.embedding is None:
-            continue
-        s[where] = fields.embedding.s[:, inside, inside][:, at[0], at[1]].T.cpu()
-        c = fields.embedding.c[:, inside, inside]
-        steps = torch.arange(side)
-        flat = (at[0][:, None, None] + steps[None, :, None]) * c.shape[2] + at[1][:, None, None] + steps[None, None, :]
-        distinct, inverse = torch.unique(flat.flatten(), return_inverse=True)
-        vectors.append(c[:, distinct // c.shape[2], distinct % c.shape[2]].T.cpu())
-        windows[where] = inverse.view(len(indices), -1) + count
-        count += len(distinct)
+        if seen.encoded is not None:
+            s[where], distinct, inverse = seen.encoded
+            vectors.append(distinct)
+            windows[where] = inverse + count
+            count += len(distinct)
     found = References(
         labels.classes.copy(), labels.legend, at_pixels, s, torch.cat(vectors) if vectors else torch.empty(0, f), windows,
         stack.hash, bands, features, background, origins_of(scene, labels),

@@ -12,10 +12,15 @@ MOST_TAUGHT = 1 << 15
 
 def scattered(rows: IntArray, cols: IntArray) -> IntArray:
     """A number for each pixel that seems random and is always the same (the finaliser of SplitMix64), (n,): those with the smallest are spread over any shape."""
-    x = (rows.astype(np.uint64) << np.uint64(32)) | cols.astype(np.uint64)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return (x ^ (x >> np.uint64(31))).astype(np.int64)
+    x = rows.astype(np.uint64)
+    x <<= np.uint64(32)
+    x |= cols.astype(np.uint64)
+    x ^= x >> np.uint64(30)
+    x *= np.uint64(0xBF58476D1CE4E5B9)
+    x ^= x >> np.uint64(27)
+    x *= np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    return x.view(np.int64)
 
 
 def taught(rows: IntArray, cols: IntArray, classes: UInt8Array) -> BoolArray | None:
@@ -28,7 +33,7 @@ def taught(rows: IntArray, cols: IntArray, classes: UInt8Array) -> BoolArray | N
         return None
     teaches = np.ones(len(classes), np.bool_)
     for class_id in many:
-        own = np.flatnonzero(classes == class_id)
+        own = classes == class_id
         numbers = scattered(rows[own], cols[own])
         teaches[own] = numbers <= np.partition(numbers, MOST_TAUGHT - 1)[MOST_TAUGHT - 1]
     return teaches
