@@ -16,7 +16,7 @@ from pixelkin.features import References
 from pixelkin.scene import ArrayScene, Pixels, Scene
 from pixelkin.segmenter import Segmenter
 from pixelkin.session.learning import Learner
-from pixelkin.session.livemap import LiveMap
+from pixelkin.session.livemap import LiveMap, block_bytes
 from pixelkin.session.painting import Lesson
 from pixelkin.types import Grid, LabelledPixels, Window
 
@@ -115,6 +115,15 @@ def test_what_is_looked_at_is_learnt_before_anybody_asks_and_the_rest_when_someb
         assert learnt == [3, 4]
     finally:
         live.close()
+
+
+@pytest.mark.parametrize("features", [["bands"], ["bands", "pretrained"]])
+def test_what_is_kept_of_a_block_is_not_underrated(features: list[str]) -> None:
+    """Or all blocks of an image would be asked for in turn, each pushing out the one that is asked for next."""
+    scene = ArrayScene(np.random.default_rng(0).integers(0, 50, (3, 256, 256)).astype(np.uint8))
+    segmenter = Segmenter(features=features)
+    kept = segmenter.engine.decision.describe(scene, Window(0, 0, 256, 256))
+    assert kept.nbytes <= block_bytes(segmenter, scene)
 
 
 @pytest.mark.parametrize("is_undone", [False, True])

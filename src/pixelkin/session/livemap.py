@@ -29,7 +29,7 @@ from .suspects import Suspect, suspects_of
 _RECENT_BLOCKS = 24
 """What a screen shows."""
 _BLOCK_BYTES = 16 << 20
-"""What a Segmenter keeps of a block, at most."""
+"""What a Segmenter keeps of a block of few features, at most."""
 _TOO_FEW = "Mark at least two classes."
 _KEEP_EVERY_S = 60.0
 """How often what was learnt is kept for the next start."""
@@ -62,8 +62,8 @@ class LiveMap:
         """
         self._scenes = scenes
         self._tell_checked = checked
-        everything = sum(blocks_across(scene.grid.height) * blocks_across(scene.grid.width) for scene in scenes.values())
-        self._keeps_all = everything * _BLOCK_BYTES <= cache_bytes
+        sizes = (blocks_across(one.grid.height) * blocks_across(one.grid.width) * block_bytes(segmenter, one) for one in scenes.values())
+        self._keeps_all = sum(sizes) <= cache_bytes
         self._store = store
         self.learner = Learner(scenes, segmenter, store)
         self._kept_at = time.monotonic()
@@ -294,6 +294,13 @@ def _blocks_to_ask(grid: Grid, embedded: Sequence[Window]) -> Sequence[Window]:
     everything = [block_window(grid, row, col) for row in range(blocks_across(grid.height)) for col in range(blocks_across(grid.width))]
     there = set(embedded)
     return spread([block for block in everything if block in there], _SUGGEST_FROM) or spread(everything, _SUGGEST_FROM // 4)
+
+
+def block_bytes(segmenter: Segmenter, scene: Scene) -> int:
+    """What a Segmenter keeps of a block of an image, at most."""
+    columns = segmenter.features.columns(scene)
+    # Of every second pixel of a block and of what lies around it, and what smoothing knows of it.
+    return max(_BLOCK_BYTES, len(columns) * (BLOCK // 2 + 32) ** 2 * (4 if columns.raw else 2))
 
 
 def _suggested(segmenter: Segmenter, scene: Scene, count: int, free: Callable[[IntArray, IntArray], BoolArray]) -> list[Suggestion]:
