@@ -1,7 +1,7 @@
-"""Five cases, each made by one command from a few marks: python -m benchmarks.gallery [FOLDER] [--only NAME].
+"""Six cases, each made by one command from a few marks: python -m benchmarks.gallery [FOLDER] [--only NAME].
 
 Marks are drawn at random from the known cover, as a person would click them. FOLDER (default demo-out/gallery) gets the inputs, the maps and the
-pictures; docs/gallery gets the table of what each took, and the picture of generated imagery. That of the demo is docs/picture.png; other imagery is not ours to show.
+pictures; docs/gallery gets the table of what each took, and the pictures of generated imagery and of the demo's. That of the first case is docs/picture.png; other imagery is not ours to show.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from PIL import Image
+
+from pixelkin.demo import landsat
 
 DOCS = Path(__file__).parents[1] / "docs" / "gallery"
 MOST_BYTES = 150_000
@@ -117,6 +119,16 @@ def embeddings(folder: Path, imagery: Path) -> int:
     return mark(folder / "truth.tif", folder / "marks.geojson", 5, {1: "one", 2: "two", 3: "three", 4: "four"})
 
 
+def alike(folder: Path, imagery: Path) -> int:
+    """The demo's scene, and one of its marks."""
+    del imagery
+    shutil.copy(landsat(), folder / "image.tif")
+    marks = json.loads((files("pixelkin") / "data" / "great_salt_lake.geojson").read_text(encoding="utf-8"))
+    one = next(feature for feature in marks["features"] if feature["properties"]["class"] == "salt flat")
+    (folder / "mark.geojson").write_text(json.dumps({**marks, "features": [one]}))
+    return 1
+
+
 CASES = (
     Case("lake", "Great Salt Lake, Landsat 7: a model trained on the scene", lake, "demo --out out", "out/picture.png"),
     Case(
@@ -128,6 +140,10 @@ CASES = (
     Case(
         "embeddings", "Ready-made embeddings, 32 numbers a pixel (generated)", embeddings,
         "segment image.tif --kind generic --labels marks.geojson --out map.tif --picture picture.png", "picture.png", shown=True,
+    ),
+    Case(
+        "alike", "Great Salt Lake: one mark of salt, and everything like it", alike,
+        "similar image.tif --labels mark.geojson --out map.tif --picture picture.png", "picture.png", shown=True,
     ),
 )  # fmt: skip
 

@@ -28,7 +28,7 @@ from torch import Tensor
 from .types import Window
 
 _log = logging.getLogger(__name__)
-_FORMAT = 4
+_FORMAT = 5
 """To be raised when features, guides, projections or references become other numbers: what was kept before is then not found."""
 _SUFFIX = ".safetensors"
 _WAITING = 16

@@ -374,5 +374,6 @@ def write_products(
             write_area_table(table, outputs.areas, overwrite=overwrite)
         if view is not None and table is not None and outputs.picture is not None:
             tell("drawing")
-            view.draw(labels, table, outputs.picture, overwrite=overwrite)
+            measure = "Similarity" if "similarity" in outputs.layers else "Confidence"
+            view.draw(labels, table, outputs.picture, measure=measure, overwrite=overwrite)
     return Written(targets, table)

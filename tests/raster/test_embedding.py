@@ -14,7 +14,7 @@ from rasterio.transform import Affine
 
 from pixelkin.errors import ModelError, RasterError
 from pixelkin.features import EmbeddingFeatures
-from pixelkin.raster import open_scene
+from pixelkin.raster import open_scene, open_stack
 from pixelkin.raster.embedding import EmbeddingScene
 from pixelkin.raster.reader import RasterScene
 from pixelkin.scene import Series
@@ -244,6 +244,19 @@ class TestSegmenting:
         other = Segmenter()
         other.references = type(first.references).load(tmp_path / "r.safetensors")
         assert np.array_equal(other.predict(scene).classes, first.predict(scene).classes)
+
+    def test_imagery_beside_them_guides_the_smoothing(self, labelled, tmp_path, write_raster, coordinates):
+        scene, labels = labelled
+        imagery = write_raster(tmp_path / "s2.tif", coordinates(4, 280, 300), transform=Affine(*scene.grid.transform))
+        block = Window(64, 32, 40, 50)
+        for order in ([scene, imagery], [imagery, scene]):
+            stack = open_stack(order)
+            segmenter = Segmenter().fit(stack, labels)
+            assert segmenter.features.names == ("embedding", "bands")
+            guide = segmenter.features.fields(stack, block).guide
+            np.testing.assert_array_equal(guide.numpy(), open_scene(imagery).read(block).data)
+        # Of vectors alone, their first principal components.
+        assert Segmenter().fit(scene, labels).features.fields(scene, block).guide.shape == (3, 40, 50)
 
     def test_one_scale_for_all_numbers(self, labelled, coordinates):
         scene, _ = labelled

@@ -149,13 +149,19 @@ class FeatureStack:
         bands = next((part.bands for part in reversed(parts) if part.bands is not None), None)
         if bands is None:
             bands = band_values(self.model, scene, read_padded(scene, window))
+        guide = None
+        if self.model is None:
+            vectors = embedding_bands(scene)
+            measured = [i for i, band in enumerate(scene.bands) if band not in vectors] if vectors else []
+            # Beside ready-made vectors, what a sensor measured has the edges.
+            guide = bands[measured] if measured else None
+            if guide is None and "bands" not in self.names:
+                guide = next((part.guide for part in parts if part.guide is not None), None)
         return Fields(
             torch.cat([part.features.to(self.device) for part in parts]) if len(parts) > 1 else parts[0].features,
             reduce(np.logical_and, [part.valid for part in parts]),
             bands,
-            next((part.guide for part in parts if part.guide is not None), None)
-            if "bands" not in self.names and self.model is None
-            else None,
+            guide,
             next((part.embedding for part in parts if part.embedding is not None), None),
         )
 

@@ -100,7 +100,14 @@ class Overview:
         self._valid[place] = part.valid[thinned]
 
     def draw(
-        self, labels: LabelledPixels | None, table: AreaTable, path: str | Path, *, title: str | None = None, overwrite: bool = False
+        self,
+        labels: LabelledPixels | None,
+        table: AreaTable,
+        path: str | Path,
+        *,
+        title: str | None = None,
+        measure: str = "Confidence",
+        overwrite: bool = False,
     ) -> Path:
         """Write the picture.
 
@@ -109,6 +116,7 @@ class Overview:
             table: Areas of the whole map.
             path: File to write, .png.
             title: Line above the panels.
+            measure: What the numbers beside the classes are.
             overwrite: Replace a file that is there.
 
         Returns:
@@ -149,7 +157,7 @@ class Overview:
         colours = colorize(classes, self._legend)
         colours[valid & (classes == 0)] = 255  # undecided: plain white, so that the hatching stays for no data
         view.draw(map_axes, colours, "Map", nearest=True)
-        view.draw(confidence_axes, colorize_confidence(self._confidence, valid), "Confidence", nearest=True)
+        view.draw(confidence_axes, colorize_confidence(self._confidence, valid), measure, nearest=True)
         # An inset beside the panel: a colour bar that takes its room from the panel would push it out of line with the others.
         beside = confidence_axes.inset_axes((1.03, 0, 0.035, 1))
         scale = figure.colorbar(ScalarMappable(Normalize(0, 1), "viridis"), cax=beside, ticks=[0, 0.25, 0.5, 0.75, 1])
