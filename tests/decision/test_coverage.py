@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.distance import cdist
 from tests.networks import random_model
 
-from pixelkin.decision import WARN, background, coverage
+from pixelkin.decision import WARN, Coverage, background, coverage
 from pixelkin.features import References
 from pixelkin.scene import ArrayScene
 from pixelkin.segmenter import Segmenter
@@ -48,6 +48,13 @@ def test_share_of_an_image_that_is_like_nothing_labelled(model: object, method: 
         assert found.foreign == pytest.approx(share, abs=0.06)
         assert found.warning is not None
         assert "of other is further from every label" in found.warning
+
+
+def test_a_warning_names_no_distance_to_labels_without_data() -> None:
+    found = Coverage("2020-01-13", limit=1.0, foreign=1.0, median=float("inf"), pixels=100).warning
+    assert found is not None
+    assert "100 % of 2020-01-13" in found
+    assert "inf" not in found
 
 
 def test_distances_are_of_the_features_that_the_vote_looks_at() -> None:

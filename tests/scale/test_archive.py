@@ -113,6 +113,8 @@ def test_what_does_not_fit_is_refused(tmp_path, archives, scene, model, labels):
         open_embeddings(tmp_path / "other.zarr", model)
     with pytest.raises(OutputError, match="is there already"):
         embed(scene, model, archives["int8"])
+    with pytest.raises(InputError, match="model is None, expected a Model"):
+        embed(scene, None, tmp_path / "none.zarr")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="dtype is 'int4'"):
         embed(scene, model, tmp_path / "x.zarr", dtype="int4")
     with pytest.raises(InputError, match="memory is 10 MiB, expected at least"):

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import rasterio
 
+from pixelkin.cli import main
 from pixelkin.model import load_model
 from pixelkin.scene import Series
 from pixelkin.session import AddClass, AddMark, Session, open_project
@@ -71,6 +72,39 @@ def test_the_page_and_the_command_line_train_and_map_a_series_alike(
         for name in (f"{date}.tif", f"{date}_confidence.tif"):
             with rasterio.open(folder.with_suffix(".pixelkin") / "exports" / name) as one, rasterio.open(tmp_path / "maps" / name) as other:
                 np.testing.assert_array_equal(one.read(), other.read(), name)
+
+
+def test_the_page_and_the_command_line_map_ready_made_embeddings_alike_without_an_encoder(tmp_path: Path, rng: np.random.Generator) -> None:
+    kinds = np.kron(rng.integers(0, 3, (4, 4)), np.ones((24, 24), int))
+    numbers = np.clip(rng.integers(-90, 90, (3, 64))[kinds] + rng.normal(0, 12, (*kinds.shape, 64)), -127, 127)
+    image = tmp_path / "alpha_2023.tif"
+    profile = {"driver": "GTiff", "height": 96, "width": 96, "count": 64, "dtype": "int8", "nodata": -128, "crs": "EPSG:32631"}
+    with rasterio.open(image, "w", **profile, transform=rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000)) as dataset:
+        dataset.write(numbers.astype(np.int8).transpose(2, 0, 1))
+        dataset.descriptions = [f"A{band:02d}" for band in range(64)]
+    session = Session(open_project([image]), train=True)
+    try:
+        session.edit([AddClass("water"), AddClass("land"), AddClass("town")])
+        for kind in range(3):
+            for row, col in rng.permutation(np.argwhere(kinds == kind))[:3].tolist():
+                point = {"type": "Point", "coordinates": [col + 0.5, row + 0.5]}
+                session.edit([AddMark("alpha_2023", kind + 1, "point", point, 1.0)])
+        deadline = time.monotonic() + 60
+        while session.engine.model_status().message != "Ready-made embeddings need no encoder.":
+            assert time.monotonic() < deadline, session.engine.model_status()
+            time.sleep(0.05)
+        status = session.engine.model_status()
+        assert (status.state, status.measure_in_use, status.features) == ("none", "learner on embeddings", ("embedding",))
+        assert not session.engine.is_provisional
+        labels = session.export_labels(tmp_path / "labels.geojson", "alpha_2023")
+        done(session, session.exports.start_export(["cog", "confidence"]).id)
+    finally:
+        session.close()
+    main(["segment", str(image), "--labels", str(labels), "--out", str(tmp_path / "map.tif"), "--confidence"])
+    assert not list(tmp_path.glob("*.safetensors"))
+    for page, command in (("alpha_2023.tif", "map.tif"), ("alpha_2023_confidence.tif", "map_confidence.tif")):
+        with rasterio.open(image.with_suffix(".pixelkin") / "exports" / page) as one, rasterio.open(tmp_path / command) as other:
+            np.testing.assert_array_equal(one.read(), other.read(), page)
 
 
 def test_dates_of_one_site_are_a_series_however_they_are_named(tmp_path: Path) -> None:

@@ -59,8 +59,8 @@ export type Measure = "auto" | "local" | "global" | "l1";
 export interface ModelInfo {
   state: "none" | "training" | "ready" | "failed";
   hash: string | null;
-  measure_in_use: "learner on raw bands" | "learner on pretrained features" | "learner on features" | "l1" | "local" | "global";
-  /** Sources that the map stands on: bands, encoder, pretrained. */
+  measure_in_use: "learner on raw bands" | "learner on pretrained features" | "learner on embeddings" | "learner on features" | "l1" | "local" | "global";
+  /** Sources that the map stands on: bands, encoder, pretrained, embedding. */
   features: string[];
   /** Share of the pixels lately shown whose class the encoder changed when it took over. */
   changed: number | null;

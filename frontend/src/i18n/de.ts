@@ -123,6 +123,7 @@ const texts = {
   "Map and export": "Kartieren und exportieren",
   "Map from band values": "Karte aus Kanalwerten",
   "Map from photo features": "Karte aus Foto-Merkmalen",
+  "Map from ready-made vectors": "Karte aus fertigen Vektoren",
   "Map from trained features": "Karte aus gelernten Merkmalen",
   "Map other images": "Andere Bilder kartieren",
   "Map, Cloud-Optimized GeoTIFF": "Karte, Cloud-Optimized GeoTIFF",

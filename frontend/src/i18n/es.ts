@@ -125,6 +125,7 @@ const texts: Texts = {
   "Map and export": "Cartografiar y exportar",
   "Map from band values": "Mapa según los valores de las bandas",
   "Map from photo features": "Mapa a partir de rasgos de fotos",
+  "Map from ready-made vectors": "Mapa a partir de vectores ya calculados",
   "Map from trained features": "Mapa según rasgos aprendidos",
   "Map other images": "Cartografiar otras imágenes",
   "Map, Cloud-Optimized GeoTIFF": "Mapa, Cloud-Optimized GeoTIFF",

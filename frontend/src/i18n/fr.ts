@@ -125,6 +125,7 @@ const texts: Texts = {
   "Map and export": "Cartographier et exporter",
   "Map from band values": "Carte d’après les valeurs des bandes",
   "Map from photo features": "Carte à partir de caractéristiques de photos",
+  "Map from ready-made vectors": "Carte à partir de vecteurs prêts à l’emploi",
   "Map from trained features": "Carte d’après les caractéristiques apprises",
   "Map other images": "Cartographier d’autres images",
   "Map, Cloud-Optimized GeoTIFF": "Carte, Cloud-Optimized GeoTIFF",

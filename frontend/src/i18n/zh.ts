@@ -125,6 +125,7 @@ const texts: Texts = {
   "Map and export": "制图并导出",
   "Map from band values": "按波段值制图",
   "Map from photo features": "基于照片特征的地图",
+  "Map from ready-made vectors": "基于现成向量的地图",
   "Map from trained features": "按已训练特征制图",
   "Map other images": "对其他图像制图",
   "Map, Cloud-Optimized GeoTIFF": "地图，Cloud-Optimized GeoTIFF",

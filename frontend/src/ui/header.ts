@@ -10,6 +10,7 @@ import { byId, h, icon, iconButton, replace } from "./dom";
 const MEASURES: Readonly<Record<ModelInfo["measure_in_use"], Text>> = {
   "learner on raw bands": "Map from band values",
   "learner on pretrained features": "Map from photo features",
+  "learner on embeddings": "Map from ready-made vectors",
   "learner on features": "Map from trained features",
   l1: "Most similar mark, band values",
   local: "Most similar mark, close up",

@@ -46,8 +46,9 @@ class Coverage:
         """One sentence with the numbers where `foreign` is at least `WARN`, else None."""
         if self.foreign < WARN:
             return None
-        # Scores of mutual information are negative, and no distances that anybody could read.
-        numbers = f" (median distance {self.median:.3g}, usual up to {self.limit:.3g})" if self.limit > 0 else ""
+        # Scores of mutual information are negative, and no distances that anybody could read; nor is the distance to labels of which none has data here.
+        is_said = self.limit > 0 and np.isfinite(self.median)
+        numbers = f" (median distance {self.median:.3g}, usual up to {self.limit:.3g})" if is_said else ""
         return (
             f"{100 * self.foreign:.0f} % of {self.name} is further from every label than what was labelled and lies around it{numbers}. "
             "Its map may be wrong there: label some of its pixels, or train on this image too."

@@ -82,11 +82,16 @@ def embed(
         `out`.
 
     Raises:
+        InputError: No model, or an unknown dtype.
         ModelError: The scene's bands are not the model's.
         OutputError: The archive is there, an unfinished run had other inputs, or the disk is full.
     """
     if dtype not in ("int8", "float16", "float32"):
         raise InputError(f"dtype is {dtype!r}, expected 'int8', 'float16' or 'float32'.")
+    if not isinstance(model, Model):
+        raise InputError(
+            f"model is {model!r}, expected a Model: an archive keeps what its encoder says. Train one; ready-made embeddings need no archive."
+        )
     target = Path(out)
     if not isinstance(scene, Series):
         return _embed_scene(scene, model, target, dtype, memory, workers, overwrite, resume, progress)

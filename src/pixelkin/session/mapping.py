@@ -16,7 +16,7 @@ from typing import get_args
 
 from ..blockcache import BlockStore
 from ..errors import InputError, LabelError
-from ..features import BLOCK
+from ..features import BLOCK, vector_sources
 from ..files import Name, require_outputs
 from ..labels import TableClass, with_levels
 from ..model import Model, load_model
@@ -61,14 +61,19 @@ def comparison(segmenter: Segmenter, scene: Scene) -> str:
         return segmenter.measure
     if segmenter.model is not None:
         return "learner on features"
-    return "learner on pretrained features" if "pretrained" in feature_sources(segmenter, scene) else "learner on raw bands"
+    stands_on = feature_sources(segmenter, scene)
+    if "embedding" in stands_on:
+        return "learner on embeddings"
+    return "learner on pretrained features" if "pretrained" in stands_on else "learner on raw bands"
 
 
 def feature_sources(segmenter: Segmenter, scene: Scene) -> tuple[str, ...]:
     """Names of the sources that such an image's map stands on."""
     if segmenter.method == "nearest":
         return ("bands",) if segmenter.model is None else ("encoder",)
-    return tuple(group.name for group in segmenter.features.columns(scene).groups)
+    # What a Segmenter goes over to once it learns from such an image.
+    vectors = vector_sources(scene) if segmenter.model is None else []
+    return tuple(vectors) or tuple(group.name for group in segmenter.features.columns(scene).groups)
 
 
 def write_map_files(
