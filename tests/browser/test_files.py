@@ -10,15 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.needs import missing
+
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def static() -> Path:
-    from .conftest import STATIC, _missing
+    from .conftest import STATIC
 
     if not (STATIC / "index.html").exists():
-        _missing("The labelling page is not built: run `pip install -e .`, or `npm ci && npm run build` in frontend/.")
+        missing("The labelling page is not built: run `pip install -e .`, or `npm ci && npm run build` in frontend/.")
     return STATIC
 
 

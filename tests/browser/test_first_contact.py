@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .conftest import DATES, Place, Server, _missing
+from tests.needs import missing
+
+from .conftest import DATES, Place, Server
 from .page import LabellingPage
 from .test_journeys import Tabs, color_of
 
@@ -293,7 +295,7 @@ def test_a_finger_marks_on_a_phone(tabs: Tabs, page: LabellingPage, shared_serve
 @pytest.mark.parametrize("device", ["laptop", "phone"])
 def test_axe_finds_nothing(tabs: Tabs, page: LabellingPage, shared_server: Server, place: Place, device: str) -> None:
     if not AXE.exists():
-        _missing("axe-core is not installed: run `npm ci` in frontend/.")
+        missing("axe-core is not installed: run `npm ci` in frontend/.")
     page.two_classes(place.water[0], place.land[0])
     width, height, touch = DEVICES[device]
     other = tabs(shared_server, width=width, height=height, has_touch=touch, bypass_csp=True)

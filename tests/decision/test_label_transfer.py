@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,8 +57,8 @@ def bands_have_the_same_say_on_all_dates(monkeypatch: pytest.MonkeyPatch) -> Non
     def as_transferred(references: References, ids: list[int], method: LearnerMethod, known: Known = "here") -> Scorer:
         return fit(references, ids, method, "transferred" if known == "here" else known)
 
-    def assessed_as_transferred(references: References, ids: list[int], method: LearnerMethod, known: Known) -> Assessment:
-        return assess(references, ids, method, "transferred")
+    def assessed_as_transferred(references: References, ids: list[int], method: LearnerMethod, known: Known, *more: Any) -> Assessment:
+        return assess(references, ids, method, "transferred", *more)
 
     monkeypatch.setattr(learner, "fit", as_transferred)
     monkeypatch.setattr(learner, "assess", assessed_as_transferred)

@@ -90,12 +90,12 @@ def test_the_page_and_the_command_line_map_ready_made_embeddings_alike_without_a
                 point = {"type": "Point", "coordinates": [col + 0.5, row + 0.5]}
                 session.edit([AddMark("alpha_2023", kind + 1, "point", point, 1.0)])
         deadline = time.monotonic() + 60
-        while session.engine.model_status().message != "Ready-made embeddings need no encoder.":
+        while session.engine.is_provisional:
             assert time.monotonic() < deadline, session.engine.model_status()
             time.sleep(0.05)
         status = session.engine.model_status()
         assert (status.state, status.measure_in_use, status.features) == ("none", "learner on embeddings", ("embedding",))
-        assert not session.engine.is_provisional
+        assert status.message == "Ready-made embeddings need no encoder."
         labels = session.export_labels(tmp_path / "labels.geojson", "alpha_2023")
         done(session, session.exports.start_export(["cog", "confidence"]).id)
     finally:

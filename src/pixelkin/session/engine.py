@@ -268,12 +268,7 @@ class Engine:
             return
         try:
             self.start()
-            from ..features import embedding_bands
-
-            if any(embedding_bands(scene) for scene in self._project.scenes.values()):
-                # As in `pixelkin segment`: somebody has trained a network for these numbers already.
-                self._wants_training = False
-                self._tell_model("Ready-made embeddings need no encoder.")
+            self._wants_training = self._wants_training and self._trainer.is_of_use()
             if self._wants_training and self.model is None and not self._closed.is_set():
                 self.start_training()
         except PkError as exc:

@@ -37,6 +37,15 @@ class Trainer:
         """One is under way."""
         return self.job_id is not None and self._jobs.get(self.job_id).state in ("queued", "running")
 
+    def is_of_use(self) -> bool:
+        """Whether an encoder adds anything, as in `pixelkin segment`: for ready-made embeddings somebody has trained a network already."""
+        from ..features import embedding_bands  # the server starts without the engine
+
+        if any(embedding_bands(scene) for scene in self._project.scenes.values()):
+            self._tell("Ready-made embeddings need no encoder.")
+            return False
+        return True
+
     def start(self, preset: str, steps: int | None, scenes: Sequence[str] | None) -> Job:
         """Train, or give the training that is under way.
 
