@@ -143,7 +143,8 @@ def level_of(map_file: str, segmentation: Segmentation, options: dict[str, Any])
         if file is not None:
             raise InputError(f"--legend {file} says what classes belong to, expected --level too. Say which level.")
         return segmentation, {}, []
-    renamed: dict[str, str] = {}
+    # In any spelling.
+    renamed = {plain_name(entry.name): entry.name for entry in segmentation.legend}
     table = None if file is None else read_class_table(file)
     # The truth may have classes that the map has not.
     for row in table or ():
