@@ -1,5 +1,7 @@
 """Marks as an ordinary vector layer, both ways: what is drawn on the canvas shows in it, and what is edited in it is marked."""
 
+import uuid
+
 from qgis.core import QgsCategorizedSymbolRenderer, QgsFeature, QgsRendererCategory, QgsSymbol, QgsVectorLayer
 
 _FIELDS = "field=class:string(100)&field=kind:string(10)&field=brush_px:double&field=id:string(80)"
@@ -85,7 +87,16 @@ class MarksLayer:
     def _added(self, features, shape):
         if self._quiet:
             return
-        self._edit(self.edits_of(features, "class", shape))
+        edits, ids, layer = [], {}, self.layers[shape]
+        for feature in features:
+            own = self.edits_of([feature], "class", shape)
+            marked = [edit["id"] for edit in own if edit["op"] == "add_mark"]
+            if marked:
+                # Known at once: who goes on editing may delete or move it before the marks are shown anew.
+                ids[feature.id()] = {layer.fields().indexOf("id"): marked[0]}
+            edits += own
+        layer.dataProvider().changeAttributeValues(ids)
+        self._edit(edits)
 
     def edits_of(self, features, field, shape=None):
         """Edits that mark with features of any layer in the image's CRS: new classes first, then the marks; none where a feature names no class."""
@@ -103,9 +114,14 @@ class MarksLayer:
                 edits.append({"op": "add_class", "name": name, "id": class_id})
             for geometry in self._frame.geometry_to_pixels(feature.geometry()):
                 kind = _SHAPES[geometry["type"]]
-                edits.append(
-                    {"op": "add_mark", "scene": self._scene, "class_id": self._class_ids[name], "kind": kind, "geometry": geometry}
-                )
+                mark = {
+                    "id": str(uuid.uuid4()),
+                    "scene": self._scene,
+                    "class_id": self._class_ids[name],
+                    "kind": kind,
+                    "geometry": geometry,
+                }
+                edits.append({"op": "add_mark", **mark})
         return edits
 
 

@@ -125,9 +125,8 @@ def journey():
     )
     feature.setAttributes(["road", "scribble", 1.0, None])
     lines.addFeature(feature)
-    lines.commitChanges()
+    lines.commitChanges(False)  # saved, and edited on
     until(lambda: marks() == told["marks"] + 1, "a feature of the vector layer is a mark")
-    lines.startEditing()
     lines.deleteFeatures([f.id() for f in lines.getFeatures()])
     lines.commitChanges()
     until(lambda: marks() == told["marks"], "a feature deleted in the vector layer is a mark less")
