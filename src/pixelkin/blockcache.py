@@ -61,6 +61,7 @@ class MemoryCache(Generic[Entry]):
         """
         self.limit = limit
         self._shrink = shrink
+        # By hand: cachetools weighs an entry once, and drops others where one that grew might give back.
         self._entries: OrderedDict[_Key, Entry] = OrderedDict()
         self._sizes: dict[_Key, int] = {}
         self._held = 0

@@ -72,7 +72,7 @@ class Overlays:
         self._project, self._tell = project, tell
         self._folder = project.folder / "overlays"
         self._lock = threading.Lock()
-        self._looks: LRUCache[str, _Look] = LRUCache(MOST_OVERLAYS)
+        self._styles: LRUCache[str, _Style] = LRUCache(MOST_OVERLAYS)
 
     def all(self) -> list[Overlay]:
         """In the order in which they were added."""
@@ -151,10 +151,10 @@ class Overlays:
         if window is not None:
             shape = -(-window.height >> z) or 1, -(-window.width >> z) or 1
             with _opened(path) as source:
-                if overlay_id not in self._looks:
-                    self._looks[overlay_id] = _Look.of(source)
+                if overlay_id not in self._styles:
+                    self._styles[overlay_id] = _Style.of(source)
                 with _warped(source, grid, window, shape) as (warped, part):
-                    rgba[: shape[0], : shape[1]] = self._looks[overlay_id].colours(warped, shape, part)
+                    rgba[: shape[0], : shape[1]] = self._styles[overlay_id].colours(warped, shape, part)
         return png(Image.fromarray(rgba))
 
     def _file(self, overlay_id: str, kind: Kind) -> Path:
@@ -309,7 +309,7 @@ def _warped(source: Any, grid: Grid, window: Window, shape: tuple[int, int]) -> 
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Style:
     """What all tiles of a raster are coloured by."""
 
     bands: tuple[int, ...]
@@ -322,7 +322,7 @@ class _Look:
     """True of a map of classes, whose numbers have colours of their own."""
 
     @classmethod
-    def of(cls, source: Any) -> _Look:
+    def of(cls, source: Any) -> _Style:
         """From the palette, or from some thousand pixels that are spread over the raster."""
         from rasterio.enums import ColorInterp
 
