@@ -108,6 +108,7 @@ def test_what_cannot_be_placed_is_refused_and_nothing_is_left(session: Session, 
         ("up.json", b'<OGRWFSDataSource><URL>http://127.0.0.1:9/wfs</URL></OGRWFSDataSource>'),
         ("up.kml", b'<OGRVRTDataSource><OGRVRTLayer name="secret"><SrcDataSource>/elsewhere.gpkg</SrcDataSource></OGRVRTLayer></OGRVRTDataSource>'),
         ("up.tif", b"<GDAL_WMS><Service name='TMS'><ServerUrl>http://127.0.0.1:9/</ServerUrl></Service></GDAL_WMS>"),
+        ("up.geojson", b'{"type": "gdal_streamed_alg", "command_line": "gdal vector pipeline ! read /elsewhere.gpkg ! write --format=stream x"}'),
         ("up.zip", b'<OGRVRTDataSource><OGRVRTLayer name="secret"/></OGRVRTDataSource>'),
     ],
 )  # fmt: skip

@@ -22,6 +22,8 @@ _BEGINNINGS = {
     ".tiff": rb"II|MM",
 }
 """Of files of a kind, behind a byte order mark and white space."""
+_ELSEWHERE = (b"VRTData", b"gdal_streamed_alg")
+"""What a virtual dataset says, whatever its suffix: one in XML, and one in JSON, which names a command of GDAL to run."""
 _LOOKED_AT = 1 << 16
 
 
@@ -29,7 +31,7 @@ def require_own_data(path: Path) -> None:
     """Refuse a file that is not what its suffix says, and one that refers to others; InputError."""
     with path.open("rb") as file:
         head = file.read(_LOOKED_AT)
-    if b"VRTData" in head:
+    if any(word in head for word in _ELSEWHERE):
         raise InputError(
             "the file is a virtual dataset, which refers to other files, expected data of its own. Convert it to GeoJSON or GeoTIFF."
         )
