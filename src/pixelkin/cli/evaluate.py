@@ -14,6 +14,7 @@ from ..errors import InputError, LabelError
 from .options import in_options, json_option, label_arguments, label_options, level_options, overwrite_option, print_json
 
 if TYPE_CHECKING:
+    from ..assessment.samplefile import Reference
     from ..labels import LoadedLabels
     from ..labels.layers import RawLayer
     from ..segmentation import Segmentation
@@ -179,6 +180,12 @@ def called(names: Iterable[str], renamed: Mapping[str, str]) -> dict[str, str]:
     return {name: renamed.get(plain_name(name), name) for name in names}
 
 
+def at_that_level(reference: Reference, renamed: Mapping[str, str]) -> Reference:
+    """Sample points with the classes that `called` gives them."""
+    names = called(reference.classes, renamed)
+    return replace(reference, classes=tuple(names[name] for name in reference.classes))
+
+
 def sample_points(truth: str, options: dict[str, Any]) -> RawLayer | None:
     """The points of a design, None where the truth is something else."""
     from ..assessment import is_sample
@@ -217,7 +224,7 @@ def _by_design(
             )
         with named(Path(truth)):
             reference = read_reference(layer, segmentation.grid, class_property=options["class_property"])
-        reference = replace(reference, classes=tuple(map(called(reference.classes, renamed).__getitem__, reference.classes)))
+        reference = at_that_level(reference, renamed)
         result = evaluate(segmentation, reference)
         found.append((map_file, segmentation, reference, replace(result, notes=(*map(in_options, (*note, *said)), *result.notes))))
     document: dict[str, Any] = {name: result.to_json() for name, _, _, result in found}

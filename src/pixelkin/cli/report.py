@@ -5,14 +5,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import InputError
-from .evaluate import called, level_of, sample_points
+from .evaluate import at_that_level, called, level_of, sample_points
 from .options import label_arguments, label_options, level_options, overwrite_option, print_notes, progress_bar
 
 if TYPE_CHECKING:
@@ -95,8 +95,7 @@ def report_command(
                 )
             with named(Path(truth)):
                 reference = read_reference(layer, segmentation.grid, class_property=options["class_property"])
-            names = called(reference.classes, renamed)
-            evaluation = evaluate(segmentation, replace(reference, classes=tuple(names[name] for name in reference.classes)))
+            evaluation = evaluate(segmentation, at_that_level(reference, renamed))
             design = str(layer.features[0].properties["design"])
         labels, scene = found.labels, found.scene
         if label_file is not None:
