@@ -180,7 +180,7 @@ def test_random_phi_changes_the_local_critic_alone(images_folder, tmp_path):
 
 @pytest.mark.usefixtures("tiny")
 def test_a_table_is_written_with_what_repeats_it(series_folder, tmp_path):
-    paths = reproduce.reproduce("table3", series_folder, budget="smoke", seeds=2, out=tmp_path / "out")
+    paths = reproduce.reproduce("table3", series_folder, budget="smoke", seeds=2, steps=1, out=tmp_path / "out")
     assert [path.name for path in paths] == ["lake-table3.csv", "lake-table3.md", "lake-table3.json"]
     with paths[0].open() as file:
         rows = list(csv.DictReader(file))
@@ -191,7 +191,8 @@ def test_a_table_is_written_with_what_repeats_it(series_folder, tmp_path):
     assert "±" in markdown
     manifest = json.loads(paths[2].read_text())
     assert manifest["data"]["fingerprint"] == open_data(series_folder).fingerprint
-    assert manifest["training"]["steps"] == 2
+    assert manifest["training"]["steps"] == 1
+    assert ", 1 training steps," in markdown
     assert manifest["versions"]["torch"]
     assert str(tmp_path) not in paths[2].read_text() + markdown
     with pytest.raises(OutputError, match=r"lake-table3\.csv is there already"):
@@ -245,13 +246,16 @@ def test_bad_requests_say_what_to_do(images_folder, tmp_path):
         reproduce.reproduce("table1")
     with pytest.raises(InputError, match=r"seeds is 0"):
         reproduce.reproduce("table1", images_folder, seeds=0)
+    with pytest.raises(InputError, match=r"steps is 0"):
+        reproduce.reproduce("table1", images_folder, steps=0)
 
 
 @pytest.mark.usefixtures("tiny")
 def test_the_command_prints_what_it_wrote(images_folder, tmp_path):
-    arguments = ["table1", "--data", str(images_folder), "--budget", "smoke", "--out", str(tmp_path / "out"), "--json"]
+    arguments = ["table1", "--data", str(images_folder), "--budget", "smoke", "--steps", "1", "--out", str(tmp_path / "out"), "--json"]
     result = CliRunner().invoke(reproduce_command, arguments, catch_exceptions=False)
     assert result.exit_code == 0
+    assert json.loads((tmp_path / "out" / "fields-table1.json").read_text())["training"]["steps"] == 1
     assert [Path(path).name for path in json.loads(result.stdout)] == ["fields-table1.csv", "fields-table1.md", "fields-table1.json"]
 
 
@@ -304,3 +308,5 @@ def test_all_makes_everything_that_the_data_allows_and_keeps_what_is_finished(im
     made.clear()
     reproduce.reproduce_all(images_folder, budget="smoke", out=out)
     assert made == ["speed"]
+    with pytest.raises(OutputError, match=r"fields-table1\.csv is there already"):
+        reproduce.reproduce_all(images_folder, budget="smoke", steps=1, out=out)

@@ -25,6 +25,7 @@ PREPARE = ("potsdam", "sentinel2")
     help="How much work it may be.",
 )
 @click.option("--seeds", type=click.IntRange(min=1), help="Runs to average; default 1 for smoke, 3 otherwise.")
+@click.option("--steps", type=click.IntRange(min=1), help="Training steps of each encoder, instead of the budget's.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder for tables, pictures and cache."
 )
@@ -39,6 +40,7 @@ def reproduce_command(
     data: Path | None,
     budget: str,
     seeds: int | None,
+    steps: int | None,
     out: Path,
     cache: Path | None,
     device: Device,
@@ -76,13 +78,13 @@ def reproduce_command(
             if data is None:
                 raise InputError("all needs --data PATH: a data set, or the files of ISPRS Potsdam as they are distributed.")
             written = reproduce_all(
-                data, budget=budget, seeds=seeds, out=out, cache=cache, device=device, overwrite=overwrite, progress=told
+                data, budget=budget, seeds=seeds, steps=steps, out=out, cache=cache, device=device, overwrite=overwrite, progress=told
             )
         else:
             from .reproduce import reproduce
 
             written = reproduce(
-                name, data, budget=budget, seeds=seeds, out=out, cache=cache, device=device, overwrite=overwrite, progress=told
+                name, data, budget=budget, seeds=seeds, steps=steps, out=out, cache=cache, device=device, overwrite=overwrite, progress=told
             )
     for path in written if not as_json else ():
         click.echo(path)

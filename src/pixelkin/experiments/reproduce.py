@@ -21,7 +21,7 @@ from .cells import Summary, summarise
 from .dataset import Dataset
 from .datasets import open_data
 from .files import files_under, make_folder, write_json, write_text
-from .protocol import BUDGETS, Runner
+from .protocol import BUDGETS, Budget, Runner
 
 TABLES = {
     "table1": "global and local mutual information by classes and marks",
@@ -41,6 +41,7 @@ def reproduce(
     *,
     budget: str = "small",
     seeds: int | None = None,
+    steps: int | None = None,
     out: str | Path = "results",
     cache: str | Path | None = None,
     device: Device = "cpu",
@@ -54,6 +55,7 @@ def reproduce(
         data: Folder that `open_data` reads; not needed for 'speed'.
         budget: 'smoke', 'small', 'medium' or 'paper'.
         seeds: Runs to average, instead of the budget's.
+        steps: Training steps of each encoder, instead of the budget's.
         out: Folder for DATA-NAME.csv, .md, .json and, for a figure, .png.
         cache: Folder for trained models and cells; default `out`/cache. Give the same one again and nothing is done twice.
         device: Where models are trained; on a CPU, a run gives the same bits again.
@@ -71,11 +73,12 @@ def reproduce(
         raise InputError(f"there is no {name!r} to reproduce, expected one of {list(NAMES)}.")
     if budget not in BUDGETS:
         raise InputError(f"budget is {budget!r}, expected one of {list(BUDGETS)}.")
-    if seeds is not None and seeds < 1:
-        raise InputError(f"seeds is {seeds}, expected >= 1.")
+    for option, value in (("seeds", seeds), ("steps", steps)):
+        if value is not None and value < 1:
+            raise InputError(f"{option} is {value}, expected >= 1.")
     if data is None and name != "speed":
         raise InputError(f"{name} needs imagery, expected --data PATH: a prepared Potsdam folder, images with label rasters, or a series.")
-    chosen = BUDGETS[budget] if seeds is None else replace(BUDGETS[budget], seeds=seeds)
+    chosen = _budget(budget, seeds, steps)
     dataset = None if name == "speed" or data is None else data if isinstance(data, Dataset) else open_data(data)
     stem = Path(out) / (name if dataset is None else f"{dataset.name}-{name}")
     targets = [stem.with_suffix(suffix) for suffix in (".csv", ".md", ".json", *([".png"] if name in figures.FIGURES else []))]
@@ -155,9 +158,18 @@ def _is_finished(manifest: Path, options: Mapping[str, Any]) -> bool:
     if not manifest.exists():
         return False
     kept = json.loads(manifest.read_text(encoding="utf-8"))
-    budget = options.get("budget", "small")
-    seeds = options.get("seeds") or BUDGETS[budget].seeds
-    return kept["budget"] == budget and ("seeds" not in kept or len(kept["seeds"]) == seeds)
+    name = options.get("budget", "small")
+    budget = _budget(name, options.get("seeds"), options.get("steps"))
+    # The timing trains nothing.
+    asked = (budget.seeds, budget.training.steps)
+    return kept["budget"] == name and ("seeds" not in kept or (len(kept["seeds"]), kept["training"]["steps"]) == asked)
+
+
+def _budget(name: str, seeds: int | None, steps: int | None) -> Budget:
+    """A budget with what was given in place of its own."""
+    budget = BUDGETS[name]
+    training = budget.training if steps is None else replace(budget.training, steps=steps)
+    return replace(budget, seeds=budget.seeds if seeds is None else seeds, training=training)
 
 
 def _circumstances() -> dict[str, Any]:
