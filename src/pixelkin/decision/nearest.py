@@ -80,10 +80,11 @@ class NearestState:
             self.best[class_id] = distance.clone()
             self.order[class_id] = torch.full(distance.shape, serial, dtype=torch.int64, device=distance.device)
             return
-        # Serials rise, so strictly nearer is what gives a tie to the reference given first.
-        nearer = distance < self.best[class_id]
-        self.best[class_id] = torch.where(nearer, distance, self.best[class_id])
-        self.order[class_id].masked_fill_(nearer, serial)
+        # Serials rise: strictly nearer gives a tie to the reference given first, and a new serial is the largest so far. Arithmetic, because
+        # choosing by a mask takes ten times as long.
+        best, order = self.best[class_id], self.order[class_id]
+        torch.maximum(order, (distance < best).to(order.dtype).mul_(serial), out=order)
+        torch.minimum(best, distance, out=best)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,10 +143,11 @@ class Nearest:
             second = torch.full_like(nearest, torch.inf)
             for k in range(1, len(best)):
                 wins = (best[k] < nearest) | ((best[k] == nearest) & (order[k] < given))
-                second = torch.minimum(second, torch.where(wins, nearest, best[k]))
-                nearest = torch.where(wins, best[k], nearest)
-                given = torch.where(wins, order[k], given)
-                winner.masked_fill_(wins, k)
+                second = torch.minimum(second, torch.maximum(nearest, best[k]))
+                nearest = torch.minimum(nearest, best[k])
+                won = wins.to(torch.int64)
+                given += won * (order[k] - given)
+                winner = torch.maximum(winner, won.mul_(k))
             confidence = (
                 torch.where(second > 0, 1 - nearest / second, 0)
                 if isinstance(self.similarity, L1)

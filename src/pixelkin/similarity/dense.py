@@ -33,6 +33,8 @@ from ..model.critics import ConcatenatedCritic, Critic, SeparableCritic
 
 _PANEL = 16
 """Rows of a matrix product; labels are padded up to it."""
+_PROJECTED = 64
+"""Rows of references projected at a time; padded up to it."""
 _COLUMNS = 4096
 """Pixels a pass: with _GROUP_ROWS rows, the matrix and its exponentials stay in a core's cache."""
 _STRIP = 16
@@ -190,8 +192,9 @@ class MutualInformation:
 def _in_panels(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
     """A function of rows, applied to panels of one fixed height, so that a row's bits do not depend on its company."""
     if not len(rows):
-        return function(_padded(rows))[:0]
-    return torch.cat([function(_padded(rows[i : i + _PANEL]))[: len(rows) - i] for i in range(0, len(rows), _PANEL)])
+        return function(_padded(rows, _PROJECTED))[:0]
+    panels = [function(_padded(rows[i : i + _PROJECTED], _PROJECTED)) for i in range(0, len(rows), _PROJECTED)]
+    return torch.cat(panels)[: len(rows)]
 
 
 def _in_strips(function: Callable[[Tensor], Tensor], maps: Tensor, field: int) -> Tensor:
@@ -201,9 +204,9 @@ def _in_strips(function: Callable[[Tensor], Tensor], maps: Tensor, field: int) -
     return torch.cat(strips, dim=1, out=maps.new_empty(strips[0].shape[0], height, strips[0].shape[2]))
 
 
-def _padded(rows: Tensor) -> Tensor:
+def _padded(rows: Tensor, panel: int = _PANEL) -> Tensor:
     """Rows, with zeros up to a whole number of panels."""
-    missing = -len(rows) % _PANEL or (_PANEL if not len(rows) else 0)
+    missing = -len(rows) % panel or (panel if not len(rows) else 0)
     return torch.cat([rows, rows.new_zeros(missing, rows.shape[1])]) if missing else rows
 
 
