@@ -1,6 +1,7 @@
 """What a trained T says: is it calibrated, where, and does it order pairs of pixels by class better than L1 does?
 
     python -m benchmarks.critic --cache CACHE      # the baseline of `reproduce table3 --budget medium` on dubai, seed 0
+    python -m benchmarks.critic --cache CACHE --steps 500 --seed 1 --row "unpaired from the same image"
 
 Up to 300 labelled pixels of each of the 24 scored crops. A true pair is a patch and its own representation; an unpaired one has the
 representation of another pixel, of any crop or of the same. Calibrated means: of the pairs to which sigmoid(T) gives p, a share p is
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from pixelkin.experiments.datasets import open_data
-from pixelkin.experiments.encoders import ABLATIONS
+from pixelkin.experiments.encoders import ABLATIONS, VARIANTS
 from pixelkin.experiments.protocol import BUDGETS, Runner
 
 from .similarity import DATA
@@ -43,10 +45,15 @@ def calibration(true: Tensor, unpaired: Tensor) -> str:
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    rows = {row.name: row for row in (*ABLATIONS, *VARIANTS)}
     parser.add_argument("--cache", type=Path, default=Path(".results-cache"))
-    data = open_data(DATA / "dubai")
-    runner = Runner(data, BUDGETS["medium"], parser.parse_args().cache, workers=1)
-    model = runner.model(ABLATIONS[0], 0)
+    parser.add_argument("--row", choices=rows, default="baseline", help="Of table 3 or of `variants`.")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=BUDGETS["medium"].training.steps)
+    asked = parser.parse_args()
+    budget = replace(BUDGETS["medium"], training=replace(BUDGETS["medium"].training, steps=asked.steps))
+    runner = Runner(open_data(DATA / "dubai"), budget, asked.cache, workers=1)
+    model = runner.model(rows[asked.row], asked.seed)
     network, radius = model.network, model.config.radius
     rng = np.random.default_rng(0)
     patches, classes, crops, others = [], [], [], []
