@@ -42,6 +42,12 @@ def calibration(true: Tensor, unpaired: Tensor) -> str:
     return f"{error:.3f} | {float(((t > 0) == (is_true > 0)).double().mean()):.3f} | {float(p[high].mean()):.2f} | {float(is_true[high].mean()):.2f}"
 
 
+def area(alike: np.ndarray, score: np.ndarray, crops: np.ndarray, part: np.ndarray) -> float:
+    """Area under the curve within each crop, as Algorithm 2 never compares distances of two images; mean over the crops that have pairs of both kinds."""
+    within = [part & (crops == crop) for crop in np.unique(crops)]
+    return float(np.mean([roc_auc_score(alike[pairs], score[pairs]) for pairs in within if len(set(alike[pairs])) == 2]))
+
+
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -84,6 +90,7 @@ def main() -> None:
         for name, ask in asks.items():
             print(f"| {name} | any crop | {calibration(ask(own, own), ask(own, anyone))} |")
             print(f"| {name} | the same crop | {calibration(ask(own, own), ask(a, b))} |")
+        crop_of_pair = of[a.numpy()]
         alike, mixed = known[a] == known[b], (mixed_share[a] > 0.2) | (mixed_share[b] > 0.2)
         crossed = {name: (ask(a, b), ask(b, a)) for name, ask in asks.items()}
         alone = {name: softplus(-ask(a, a)).sum(1) + softplus(-ask(b, b)).sum(1) for name, ask in asks.items()}
@@ -92,13 +99,13 @@ def main() -> None:
             "D, local, without own terms": sum(softplus(t).sum(1) for t in crossed["local"]),
             "sum of local logits": sum(t.sum(1) for t in crossed["local"]),
             "L1 on S": -(s[a] - s[b]).abs().flatten(1).sum(1),
+            "L1 on C": -(c[a] - c[b]).abs().flatten(1).sum(1),
             "L1 on raw bands": -(x[a] - x[b])[:, :, radius, radius].abs().sum(1),
         }
         print("\n| same class, of two pixels of a crop: area under the curve | all | neither window mixed | one is |\n|---|---|---|---|")
         for name, score in scores.items():
-            values = np.asarray(score)
-            areas = [roc_auc_score(alike[part], values[part]) for part in (np.ones_like(mixed), ~mixed, mixed)]
-            print(f"| {name} | {' | '.join(f'{area:.3f}' for area in areas)} |")
+            areas = [area(alike, np.asarray(score), crop_of_pair, part) for part in (np.ones_like(mixed), ~mixed, mixed)]
+            print(f"| {name} | {' | '.join(f'{value:.3f}' for value in areas)} |")
         means = [
             float(asks["local"](i, j)[part].mean()) for i, j, part in ((own, own, own), (a, b, alike), (a, b, ~alike), (own, anyone, own))
         ]
