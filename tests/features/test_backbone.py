@@ -19,8 +19,8 @@ from pixelkin.segmenter import Segmenter
 from pixelkin.types import LabelledPixels, Legend, Window
 
 RGB, RGBN = ("red", "green", "blue"), ("red", "green", "blue", "nir")
-RGB_PARTS = (16, 24, 80, 80, 40)
-"""Two early blocks and block 7 of the image enlarged twice, block 7 of the image as it is, block 4 of the image halved."""
+RGB_PARTS = (16, 24, 40, 80, 40)
+"""Two early blocks of the image enlarged twice, blocks 4 and 7 of the image as it is, block 4 of the image halved."""
 LEGEND = Legend.from_names(["left", "right"])
 
 
@@ -88,15 +88,25 @@ def test_what_a_stage_says_of_a_dot_lies_on_the_dot():
         change = (source.fields(ArrayScene(dotted, bands=RGB), Window(40, 40, 96, 96)).features - before) ** 2
         weights = [part.sum(dim=0) for part in torch.split(change, [9, *RGB_PARTS])]
         off.append([[float((w * axis).sum() / w.sum()) - at - k for axis, at in ((rows, 40.5), (cols, 41.5))] for w in weights])
-    # Outputs of block 7 of the enlarged image, 8 pixels apart, would be off by nearly three, were they taken to lie on the centres of their fields.
+    # Outputs of block 7, 16 pixels apart, would be off by several pixels, were they taken to lie on the centres of their fields.
     apart = np.array([1, 1, 2, 8, 16, 16])[:, None]
     np.testing.assert_allclose(np.mean(off, axis=0) / apart, 0, atol=0.3)
+
+
+def test_wide_views_have_no_upright():
+    """Rows and columns exchanged, what they say of each pixel is the same; what the enlarged image shows is not."""
+    image, source = scene(height=96, width=128), BackboneFeatures()
+    transposed = ArrayScene(image.data.transpose(0, 2, 1).copy(), bands=RGB)
+    found, turned = (source.fields(one, one.grid.window).features for one in (image, transposed))
+    enlarged = 9 + sum(RGB_PARTS[:2])
+    torch.testing.assert_close(turned[enlarged:].mT, found[enlarged:], rtol=1e-4, atol=1e-4)
+    assert (turned[9:enlarged].mT - found[9:enlarged]).abs().mean() > 0.1
 
 
 def test_near_infrared_is_a_second_pass_and_unnamed_bands_count_in_their_order():
     source = BackboneFeatures()
     assert source.group(scene(RGB)).parts == (9, *RGB_PARTS)
-    assert source.group(scene(RGBN)).parts == (12, *RGB_PARTS, 16, 24, 80)
+    assert source.group(scene(RGBN)).parts == (12, *RGB_PARTS, 16, 24)
     named, unnamed = scene(RGBN), scene(("band_1", "band_2", "band_3", "band_4"))
     window = Window(0, 0, 16, 16)
     torch.testing.assert_close(source.fields(named, window).features, source.fields(unnamed, window).features)

