@@ -203,6 +203,10 @@ class Labelled:
             return
         theirs, here = references.columns.backbone, f"{ours.network_name or 'EfficientNet-Lite0'}, weights {ours.hash[:12]}"
         name = theirs.partition(",")[0]
+        if not name and not ours.network_name:
+            raise ModelError(
+                "the references have pretrained features of another version of pixelkin, which saw images in other views. Make them anew from the labels."
+            )
         raise ModelError(
             f"the references have pretrained features of {theirs or 'EfficientNet-Lite0, weights ' + weights[:12]}, this map would have those of {here}. "
             + (f"Give that network with its file, backbone='{name}:FILE'." if name else "Leave out backbone=...")

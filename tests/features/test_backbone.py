@@ -12,7 +12,7 @@ from tests.networks import random_model
 from torch.nn import functional as nn
 
 from pixelkin.errors import ModelError
-from pixelkin.features import References
+from pixelkin.features import References, backbone
 from pixelkin.features.backbone import BackboneFeatures, Lite0, installed
 from pixelkin.scene import ArrayScene
 from pixelkin.segmenter import Segmenter
@@ -143,6 +143,15 @@ def test_references_remember_the_pretrained_features(tmp_path):
     plain, raw = Segmenter(features=["bands"]), Segmenter(features=["bands"]).fit(image, marks(image))
     plain.references = one.references
     np.testing.assert_array_equal(plain.predict(image).confidence, raw.predict(image).confidence)
+
+
+def test_references_of_other_views_are_refused(tmp_path, monkeypatch):
+    image = scene()
+    with monkeypatch.context() as before:
+        before.setattr(backbone, "_VIEWS", ((backbone.View(2, (0, 1, 3)),), (backbone.View(2, (0,)),)))
+        Segmenter().fit(image, marks(image)).references.save(tmp_path / "references.safetensors")
+    with pytest.raises(ModelError, match=r"pretrained features of another version of pixelkin.* Make them anew from the labels\."):
+        Segmenter().references = References.load(tmp_path / "references.safetensors")
 
 
 def test_an_image_on_which_they_see_other_bands_is_refused():
