@@ -191,20 +191,21 @@ _VIEWS = ((View(2, (0, 1)), View(1, (2, 3), turned=True), View(0.5, (2,), turned
 """Of each pass: how the image is looked at. Chosen on odd images of dubai: what is wide gains most there, near infrared little in it."""
 
 
+_ORIENTATIONS = ((False, False), (False, True), (True, False), (True, True))
+"""Whether rows and columns are exchanged, and whether the result is turned upside down; as it is comes first."""
+
+
 def looked_at(network: Lite0, view: View, part: Tensor) -> list[tuple[Tensor, int]]:
     """What a network says of (1, 3, row, col), scaled and enlarged, the stages that a view keeps; see `Lite0`."""
-    if not view.turned:
-        found = network(part, view.last)
-        return [found[stage] for stage in view.stages]
+    orientations = _ORIENTATIONS if view.turned else _ORIENTATIONS[:1]
     sums: list[Tensor] = []
-    for across in (False, True):
-        for mirrored in (False, True):
-            seen = part.transpose(-1, -2) if across else part
-            found = network((seen.flip(-2) if mirrored else seen).contiguous(memory_format=torch.channels_last), view.last)
-            upright = [maps.flip(-2) if mirrored else maps for maps, _ in (found[stage] for stage in view.stages)]
-            upright = [maps.transpose(-1, -2) if across else maps for maps in upright]
-            sums = [total + maps for total, maps in zip(sums, upright, strict=True)] if sums else upright
-    return [(total / 4, found[stage][1]) for total, stage in zip(sums, view.stages, strict=True)]
+    for exchanged, mirrored in orientations:
+        seen = part.transpose(-1, -2) if exchanged else part
+        found = network((seen.flip(-2) if mirrored else seen).contiguous(memory_format=torch.channels_last), view.last)
+        upright = [maps.flip(-2) if mirrored else maps for maps, _ in (found[stage] for stage in view.stages)]
+        upright = [maps.transpose(-1, -2) if exchanged else maps for maps in upright]
+        sums = [total + maps for total, maps in zip(sums, upright, strict=True)] if sums else upright
+    return [(total / len(orientations), found[stage][1]) for total, stage in zip(sums, view.stages, strict=True)]
 
 
 def bands_around(patch: Tensor, height: int, width: int, step: int) -> list[Tensor]:
@@ -326,7 +327,7 @@ class BackboneFeatures(PhotographFeatures):
                     part = x[None, list(indices), top : top + around.height, left : left + around.width]
                     if view.enlarged != 1:
                         part = interpolate(part, scale_factor=view.enlarged, mode="bilinear", align_corners=False)
-                    for maps, apart in looked_at(self.network, view, part.contiguous(memory_format=torch.channels_last)):
+                    for maps, apart in looked_at(self.network, view, part):
                         # Outputs lie evenly on the image: not on the centres of what they look at, which padding has moved, but training has made up for that.
                         down, across = (
                             between((np.arange(0, n, step) + start + 0.5) * view.enlarged / apart - 0.5, of)

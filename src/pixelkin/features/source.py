@@ -37,7 +37,7 @@ class Group:
     standardise: Literal["each", "together"] = "each"
     """Whether each column has a scale of its own, or all of the group one: an embedding's small columns are small for a reason."""
     weights: str = ""
-    """Hash of the network, of kind 'pretrained' only."""
+    """Hash of the network and of how it looks at images, of kind 'pretrained' only."""
     parts: tuple[int, ...] = ()
     """Widths of parts that are compared one by one; of kind 'pretrained' only, whose columns need no standardisation."""
     spans: tuple[int, ...] = ()
