@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,10 +54,9 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path(".results-cache"))
     parser.add_argument("--row", choices=rows, default="baseline", help="Of table 3 or of `variants`.")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=BUDGETS["medium"].training.steps)
+    parser.add_argument("--steps", type=int, help="Of the training, instead of the budget's.")
     asked = parser.parse_args()
-    budget = replace(BUDGETS["medium"], training=replace(BUDGETS["medium"].training, steps=asked.steps))
-    runner = Runner(open_data(DATA / "dubai"), budget, asked.cache, workers=1)
+    runner = Runner(open_data(DATA / "dubai"), BUDGETS["medium"].changed(steps=asked.steps), asked.cache, workers=1)
     model = runner.model(rows[asked.row], asked.seed)
     network, radius = model.network, model.config.radius
     rng = np.random.default_rng(0)

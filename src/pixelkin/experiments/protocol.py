@@ -46,6 +46,11 @@ class Budget:
     images: int | None
     """Tasks to run, spread evenly over the data set; None = all."""
 
+    def changed(self, seeds: int | None = None, steps: int | None = None) -> Budget:
+        """The same with what is given in place of its own: runs, and training steps of each encoder."""
+        training = self.training if steps is None else replace(self.training, steps=steps)
+        return replace(self, seeds=self.seeds if seeds is None else seeds, training=training)
+
 
 BUDGETS = {
     "smoke": Budget(replace(PRESETS["fast"], steps=40, batch_size=128, max_pixels=2_000_000), seeds=1, images=2),

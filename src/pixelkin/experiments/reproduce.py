@@ -8,7 +8,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from .cells import Summary, summarise
 from .dataset import Dataset
 from .datasets import open_data
 from .files import files_under, make_folder, write_json, write_text
-from .protocol import BUDGETS, Budget, Runner
+from .protocol import BUDGETS, Runner
 
 TABLES = {
     "table1": "global and local mutual information by classes and marks",
@@ -78,7 +78,7 @@ def reproduce(
             raise InputError(f"{option} is {value}, expected >= 1.")
     if data is None and name != "speed":
         raise InputError(f"{name} needs imagery, expected --data PATH: a prepared Potsdam folder, images with label rasters, or a series.")
-    chosen = _budget(budget, seeds, steps)
+    chosen = BUDGETS[budget].changed(seeds, steps)
     dataset = None if name == "speed" or data is None else data if isinstance(data, Dataset) else open_data(data)
     stem = Path(out) / (name if dataset is None else f"{dataset.name}-{name}")
     targets = [stem.with_suffix(suffix) for suffix in (".csv", ".md", ".json", *([".png"] if name in figures.FIGURES else []))]
@@ -159,17 +159,10 @@ def _is_finished(manifest: Path, options: Mapping[str, Any]) -> bool:
         return False
     kept = json.loads(manifest.read_text(encoding="utf-8"))
     name = options.get("budget", "small")
-    budget = _budget(name, options.get("seeds"), options.get("steps"))
+    budget = BUDGETS[name].changed(options.get("seeds"), options.get("steps"))
     # The timing trains nothing.
     asked = (budget.seeds, budget.training.steps)
     return kept["budget"] == name and ("seeds" not in kept or (len(kept["seeds"]), kept["training"]["steps"]) == asked)
-
-
-def _budget(name: str, seeds: int | None, steps: int | None) -> Budget:
-    """A budget with what was given in place of its own."""
-    budget = BUDGETS[name]
-    training = budget.training if steps is None else replace(budget.training, steps=steps)
-    return replace(budget, seeds=budget.seeds if seeds is None else seeds, training=training)
 
 
 def _circumstances() -> dict[str, Any]:
