@@ -62,7 +62,7 @@ export class ProjectCopy {
     });
     this.changed();
     this.publishMarks();
-    await Promise.all([this.loadMarks(id), this.loadStatistics(id), this.loadOverlaps(), this.loadAreas()]);
+    await this.notices.guard(async () => void (await Promise.all([this.loadMarks(id), this.loadStatistics(id), this.loadOverlaps(), this.loadAreas()])));
   }
 
   // Changes made here

@@ -77,7 +77,7 @@ class Answering {
       swatch.style.background = color || "transparent";
       return { name, button: h("button", { type: "button", class: "button answer", "data-answer": name, onclick: () => this.give(name) }, swatch, h("span", {}, text), key !== null && h("kbd", {}, key)) };
     });
-    const marks = toggle(t("Show marks"), "L", (isOn) => void this.showMarks(isOn));
+    const marks = toggle(t("Show marks"), "L", (isOn) => void this.session.guard(() => this.showMarks(isOn)));
     const title = interpreter === SETTLED ? t("Settle differences") : t("Answer points");
     this.dialog = h(
       "dialog",
